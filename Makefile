@@ -1,0 +1,93 @@
+# `make` alone lists what there is. The first `demo`, `test`, `lint`, ... builds .venv and installs into it; later ones start at once.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint bench stress lock lab clean chromium
+
+PY := .venv/bin/python
+
+# Sets $$python to the first interpreter that is new enough and can make a venv. `make PYTHON=...` names one.
+define find_python
+python=; \
+for candidate in $(or $(PYTHON),python3.13 python3.12 python3.11 python3); do \
+	if $$candidate -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		python=$$candidate; break; \
+	fi; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "catalogkit needs Python 3.11 or newer with its venv module; tried: $(or $(PYTHON),python3.13 python3.12 python3.11 python3)." >&2; \
+	echo "On Debian and Ubuntu: apt-get install python3 python3-venv. Elsewhere: make PYTHON=/path/to/python3.12 ..." >&2; \
+	exit 1; \
+fi
+endef
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+# Given as DIR=..., the folder reaches the shell as a variable, so spaces and quotes in it do no harm.
+export DIR
+demo: .venv/.installed ## Build a small catalog and walk through it; DIR=... catalogs a folder of yours
+	@.venv/bin/catalogkit demo $${DIR:+"$$DIR"}
+
+test: .venv/.installed lint chromium ## Lint, then every test, then every notebook
+	$(PY) -m pytest -n0 -q
+	@if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
+		set -x; $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
+	fi
+
+lint: .venv/.installed ## ruff check, ruff format --check, mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: .venv/.installed ## Run the benchmarks; ARGS=... is passed on
+	$(PY) -m benchmarks $(ARGS)
+
+stress: .venv/.installed ## The long race and crash tests; ARGS=... is passed on
+	$(PY) -m pytest -n0 -m stress --timeout=3600 $(ARGS)
+
+lab: .venv/.installed ## Open the notebooks in JupyterLab; ARGS=... is passed on
+	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+
+lock: ## Pin all dependencies in requirements.lock; UPGRADE=1 also raises the pinned versions
+	@set -e; uv=uv; \
+	if ! uv --version >/dev/null 2>&1; then \
+		$(find_python); \
+		tool=$$(mktemp -d); trap 'rm -rf "$$tool"' EXIT; \
+		$$python -m venv "$$tool"; "$$tool/bin/python" -m pip install -q uv; uv=$$tool/bin/uv; \
+	fi; \
+	"$$uv" pip compile --universal --python-version 3.11 --fork-strategy fewest --all-extras --group build \
+		--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --quiet \
+		$(if $(UPGRADE),--upgrade) --output-file requirements.lock pyproject.toml; \
+	echo "requirements.lock: $$(grep -c '^[a-z]' requirements.lock) packages"
+
+clean: ## Remove .venv, caches and build output; reports and catalogs stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage build dist
+	find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+# One environment for everything, exactly as locked. The build backend is in the lock too, hence --no-build-isolation.
+# uv is used when it is there and works, plain pip otherwise. Bytecode comes last: pip would compile file by file, compileall uses every core.
+.venv/.installed: requirements.lock pyproject.toml
+	@set -e; $(find_python); \
+	$(PY) -c '' 2>/dev/null || $$python -m venv --clear .venv; \
+	echo "Installing into .venv, once; this takes about a minute ..."; \
+	if uv --version >/dev/null 2>&1 && uv pip install -q --python $(PY) --require-hashes -r requirements.lock; then :; else \
+		$(PY) -m pip install -q --no-compile --no-deps --require-hashes -r requirements.lock; \
+	fi; \
+	$(PY) -m pip install -q --no-deps --no-build-isolation -e .; \
+	$(PY) -m compileall -q -j0 .venv/lib >/dev/null 2>&1 || true; \
+	$(PY) -m compileall -q catalogkit; \
+	touch $@
+
+# The browser tests need a Chromium. As root (or with sudo that asks nothing) on Debian it is installed; otherwise say so and stop.
+chromium:
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then exit 0; fi; \
+	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
+	if command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
+		echo "Installing chromium for the browser tests ..."; \
+		$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install chromium; \
+	else \
+		echo "The browser tests need Chromium on PATH, as chromium, chromium-browser or google-chrome." >&2; \
+		echo "Install it (Debian: apt-get install chromium; Fedora: dnf install chromium; macOS: brew install --cask chromium) and run again." >&2; \
+		exit 1; \
+	fi

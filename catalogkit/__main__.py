@@ -1,0 +1,5 @@
+"""``python -m catalogkit``."""
+
+from catalogkit.cli import main
+
+main()

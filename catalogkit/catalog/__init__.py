@@ -1,0 +1,41 @@
+"""Catalogs: the truth about facts. `open_catalog` picks the engine by the URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catalogkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from catalogkit.catalog.contract import Catalog
+
+__all__ = ["open_catalog"]
+
+
+def open_catalog(url: str, *, base: Path, create: bool = False, as_of: datetime) -> Catalog:
+    """Open the catalog that `url` names.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///file``; a relative file lies in `base`.
+    base
+        The collection's folder.
+    create
+        Whether a catalog that is not there is made.
+    as_of
+        The time to note where the catalog is made or its schema upgraded.
+
+    Raises
+    ------
+    InvalidInput
+        If no engine has that kind of URL.
+    """
+    if url.startswith("sqlite:///"):
+        from catalogkit.catalog.sqlite import SQLiteCatalog
+
+        return SQLiteCatalog(base / url.removeprefix("sqlite:///"), create=create, as_of=as_of)
+    raise InvalidInput(f"no catalog engine for {url.partition(':')[0]!r}; use sqlite:///file")

@@ -1,0 +1,270 @@
+"""What a catalog engine must do. The suite in ``tests/catalog`` runs against every engine that claims to.
+
+All times are aware; all digests are `Digest`; every method that writes is one transaction that either happens
+whole or not at all. Driver errors never leak: `CatalogError` and its children are raised instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    import polars as pl
+
+    from catalogkit.model import Arrival, BlobState, Check, Digest, DocumentRecord, Layout, LocationRecord, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """A store as the catalog knows it; the token is what the store itself must carry."""
+
+    id: int
+    name: str
+    kind: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStat:
+    """What a source file looked like when it was read; equal stats mean it need not be read again."""
+
+    folder: str
+    name: str
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A remembered source: its stat, its content, and the document it last became (None once that changed)."""
+
+    stat: SourceStat
+    digest: Digest
+    document_id: int
+    identity: tuple[str, str, str, str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """All that one arrived document makes true: its bytes lie at `key`, and it is about `arrival`."""
+
+    arrival: Arrival
+    digest: Digest
+    bytes: int
+    media_type: str
+    store_id: int
+    key: str
+    layout: Layout
+    inode: int | None = None
+    mtime_ns: int | None = None
+    source: SourceStat | None = None
+    in_order: bool = True
+    """False where arrivals may come out of order, so that one fetched earlier must not replace one fetched later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the catalog knows of a blob, and one copy of it in the store asked about."""
+
+    state: BlobState
+    key: str | None
+    inode: int | None
+    mtime_ns: int | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What became of a registration: ``new``, ``changed``, ``same`` or ``older`` (kept as an earlier version)."""
+
+    document_id: int
+    outcome: str
+    new_blob: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An ingest in flight, or one whose process died."""
+
+    id: int
+    owner: str
+    expires_at: datetime
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A copy to check: where it is, what it should be."""
+
+    location_id: int
+    store_id: int
+    key: str
+    digest: Digest
+    bytes: int
+    checked_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of what is stored was proved lately: the honest counterpart of "100 % passed".
+
+    Bytes are physical (paths that share an inode are one object, checked when the newest of its checks was). A copy
+    counts as verified if its last check was ``ok`` and lies within the window, not in the future.
+    """
+
+    days: int
+    bytes: int
+    verified_bytes: int
+    never_checked_bytes: int
+    never_checked: int
+    bad: int
+    oldest_check: datetime | None
+
+    @property
+    def share(self) -> float | None:
+        """Verified share of the bytes, 0 to 1; None where nothing is stored."""
+        return self.verified_bytes / self.bytes if self.bytes else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with the share."""
+        return asdict(self) | {"share": self.share}
+
+    def in_words(self) -> dict[str, object]:
+        """As named facts for a person."""
+        share = "nothing is stored" if self.share is None else f"{100 * self.share:.1f} % of bytes"
+        oldest = "never checked" if self.never_checked else self.oldest_check or "-"
+        return {f"verified within {self.days} days": share, "oldest unverified": oldest}
+
+
+class Catalog(Protocol):
+    """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
+
+    identity: str
+    url: str
+
+    def close(self) -> None:
+        """Give the database back; closing twice is fine."""
+
+    # stores ---------------------------------------------------------------------------------------------------
+    def stores(self) -> list[StoreRow]:
+        """Every store this catalog knows."""
+
+    def add_store(self, name: str, kind: str, token: str) -> StoreRow:
+        """Register a store; the same name and token again changes nothing, another token is refused."""
+
+    # ingest ---------------------------------------------------------------------------------------------------
+    def known(self, store_id: int, digests: Iterable[Digest]) -> dict[Digest, Known]:
+        """What is known of these blobs; of several copies in the store the healthiest is named."""
+
+    def holders(self, store_id: int, folds: Iterable[str]) -> dict[str, tuple[str, Digest]]:
+        """Which readable paths are taken, by their fold: key and content."""
+
+    def stage(
+        self, registrations: Sequence[Registration], *, owner: str, expires_at: datetime, as_of: datetime
+    ) -> list[int]:
+        """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
+
+    def commit(
+        self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
+    ) -> list[Committed]:
+        """The bytes are durable: locations appear, blobs live, documents point at them, intents end."""
+
+    def abandon(self, intents: Iterable[int]) -> None:
+        """End intents whose bytes never appeared; their blobs are forgotten if nothing else wants them."""
+
+    def intents(self) -> list[Intent]:
+        """Every ingest in flight, oldest first."""
+
+    def sources(self, folder: str) -> dict[str, SourceRow]:
+        """Remembered source files of one folder by name, only those whose content is still well kept."""
+
+    def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
+        """For each arrival the document of the same identity and its content, if there is one."""
+
+    def touch(self, document_ids: Sequence[int], *, as_of: datetime) -> None:
+        """These documents were seen again, unchanged."""
+
+    # runs and the ledger --------------------------------------------------------------------------------------
+    def start_run(self, run_id: str, operation: str, *, as_of: datetime) -> None:
+        """Note that a run began; a run id may be continued."""
+
+    def end_run(self, run_id: str, summary: Mapping[str, Any], *, as_of: datetime) -> None:
+        """Note that a run came to its end, with its counts."""
+
+    def unfinished_run(self, operation: str) -> tuple[str, datetime] | None:
+        """The newest run of that kind, if it never ended."""
+
+    def last_check_id(self) -> int:
+        """The newest entry of the ledger; entries after it belong to what follows."""
+
+    def due(
+        self,
+        *,
+        before: datetime,
+        limit: int,
+        after: tuple[int, int] = (-1, -1),
+        up_to_check: int,
+        digests: Sequence[Digest] | None = None,
+    ) -> list[Due]:
+        """Copies whose last check lies before `before`, longest unchecked first; pages follow `after`."""
+
+    def due_totals(self, *, before: datetime, up_to_check: int) -> tuple[int, int]:
+        """How many copies are due, and their bytes together."""
+
+    def record_checks(self, checks: Sequence[Check], *, run_id: str = "") -> None:
+        """Add results to the ledger and to the copies they are about."""
+
+    # holds and accesses ---------------------------------------------------------------------------------------
+    def place_hold(
+        self,
+        reason: str,
+        *,
+        document_id: int | None = None,
+        digest: Digest | None = None,
+        placed_by: str = "",
+        expires_at: datetime | None = None,
+        as_of: datetime,
+    ) -> int:
+        """Forbid that a document or a blob goes away."""
+
+    def release_hold(self, hold_id: int, *, as_of: datetime) -> None:
+        """End a hold."""
+
+    def record_accesses(self, accesses: Iterable[tuple[int, datetime, str, int | None]]) -> None:
+        """Add (document id, time, kind, bytes) to the access log."""
+
+    # questions ------------------------------------------------------------------------------------------------
+    def document(self, document_id: int) -> DocumentRecord | None:
+        """One document, if it lives."""
+
+    def find(
+        self, *, limit: int = 100, after_id: int = 0, **filters: str | Digest | None
+    ) -> list[DocumentRecord]:
+        """Documents by tenant, artifact_id, source_url, resolver, variant, run_id, media_type or sha256, by id."""
+
+    def locations_of(self, digest: Digest) -> list[LocationRecord]:
+        """Every copy of a blob."""
+
+    def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
+        """The content of these documents; ids that do not exist are left out."""
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """A whole table with the schema `model.schema(table)`."""
+
+    def versions(self, document_id: int) -> pl.DataFrame:
+        """Every version of a document, oldest first, the current one last."""
+
+    def totals(self) -> dict[str, int]:
+        """documents, blobs, locations, logical_bytes, physical_bytes; counted by the database."""
+
+    def coverage(self, *, as_of: datetime, days: int = 30) -> Coverage:
+        """How much of what is stored was proved within so many days."""
+
+    def integrity(self) -> list[str]:
+        """What the database itself finds wrong with its file and its references; empty is good."""

@@ -1,0 +1,13 @@
+"""The embedded engine: one SQLite file in WAL mode."""
+
+from __future__ import annotations
+
+from catalogkit.catalog.sqlite.intake import Intake
+from catalogkit.catalog.sqlite.ledger import Ledger
+from catalogkit.catalog.sqlite.queries import Queries
+
+__all__ = ["SQLiteCatalog"]
+
+
+class SQLiteCatalog(Intake, Ledger, Queries):
+    """A `Catalog` in one SQLite file."""

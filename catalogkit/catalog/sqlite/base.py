@@ -1,0 +1,163 @@
+"""The SQLite connection: opening, transactions, errors, identity."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.catalog.contract import StoreRow
+from catalogkit.catalog.sqlite.migrations import migrate
+from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, StoreMismatch
+from catalogkit.model import to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+BUSY_SECONDS: Final = 60.0
+MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables
+
+
+class Database:
+    """One SQLite file, opened once; safe to use from several threads, one statement batch at a time.
+
+    Parameters
+    ----------
+    path
+        The database file.
+    create
+        Whether a file that is not there may be made; otherwise a mistyped path would become an empty catalog.
+    as_of
+        When a new catalog is made, or an older one upgraded.
+
+    Raises
+    ------
+    CatalogError
+        If the file is missing, is not a catalog, or SQLite is too old.
+    SchemaTooNew
+        If a newer catalogkit wrote it.
+    """
+
+    def __init__(self, path: Path | str, *, create: bool = False, as_of: datetime) -> None:
+        if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+            raise CatalogError(f"SQLite {sqlite3.sqlite_version} is too old; catalogkit needs 3.37 or newer")
+        self.path = Path(path).absolute()
+        self.url = f"sqlite:///{self.path}"
+        if not create and not self.path.is_file():
+            raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
+        self._lock = threading.RLock()
+        with driver_errors(self.path):
+            self._db = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
+            )
+            try:
+                # FULL: a committed row outlives a power cut; the bytes it names were made durable before it.
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("PRAGMA foreign_keys = ON")
+                self._db.execute("PRAGMA recursive_triggers = ON")
+                self._db.execute("PRAGMA temp_store = MEMORY")
+                self._db.execute("PRAGMA cache_size = -65536")
+                migrate(self._db, to_us(as_of), create=create)
+                # Only now, so that a file that is no catalog was not touched.
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self.identity = self._identity(create)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _identity(self, create: bool) -> str:
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
+        if row is None and create:
+            self._db.execute("INSERT INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex,))
+            return self._identity(False)
+        if row is None:
+            raise CatalogError(f"{self.path} has no identity; it is not a whole catalog: restore it from a backup")
+        return str(row[0])
+
+    def close(self) -> None:
+        """Close the file; closing twice is fine."""
+        with self._lock:
+            self._db.close()
+
+    # -- transactions ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def write(self, operation: str, at_us: int | None = None, run_id: str = "") -> Iterator[sqlite3.Connection]:
+        """A transaction that knows it will write (so that it never fails half way for want of the lock)."""
+        with self._lock, driver_errors(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.execute("UPDATE txn SET at_us = ?, operation = ?, run_id = ?", (at_us, operation, run_id))
+                yield self._db
+                self._db.execute("UPDATE txn SET at_us = NULL, operation = NULL, run_id = NULL")
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view for several statements."""
+        with self._lock, driver_errors(self.path):
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("ROLLBACK")
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement."""
+        with self._lock, driver_errors(self.path):
+            return self._db.execute(sql, parameters).fetchall()
+
+    # -- stores ------------------------------------------------------------------------------------------------
+
+    def stores(self) -> list[StoreRow]:
+        """Every store this catalog knows."""
+        return [StoreRow(*row) for row in self.rows("SELECT id, name, kind, token FROM stores ORDER BY id")]
+
+    def add_store(self, name: str, kind: str, token: str) -> StoreRow:
+        """Register a store; the same name and token again changes nothing, another token is refused."""
+        with self.write("add store") as db:
+            db.execute(
+                "INSERT INTO stores (name, kind, token) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (name, kind, token)
+            )
+            row = db.execute("SELECT id, name, kind, token FROM stores WHERE name = ?", (name,)).fetchone()
+        if row is None or row[2:] != (kind, token):
+            raise StoreMismatch(f"the catalog knows another store as {name!r}, or this store under another name")
+        return StoreRow(*row)
+
+    def integrity(self) -> list[str]:
+        """What SQLite finds wrong with its file and its references; empty is good."""
+        problems = [row[0] for row in self.rows("PRAGMA integrity_check") if row[0] != "ok"]
+        broken = self.rows("PRAGMA foreign_key_check")
+        return problems + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
+
+
+@contextlib.contextmanager
+def driver_errors(path: Path) -> Iterator[None]:
+    """Turn the driver's errors into ours, each with what to do next."""
+    try:
+        yield
+    except sqlite3.IntegrityError as problem:
+        raise ConstraintError(f"the catalog refused the change: {problem}") from problem
+    except sqlite3.ProgrammingError as problem:
+        if "closed" in str(problem):
+            raise CatalogError(f"the catalog {path} was closed; open it again") from problem
+        raise
+    except sqlite3.OperationalError as problem:
+        text = str(problem)
+        if "locked" in text or "busy" in text:
+            raise CatalogBusy(f"another program has been writing to {path} for {BUSY_SECONDS:g} s; try again") from problem
+        if "full" in text:
+            raise CatalogError(f"no room left for {path}: {text}; free some space, nothing was lost") from problem
+        raise CatalogError(f"{path}: {text}") from problem
+    except sqlite3.DatabaseError as problem:
+        raise CatalogError(f"{path} is damaged or not a catalog: {problem}; restore a backup") from problem
+    except (OverflowError, UnicodeEncodeError) as problem:
+        raise InvalidInput(f"a value does not fit the catalog: {problem}") from problem

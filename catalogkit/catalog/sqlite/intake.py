@@ -1,0 +1,269 @@
+"""What ingest writes: intents before the bytes appear, facts once they are durable."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from catalogkit.catalog.contract import Committed, Intent, Known, Registration, SourceRow, SourceStat
+from catalogkit.catalog.sqlite.base import Database
+from catalogkit.errors import ConstraintError
+from catalogkit.layouts import fold
+from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, from_us, to_us
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+_HEALTH = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcome = 'unknown' THEN 1 ELSE 2 END"
+
+
+class Intake(Database):
+    """The writing half that ingest and recovery use."""
+
+    def known(self, store_id: int, digests: Iterable[Digest]) -> dict[Digest, Known]:
+        """What is known of these blobs; of several copies in the store the healthiest is named."""
+        found: dict[Digest, Known] = {}
+        with self.read() as db:
+            for digest in digests:
+                row = db.execute(
+                    "SELECT state, key, inode, mtime_ns, outcome FROM blobs"
+                    " LEFT JOIN locations ON locations.sha256 = blobs.sha256 AND store_id = ?"
+                    f" WHERE blobs.sha256 = ? ORDER BY {_HEALTH}, locations.id LIMIT 1",
+                    (store_id, digest),
+                ).fetchone()
+                if row:
+                    outcome = Outcome(row[4]) if row[4] else None
+                    found[digest] = Known(BlobState(row[0]), row[1], row[2], row[3], outcome)
+        return found
+
+    def holders(self, store_id: int, folds: Iterable[str]) -> dict[str, tuple[str, Digest]]:
+        """Which readable paths are taken, by their fold: key and content."""
+        found: dict[str, tuple[str, Digest]] = {}
+        with self.read() as db:
+            for fold in folds:
+                row = db.execute(
+                    "SELECT key, sha256 FROM locations WHERE store_id = ? AND fold = ?", (store_id, fold)
+                ).fetchone()
+                if row:
+                    found[fold] = (row[0], Digest(row[1]))
+        return found
+
+    def stage(
+        self, registrations: Sequence[Registration], *, owner: str, expires_at: datetime, as_of: datetime
+    ) -> list[int]:
+        """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
+        at_us, until_us = to_us(as_of), to_us(expires_at)
+        with self.write("stage", at_us) as db:
+            ids: list[int] = []
+            for entry in registrations:
+                _expect(db, entry, at_us)
+                cursor = db.execute(
+                    "INSERT INTO intents (owner, store_id, key, sha256, facts, created_us, expires_us)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (owner, entry.store_id, entry.key, entry.digest, _facts(entry), at_us, until_us),
+                )
+                assert cursor.lastrowid is not None
+                ids.append(cursor.lastrowid)
+        return ids
+
+    def commit(
+        self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
+    ) -> list[Committed]:
+        """The bytes are durable: locations appear, blobs live, documents point at them, intents end."""
+        at_us = to_us(as_of)
+        with self.write("ingest", at_us, run_id) as db:
+            done = [_register(db, entry, at_us) for _, entry in staged]
+            db.executemany("DELETE FROM intents WHERE id = ?", [(intent,) for intent, _ in staged if intent])
+        return done
+
+    def abandon(self, intents: Iterable[int]) -> None:
+        """End intents whose bytes never appeared; their blobs are forgotten if nothing else wants them."""
+        with self.write("abandon") as db:
+            for intent in intents:
+                row = db.execute("DELETE FROM intents WHERE id = ? RETURNING sha256", (intent,)).fetchone()
+                if row:
+                    db.execute(
+                        "DELETE FROM blobs WHERE sha256 = ? AND state = 'incoming'"
+                        " AND NOT EXISTS (SELECT 1 FROM intents WHERE intents.sha256 = blobs.sha256)"
+                        " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
+                        row,
+                    )
+
+    def intents(self) -> list[Intent]:
+        """Every ingest in flight, oldest first."""
+        rows = self.rows("SELECT id, owner, expires_us, facts FROM intents ORDER BY id")
+        return [Intent(row[0], row[1], from_us(row[2]), _from_facts(row[3])) for row in rows]
+
+    def sources(self, folder: str) -> dict[str, SourceRow]:
+        """Remembered source files of one folder by name, only those whose content is still well kept."""
+        rows = self.rows(
+            "SELECT s.name, s.bytes, s.mtime_ns, s.ctime_ns, s.inode, s.sha256, s.document_id,"
+            " d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant"
+            " FROM sources s JOIN blobs b ON b.sha256 = s.sha256 AND b.state = 'live'"
+            " LEFT JOIN documents d ON d.id = s.document_id AND d.sha256 = s.sha256"
+            " WHERE s.folder = ? AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = s.sha256"
+            " AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown')))",
+            (folder,),
+        )
+        return {
+            row[0]: SourceRow(
+                SourceStat(folder, *row[:5]), Digest(row[5]), row[6], tuple(row[7:]) if row[7] is not None else None
+            )
+            for row in rows
+        }
+
+    def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
+        """For each arrival the document of the same identity and its content, if there is one."""
+        with self.read() as db:
+            rows = [_document_of(db, arrival) for arrival in arrivals]
+        return [(row[0], Digest(row[1])) if row else None for row in rows]
+
+    def touch(self, document_ids: Sequence[int], *, as_of: datetime) -> None:
+        """These documents were seen again, unchanged."""
+        at_us = to_us(as_of)
+        with self.write("touch", at_us) as db:
+            db.executemany(
+                "UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", [(at_us, i) for i in document_ids]
+            )
+
+
+def _expect(db: sqlite3.Connection, entry: Registration, at_us: int) -> None:
+    """Make the blob one that may receive bytes: new, or taken back from the condemned or the purged."""
+    row = db.execute("SELECT bytes, state FROM blobs WHERE sha256 = ?", (entry.digest,)).fetchone()
+    if row is None:
+        db.execute(
+            "INSERT INTO blobs (sha256, bytes, media_type, state, created_us, changed_us)"
+            " VALUES (?, ?, ?, 'incoming', ?, ?)",
+            (entry.digest, entry.bytes, entry.media_type, at_us, at_us),
+        )
+    elif row[0] != entry.bytes:
+        raise ConstraintError(f"{entry.digest} is known with {row[0]} bytes and arrives with {entry.bytes}")
+    elif row[1] in ("condemned", "purged"):
+        state = "live" if row[1] == "condemned" else "incoming"
+        db.execute("UPDATE blobs SET state = ?, changed_us = ? WHERE sha256 = ?", (state, at_us, entry.digest))
+
+
+def _register(db: sqlite3.Connection, entry: Registration, at_us: int) -> Committed:
+    _expect(db, entry, at_us)
+    if entry.layout is Layout.REFERENCE:
+        _displace(db, entry, at_us)
+    db.execute(
+        "INSERT INTO locations (store_id, key, layout, fold, sha256, inode, mtime_ns, created_us, changed_us)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (store_id, key) DO UPDATE SET"
+        # Published anew over a copy that was bad or gone: what the last check said is no longer about these bytes.
+        " inode = excluded.inode, mtime_ns = excluded.mtime_ns, changed_us = excluded.changed_us, outcome = NULL,"
+        " checked_us = 0 WHERE sha256 = excluded.sha256"
+        " AND (inode IS NOT excluded.inode OR mtime_ns IS NOT excluded.mtime_ns)",
+        (
+            entry.store_id, entry.key, entry.layout, fold(entry.key) if entry.layout == "policy" else None,
+            entry.digest, entry.inode, entry.mtime_ns, at_us, at_us,
+        ),
+    )  # fmt: skip
+    held = db.execute(
+        "SELECT sha256 FROM locations WHERE store_id = ? AND key = ?", (entry.store_id, entry.key)
+    ).fetchone()
+    if held[0] != entry.digest:
+        raise ConstraintError(f"{entry.key} already holds other content; ingest it again")
+    came_alive = db.execute(
+        "UPDATE blobs SET state = 'live', changed_us = ?, garbage_since_us = ? WHERE sha256 = ? AND state = 'incoming'",
+        (at_us, at_us, entry.digest),
+    ).rowcount
+    document_id, outcome = _put_document(db, entry, at_us)
+    if entry.source:
+        stat = entry.source
+        db.execute(
+            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (stat.folder, stat.name, stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode, entry.digest,
+             document_id),
+        )  # fmt: skip
+    return Committed(document_id, outcome, bool(came_alive))
+
+
+def _displace(db: sqlite3.Connection, entry: Registration, at_us: int) -> None:
+    """A file in its owner's hands has new content: what lay there before is found missing, and no copy any more."""
+    row = db.execute(
+        "SELECT id, sha256 FROM locations WHERE store_id = ? AND key = ? AND sha256 <> ?",
+        (entry.store_id, entry.key, entry.digest),
+    ).fetchone()
+    if row:
+        db.execute(
+            "INSERT INTO checks (location_id, sha256, checked_us, outcome, bytes, method, detail, run_id)"
+            " VALUES (?, ?, ?, 'missing', 0, 'ingest', 'the file has other content now', ?)",
+            (*row, at_us, entry.arrival.run_id),
+        )
+        db.execute("UPDATE locations SET outcome = 'missing', checked_us = ? WHERE id = ?", (at_us, row[0]))
+        db.execute("DELETE FROM locations WHERE id = ?", (row[0],))
+
+
+def _document_of(db: sqlite3.Connection, arrival: Arrival) -> Any:
+    return db.execute(
+        "SELECT id, sha256, fetched_us FROM documents"
+        " WHERE source_url = ? AND artifact_id = ? AND resolver = ? AND variant = ? AND tenant = ?",
+        (arrival.source_url, arrival.artifact_id, arrival.resolver, arrival.variant, arrival.tenant),
+    ).fetchone()
+
+
+def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tuple[int, str]:
+    arrival = entry.arrival
+    fetched_us = None if arrival.fetched_at is None else to_us(arrival.fetched_at)
+    metadata = json.dumps(dict(arrival.metadata), ensure_ascii=False, sort_keys=True)
+    facts = (entry.digest, arrival.content_type, arrival.run_id, fetched_us, metadata)
+    row = _document_of(db, arrival)
+    if row is None:
+        cursor = db.execute(
+            "INSERT INTO documents (tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
+            " fetched_us, metadata, created_us, changed_us, seen_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*arrival.identity, *facts, at_us, at_us, at_us),
+        )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid, "new"
+    document_id, content, known_fetched_us = row
+    if content == entry.digest:
+        db.execute("UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", (at_us, document_id))
+        return document_id, "same"
+    if not entry.in_order and fetched_us is not None and known_fetched_us is not None and fetched_us < known_fetched_us:
+        return document_id, "older" if _keep_older(db, document_id, facts) else "same"
+    db.execute(
+        "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?, changed_us = ?,"
+        " seen_us = max(seen_us, ?) WHERE id = ?",
+        (*facts, at_us, at_us, document_id),
+    )
+    return document_id, "changed"
+
+
+def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...]) -> bool:
+    """Keep a version that arrived late, as history that never was current; False where it is known already."""
+    known = db.execute(
+        "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
+    ).fetchone()
+    if not known:
+        db.execute(
+            "INSERT INTO documents_history (op, ended_us, operation, by_run, id, tenant, artifact_id, source_url,"
+            " resolver, variant, sha256, content_type, run_id, fetched_us, metadata, created_us, changed_us, seen_us)"
+            " SELECT 'older', now.at_us, now.operation, now.run_id, id, tenant, artifact_id, source_url, resolver,"
+            " variant, ?, ?, ?, ?, ?, created_us, now.at_us, now.at_us FROM documents, now WHERE id = ?",
+            (*facts, document_id),
+        )
+    return not known
+
+
+def _facts(entry: Registration) -> str:
+    return json.dumps(asdict(entry), ensure_ascii=False, default=str)
+
+
+def _from_facts(text: str) -> Registration:
+    plain = json.loads(text)
+    arrival, source = plain["arrival"], plain["source"]
+    fetched_at = arrival["fetched_at"] and datetime.fromisoformat(arrival["fetched_at"])
+    return Registration(
+        **plain
+        | {
+            "arrival": Arrival(**arrival | {"fetched_at": fetched_at}),
+            "digest": Digest.parse(plain["digest"]),
+            "layout": Layout(plain["layout"]),
+            "source": SourceStat(**source) if source else None,
+        }
+    )

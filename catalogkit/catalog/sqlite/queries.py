@@ -1,0 +1,219 @@
+"""The questions a catalog answers: single records by index, whole tables as frames."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.catalog.contract import Coverage
+from catalogkit.catalog.sqlite.base import Database, driver_errors
+from catalogkit.errors import InvalidInput
+from catalogkit.model import COLUMNS, Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    import polars as pl
+
+CHUNK: Final = 100_000
+
+_HEX: Final = "lower(hex({0}.sha256))"
+_DOCUMENT: Final = (
+    "d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, {sha256}, b.bytes, b.media_type,"
+    " d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, d.seen_us, d.metadata"
+    " FROM documents d JOIN blobs b ON b.sha256 = d.sha256"
+)
+_FRAMES: Final = {
+    "documents": "SELECT " + _DOCUMENT.format(sha256=_HEX.format("d")) + " ORDER BY d.id",
+    "blobs": "SELECT lower(hex(sha256)), bytes, media_type, state, refs, created_us, changed_us FROM blobs",
+    "locations": "SELECT l.id, s.name, l.key, l.layout, lower(hex(l.sha256)), b.bytes, l.inode, l.mtime_ns,"
+    " l.created_us, nullif(l.checked_us, 0), l.outcome"
+    " FROM locations l JOIN blobs b ON b.sha256 = l.sha256 JOIN stores s ON s.id = l.store_id ORDER BY l.id",
+    "checks": "SELECT id, location_id, lower(hex(sha256)), checked_us, outcome, bytes, method, detail, run_id"
+    " FROM checks ORDER BY id",
+}
+_FILTERS: Final = {
+    "tenant": "d.tenant", "artifact_id": "d.artifact_id", "source_url": "d.source_url", "resolver": "d.resolver",
+    "variant": "d.variant", "run_id": "d.run_id", "media_type": "b.media_type", "sha256": "d.sha256",
+}  # fmt: skip
+
+
+class Queries(Database):
+    """The reading half."""
+
+    def document(self, document_id: int) -> DocumentRecord | None:
+        """One document, if it lives."""
+        rows = self.rows(f"SELECT {_DOCUMENT.format(sha256='d.sha256')} WHERE d.id = ?", (document_id,))
+        return _record(rows[0]) if rows else None
+
+    def find(self, *, limit: int = 100, after_id: int = 0, **filters: str | Digest | None) -> list[DocumentRecord]:
+        """Documents by tenant, artifact_id, source_url, resolver, variant, run_id, media_type or sha256, by id.
+
+        Raises
+        ------
+        InvalidInput
+            If a filter is unknown or `limit` is negative.
+        """
+        unknown = set(filters) - set(_FILTERS)
+        if unknown or limit < 0:
+            raise InvalidInput(f"cannot find by {', '.join(unknown) or 'a negative limit'}; use {', '.join(_FILTERS)}")
+        given = {name: value for name, value in filters.items() if value is not None}
+        where = "".join(f" AND {_FILTERS[name]} = ?" for name in given)
+        return [
+            _record(row)
+            for row in self.rows(
+                f"SELECT {_DOCUMENT.format(sha256='d.sha256')} WHERE d.id > ?{where} ORDER BY d.id LIMIT ?",
+                (after_id, *given.values(), limit),
+            )
+        ]
+
+    def locations_of(self, digest: Digest) -> list[LocationRecord]:
+        """Every copy of a blob."""
+        rows = self.rows(
+            "SELECT l.id, s.name, l.key, l.layout, b.bytes, l.inode, l.mtime_ns, l.checked_us, l.outcome"
+            " FROM locations l JOIN stores s ON s.id = l.store_id JOIN blobs b ON b.sha256 = l.sha256"
+            " WHERE l.sha256 = ? ORDER BY l.id",
+            (digest,),
+        )
+        return [
+            LocationRecord(
+                id=row[0],
+                store=row[1],
+                key=row[2],
+                layout=Layout(row[3]),
+                sha256=digest,
+                bytes=row[4],
+                inode=row[5],
+                mtime_ns=row[6],
+                checked_at=from_us(row[7]) if row[7] else None,
+                outcome=Outcome(row[8]) if row[8] else None,
+            )
+            for row in rows
+        ]
+
+    def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
+        """The content of these documents; ids that do not exist are left out."""
+        found: dict[int, Digest] = {}
+        with self.read() as db:
+            for document_id in document_ids:
+                row = db.execute("SELECT sha256 FROM documents WHERE id = ?", (document_id,)).fetchone()
+                if row:
+                    found[document_id] = Digest(row[0])
+        return found
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """A whole table with the schema `model.schema(table)`.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no frame of that name.
+        """
+        if table not in _FRAMES:
+            raise InvalidInput(f"there is no frame {table!r}; choose one of {', '.join(_FRAMES)}")
+        return self._frame(table, _FRAMES[table])
+
+    def versions(self, document_id: int) -> pl.DataFrame:
+        """Every version of a document, oldest first, the current one last (its ``valid_to`` is null)."""
+        return self._frame(
+            "versions",
+            "SELECT id, lower(hex(sha256)), run_id, operation, changed_us, ended_us FROM ("
+            " SELECT id, sha256, run_id, iif(op = 'older', op, operation) AS operation, changed_us, ended_us, hid"
+            " FROM documents_history WHERE id = ?1"
+            " UNION ALL SELECT id, sha256, run_id, 'current', changed_us, NULL, 9223372036854775807"
+            " FROM documents WHERE id = ?1) ORDER BY hid",
+            (document_id,),
+        )
+
+    def _frame(self, table: str, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
+        import polars as pl
+
+        columns = schema(table)
+        # Times travel as integers and become times in one cast; rows come in chunks, so that a table of millions
+        # never stands in memory as Python objects.
+        raw = {
+            name: pl.Int64() if COLUMNS[table][name] == "time" else kind for name, kind in columns.items()
+        }
+        with self._lock, driver_errors(self.path):
+            cursor = self._db.execute(sql, parameters)
+            parts = [pl.DataFrame([], schema=raw, orient="row")]
+            while rows := cursor.fetchmany(CHUNK):
+                parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+        return pl.concat(parts).cast(columns)  # type: ignore[arg-type]
+
+    def totals(self) -> dict[str, int]:
+        """documents, blobs, locations, logical_bytes, physical_bytes; counted by the database.
+
+        Blobs are those that are live. Physical bytes count each stored object once: paths that share an inode are one
+        object, and a copy that was found missing is none.
+        """
+        with self.read() as db:
+            documents, logical = db.execute(
+                "SELECT coalesce(sum(refs), 0), coalesce(sum(refs * bytes), 0) FROM blobs"
+            ).fetchone()
+            (blobs,) = db.execute("SELECT count(*) FROM blobs WHERE state = 'live'").fetchone()
+            (locations,) = db.execute("SELECT count(*) FROM locations").fetchone()
+            (physical,) = db.execute(
+                "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
+                " coalesce('i' || l.inode, 'l' || l.id), b.bytes FROM locations l JOIN blobs b USING (sha256)"
+                " WHERE l.outcome IS NOT 'missing')"
+            ).fetchone()
+        return {
+            "documents": documents,
+            "blobs": blobs,
+            "locations": locations,
+            "logical_bytes": logical,
+            "physical_bytes": physical,
+        }
+
+
+    def coverage(self, *, as_of: datetime, days: int = 30) -> Coverage:
+        """How much of what is stored was proved within so many days."""
+        until = to_us(as_of)
+        since = until - days * 86_400_000_000
+        ((size, verified, never_bytes, never, bad, oldest),) = self.rows(
+            # An object's newest check speaks for it; SQLite takes the bare `outcome` from the row of the maximum.
+            "SELECT coalesce(sum(bytes), 0), coalesce(sum(iif(outcome = 'ok' AND at BETWEEN ?1 AND ?2, bytes, 0)), 0),"
+            " coalesce(sum(iif(at = 0, bytes, 0)), 0), coalesce(sum(at = 0), 0),"
+            " coalesce(sum(coalesce(outcome = 'corrupt', 0)), 0), min(nullif(at, 0)) FROM ("
+            " SELECT max(l.checked_us) AS at, l.outcome AS outcome, b.bytes AS bytes"
+            " FROM locations l JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'"
+            " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id))",
+            (since, until),
+        )
+        ((missing,),) = self.rows("SELECT count(*) FROM locations WHERE outcome = 'missing'")
+        return Coverage(
+            days=days,
+            bytes=size,
+            verified_bytes=verified,
+            never_checked_bytes=never_bytes,
+            never_checked=never,
+            bad=bad + missing,
+            oldest_check=None if oldest is None else from_us(oldest),
+        )
+
+
+def _record(row: Iterable[Any]) -> DocumentRecord:
+    (
+        document_id, tenant, artifact_id, source_url, resolver, variant, sha256, size, media_type,
+        content_type, run_id, fetched_us, created_us, changed_us, seen_us, metadata,
+    ) = row  # fmt: skip
+    return DocumentRecord(
+        id=document_id,
+        tenant=tenant,
+        artifact_id=artifact_id,
+        source_url=source_url,
+        resolver=resolver,
+        variant=variant,
+        sha256=Digest(sha256),
+        bytes=size,
+        media_type=media_type,
+        content_type=content_type,
+        run_id=run_id,
+        fetched_at=None if fetched_us is None else from_us(fetched_us),
+        created_at=from_us(created_us),
+        changed_at=from_us(changed_us),
+        seen_at=from_us(seen_us),
+        metadata=json.loads(metadata),
+    )

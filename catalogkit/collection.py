@@ -1,0 +1,277 @@
+"""A collection: a catalog and its stores, opened together. It is what a notebook holds in its hand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from catalogkit.catalog import open_catalog
+from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, write_config
+from catalogkit.errors import InvalidInput, NotACollection, StoreMismatch, StoreUnreachable
+from catalogkit.layouts import DEFAULT_TEMPLATE, Template
+from catalogkit.model import Layout
+from catalogkit.stores.local import LocalStore, ReferenceStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+
+    from catalogkit.catalog.contract import Catalog
+    from catalogkit.model import DocumentRecord
+
+IN_PLACE: Final = "in-place"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Collection:
+    """A catalog and its stores, opened together.
+
+    Open one with `catalogkit.open`, make one with `catalogkit.init`. It is a context manager; closing it gives the
+    catalog back.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The collection's folder, absolute.
+    catalog : Catalog
+        The truth about facts.
+    store : LocalStore
+        Where new bytes go.
+    layout, template
+        How keys are named in it.
+    clock
+        Gives the time where a call does not (`as_of`); tests put their own here.
+    """
+
+    def __init__(self, path: Path, config: Config, catalog: Catalog, *, clock: Callable[[], datetime] = _now) -> None:
+        self.path, self.config, self.catalog, self.clock = path, config, catalog, clock
+        rows = {row.name: row for row in catalog.stores()}
+        settings = config.store
+        row = rows.get(settings.name)
+        if row is None:
+            raise StoreMismatch(
+                f"the catalog does not know a store {settings.name!r}; {CONFIG_NAME} was changed by hand"
+            )
+        self.store = LocalStore(_root(path, settings.url), name=settings.name, token=row.token)
+        self.layout = Layout(settings.layout)
+        self.template = Template(settings.template)
+        self._ids = {name: row.id for name, row in rows.items()}
+        self._stores: dict[int, LocalStore | ReferenceStore] = {row.id: self.store}
+        if IN_PLACE in rows:
+            self._stores[rows[IN_PLACE].id] = ReferenceStore(token=rows[IN_PLACE].token)
+
+    @property
+    def identity(self) -> str:
+        """The catalog's identity: 32 hex digits that its stores carry, too."""
+        return self.catalog.identity
+
+    @property
+    def stores(self) -> dict[int, LocalStore | ReferenceStore]:
+        """Every store by the id the catalog gave it."""
+        return dict(self._stores)
+
+    def store_id(self, name: str) -> int:
+        """The id of a store by its name."""
+        return self._ids[name]
+
+    def in_place(self) -> tuple[int, ReferenceStore]:
+        """The store of files that stay where they are; made when first asked for."""
+        if IN_PLACE not in self._ids:
+            store = ReferenceStore(token=f"{IN_PLACE}-{self.identity}")
+            row = self.catalog.add_store(IN_PLACE, store.kind, store.token)
+            self._ids[IN_PLACE], self._stores[row.id] = row.id, store
+        store_id = self._ids[IN_PLACE]
+        store = self._stores[store_id]  # type: ignore[assignment]
+        return store_id, store
+
+    def now(self) -> datetime:
+        """The collection's clock, in UTC."""
+        return self.clock()
+
+    # -- questions ---------------------------------------------------------------------------------------------
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """A whole table as a Polars frame: ``documents``, ``blobs``, ``locations`` or ``checks``.
+
+        The schema is `catalogkit.model.schema`, also where there are no rows.
+        """
+        return self.catalog.frame(table)
+
+    def find(self, *, limit: int = 100, **filters: str) -> pl.DataFrame:
+        """Documents that match every filter, by id, with where their bytes lie.
+
+        Parameters
+        ----------
+        limit
+            At most so many.
+        **filters
+            ``tenant``, ``artifact_id``, ``source_url``, ``resolver``, ``variant``, ``run_id``, ``media_type`` or
+            ``sha256`` (64 hex digits).
+        """
+        import polars as pl
+
+        from catalogkit.model import Digest, schema
+
+        wanted: dict[str, Any] = dict(filters)
+        if "sha256" in wanted:
+            wanted["sha256"] = Digest.parse(wanted["sha256"])
+        rows = []
+        for record in self.catalog.find(limit=limit, **wanted):
+            rows.append({**document_row(record), "location": self.location(record)})
+        return pl.DataFrame(rows, schema={**schema("documents"), "location": pl.String()}, orient="row")
+
+    def location(self, record: DocumentRecord) -> str:
+        """Where a document's bytes lie: the best copy's place, or an empty text where every copy is known bad."""
+        copies = self.catalog.locations_of(record.sha256)
+        good = [copy for copy in copies if copy.outcome in (None, "ok", "unknown")]
+        if not good:
+            return ""
+        best = min(good, key=lambda copy: (copy.outcome == "unknown", copy.store == IN_PLACE, copy.id))
+        return self._stores[self._ids[best.store]].describe(best.key)
+
+    def read(self, document_id: int) -> bytes:
+        """The bytes of a document (for small ones; `open_document` streams).
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such document.
+        """
+        record = self.catalog.document(document_id)
+        if record is None:
+            raise InvalidInput(f"there is no document {document_id}")
+        for copy in self.catalog.locations_of(record.sha256):
+            if copy.outcome in (None, "ok", "unknown"):
+                with self._stores[self._ids[copy.store]].open(copy.key) as file:
+                    return file.read()
+        raise StoreUnreachable(f"every copy of document {document_id} is known to be bad; run `catalogkit verify`")
+
+    def close(self) -> None:
+        """Give the catalog back."""
+        self.catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Collection({str(self.path)!r})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import facts
+
+        return facts(
+            "Collection",
+            {
+                "folder": str(self.path),
+                "catalog": f"{self.catalog.url} ({self.identity[:8]})",
+                "store": f"{self.store.root} ({self.layout} layout)",
+                **{name: f"{count:,}" for name, count in self.catalog.totals().items()},
+            },
+        )
+
+
+def document_row(record: DocumentRecord) -> dict[str, Any]:
+    """A document as a row of the ``documents`` frame."""
+    import json
+
+    from catalogkit.model import COLUMNS
+
+    row = {name: getattr(record, name) for name in COLUMNS["documents"]}
+    return row | {"sha256": str(record.sha256), "metadata": json.dumps(dict(record.metadata), ensure_ascii=False)}
+
+
+def _root(path: Path, url: str) -> Path:
+    """The folder of a store's URL; a relative one lies in the collection's folder."""
+    if "://" in url and not url.startswith("file://"):
+        raise InvalidInput(f"no store for {url.partition(':')[0]!r}; use file:folder")
+    return path / url.removeprefix("file://").removeprefix("file:")
+
+
+def init(
+    path: Path | str,
+    *,
+    store: str = "file:store",
+    catalog: str = "sqlite:///catalog.sqlite",
+    layout: str = "cas",
+    template: str | None = None,
+    clock: Callable[[], datetime] = _now,
+) -> Collection:
+    """Make a collection.
+
+    Parameters
+    ----------
+    path
+        Its folder; made if need be.
+    store, catalog
+        URLs; relative ones lie in the folder.
+    layout
+        ``cas`` names bytes by content, ``policy`` by the readable path that `template` makes.
+
+    Raises
+    ------
+    InvalidInput
+        If a collection is there already, or an argument is not acceptable; nothing is changed then.
+    """
+    folder = Path(os.path.realpath(path))
+    config = parse_config(
+        {"catalog": catalog, "store": {"url": store, "layout": layout, "template": template or DEFAULT_TEMPLATE}}
+    )
+    Template(config.store.template)
+    root = _root(folder, store)
+    if (folder / CONFIG_NAME).exists():
+        raise InvalidInput(f"{folder} is a collection already; nothing was changed")
+    folder.mkdir(parents=True, exist_ok=True)
+    opened = open_catalog(catalog, base=folder, create=True, as_of=clock())
+    try:
+        if opened.stores():
+            raise InvalidInput(f"{catalog} belongs to another collection; name another catalog")
+        made = LocalStore.create(root, name=config.store.name, catalog=opened.identity)
+        opened.add_store(made.name, made.kind, made.token)
+        # Last, because it is what makes the folder a collection.
+        write_config(folder, config)
+        return Collection(folder, config, opened, clock=clock)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def open_collection(path: Path | str | None = None, *, clock: Callable[[], datetime] = _now) -> Collection:
+    """Open a collection.
+
+    Parameters
+    ----------
+    path
+        Its folder; without one, ``$CATALOGKIT_HOME``, else the current folder.
+
+    Raises
+    ------
+    NotACollection
+        If there is none: a collection never comes into being by a mistyped path.
+    StoreMismatch
+        If the store at its place belongs to another catalog.
+    """
+    folder = Path(os.path.realpath(path or os.environ.get("CATALOGKIT_HOME") or "."))
+    config = read_config(folder)
+    catalog = open_catalog(config.catalog, base=folder, as_of=clock())
+    try:
+        collection = Collection(folder, config, catalog, clock=clock)
+        # Facts can be asked for while a disk is away; whatever needs the bytes will say so.
+        with contextlib.suppress(StoreUnreachable):
+            collection.store.reach()
+        return collection
+    except BaseException:
+        catalog.close()
+        raise
+
+
+__all__ = ["Collection", "NotACollection", "init", "open_collection"]

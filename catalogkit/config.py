@@ -1,0 +1,79 @@
+"""``catalogkit.toml``: which catalog, which store. Read strictly: an unknown or mistyped setting is an error."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from catalogkit.errors import InvalidInput, NotACollection
+from catalogkit.layouts import DEFAULT_TEMPLATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG_NAME: Final = "catalogkit.toml"
+
+
+class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The store that new bytes go to."""
+
+    name: str = "main"
+    url: str = "file:store"
+    layout: Literal["cas", "policy"] = "cas"
+    template: str = DEFAULT_TEMPLATE
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A collection's settings."""
+
+    catalog: str = "sqlite:///catalog.sqlite"
+    store: StoreConfig = StoreConfig()
+
+
+def read_config(folder: Path) -> Config:
+    """The settings of the collection in `folder`.
+
+    Raises
+    ------
+    NotACollection
+        If there are none.
+    InvalidInput
+        If they are not acceptable; the message names the setting.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotACollection(
+            f"no collection at {folder}: it has no {CONFIG_NAME}; make one with `catalogkit init {folder}`,"
+            " or name another with -C"
+        ) from None
+    try:
+        return parse_config(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, InvalidInput) as problem:
+        raise InvalidInput(f"{path}: {problem}") from None
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Settings out of plain data; an unknown name or a value of the wrong kind is an `InvalidInput`."""
+    try:
+        return msgspec.convert(values, Config)
+    except msgspec.ValidationError as problem:
+        raise InvalidInput(str(problem)) from None
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Write the settings of a new collection."""
+    store = config.store
+    text = (
+        f"catalog = {_toml(config.catalog)}\n\n[store]\nname = {_toml(store.name)}\nurl = {_toml(store.url)}\n"
+        f"layout = {_toml(store.layout)}\ntemplate = {_toml(store.template)}\n"
+    )
+    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+def _toml(text: str) -> str:
+    # A JSON string is a TOML basic string, except that TOML has no surrogate pairs, which this encoder never makes.
+    return msgspec.json.encode(text).decode()

@@ -1,0 +1,331 @@
+"""What a notebook shows: charts, cards, notices; each as HTML, as text, and where it has one as an interactive figure.
+
+A cell ends with one of these objects, never with ``fig.show()``: a figure shown that way disappears from stock
+``nbconvert`` pages, and it costs seconds in the kernel. Each object gives every reader something: JupyterLab draws the
+figure, ``nbconvert`` and readers without JavaScript get words and a table, a log gets text.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import polars as pl
+
+__all__ = [
+    "FIGURES_MIME",
+    "PLOTLY_MIME",
+    "STYLE",
+    "TRACES",
+    "Card",
+    "Cards",
+    "Chart",
+    "Notes",
+    "Notice",
+    "clip_middle",
+    "figures_of",
+    "format_bytes",
+    "format_share",
+    "plotly_text",
+    "record",
+    "table_html",
+]
+
+PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
+FIGURES_MIME: Final = "application/vnd.catalogkit.figures+json"
+
+TRACES: Final = frozenset({"scatter", "bar", "heatmap", "pie", "table", "treemap", "waterfall"})
+"""The trace types that the plotly.js inside a report can draw (see ``static/README.md``)."""
+
+# Neutral colours and `currentColor` only: the same cell is read on white and on black.
+STYLE: Final = """\
+<style>
+.ck-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:.75rem;margin:1rem 0;padding:0}
+.ck-card{border:1px solid #8884;border-radius:8px;padding:.8rem .95rem;margin:0}
+.ck-card dt{font-size:.8rem;font-weight:600;margin:0}
+.ck-card dd{margin:0}
+.ck-card dd.ck-value{font-size:1.55rem;font-weight:650;line-height:1.35;font-variant-numeric:tabular-nums}
+.ck-card dd.ck-what{font-size:.78rem;line-height:1.4;opacity:.8}
+.ck-notice{border-left:4px solid #e69f00;background:#e69f0018;padding:.6rem .9rem;border-radius:4px;margin:1rem 0}
+.ck-chart h3{margin:0 0 .2rem}
+.ck-chart p{margin:0 0 .5rem;max-width:72ch;opacity:.85}
+.ck-scroll{overflow-x:auto;max-width:100%}
+table.ck-table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}
+table.ck-table th,table.ck-table td{text-align:left;white-space:nowrap}
+table.ck-table th,table.ck-table td{padding:.25rem .7rem;border-bottom:1px solid #8884}
+table.ck-table .ck-number{text-align:right}
+</style>"""
+
+_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+_CONFIG: Final[dict[str, Any]] = {
+    "displaylogo": False,
+    "plotlyServerURL": "",
+    "showSendToCloud": False,  # plotly.js 4 offers by default to upload the data of a chart
+    "responsive": True,
+    "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+}
+_TABLE_ROWS: Final = 50
+_CAPTION_WIDTH: Final = 100
+
+
+# -- numbers and names as text -----------------------------------------------------------------------------------
+
+
+def format_bytes(size: float) -> str:
+    """Write a size with three significant digits and a decimal unit (1 kB is 1000 bytes).
+
+    Examples
+    --------
+    >>> [format_bytes(n) for n in (0, 999, 1000, 15_360, 999_999, 2_500_000_000)]
+    ['0 B', '999 B', '1.00 kB', '15.4 kB', '1.00 MB', '2.50 GB']
+    """
+    if size < 0:
+        return "\N{MINUS SIGN}" + format_bytes(-size)
+    if size < 1000:
+        return f"{size:.0f} B"
+    value, unit = float(size), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:
+        value, unit = value / 1000, unit + 1
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:.{digits}f} {_UNITS[unit]}"
+
+
+def format_share(share: float | None) -> str:
+    """Write a share (0 to 1) in percent; never 0 % or 100 % for a share that only comes near them.
+
+    Examples
+    --------
+    >>> [format_share(s) for s in (0, 0.0004, 0.256, 0.9999, 1, None)]
+    ['0 %', '<0.1 %', '25.6 %', '>99.9 %', '100 %', 'n/a']
+    """
+    if share is None:
+        return "n/a"
+    if share in (0, 1):
+        return f"{share:.0%}".replace("%", " %")
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    return ">99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %"
+
+
+def clip_middle(text: str, width: int = 28) -> str:
+    """Shorten a long name in its middle, where names differ least.
+
+    Examples
+    --------
+    >>> clip_middle("a-very-long-name-of-a-document-v2.pdf", 20)
+    'a-very-lon…nt-v2.pdf'
+    """
+    if len(text) <= width:
+        return text
+    head = width // 2
+    return f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
+
+
+def plotly_text(text: str) -> str:
+    """Write `text` so that plotly shows it as it is: plotly takes tags for markup and ``$`` for the start of TeX."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+
+
+# -- things a cell shows -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure with its title, its definition in words, and the numbers it draws.
+
+    Parameters
+    ----------
+    figure
+        A Plotly figure, made by `catalogkit.charts`.
+    title
+        What it shows.
+    caption
+        What is counted, and in which unit.
+    table
+        The numbers that are drawn: what a reader without the figure gets.
+    """
+
+    figure: Any
+    title: str
+    caption: str
+    table: pl.DataFrame
+
+    def __post_init__(self) -> None:
+        unknown = {trace.type for trace in self.figure.data} - TRACES
+        if unknown:
+            raise InvalidInput(
+                f"reports cannot draw {', '.join(sorted(unknown))}; choose among {', '.join(sorted(TRACES))}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.title}\n{self.caption}\n{_table_text(self.table)}"
+
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        figure = json.loads(self.figure.to_json())
+        lines = [plotly_text(line) for line in textwrap.wrap(self.caption, _CAPTION_WIDTH)]
+        # The title and caption get room of their own above the figure; a page that shows them itself takes it away.
+        head = 44 + 17 * len(lines)
+        layout = figure["layout"]
+        margin = layout.setdefault("margin", {})
+        margin["t"] = margin.get("t", 20) + head
+        layout["height"] = layout.get("height", 360) + head
+        layout["title"] = {
+            "text": f"<b>{plotly_text(self.title)}</b>",
+            "subtitle": {"text": "<br>".join(lines), "font": {"size": 12}},
+            "font": {"size": 16},
+            "x": 0,
+            "xref": "container",
+            "yref": "container",
+            "y": 1,
+            "yanchor": "top",
+            "pad": {"t": 12, "l": 12},
+        }
+        # Closed by the report's script once the figure is drawn; open for everyone else.
+        page = (
+            f'{STYLE}<div class="ck-chart"><h3>{escape(self.title)}</h3><p>{escape(self.caption)}</p>'
+            f"<details open><summary>The numbers</summary>{table_html(self.table)}</details></div>"
+        )
+        bundle = {PLOTLY_MIME: figure | {"config": _CONFIG}, "text/html": page, "text/plain": str(self)}
+        return bundle, {"catalogkit": {"title": self.title, "caption": self.caption, "head_px": head}}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One figure of merit: its name, its value as text, and what it counts."""
+
+    label: str
+    value: str
+    definition: str
+
+
+class Cards:
+    """Figures of merit side by side, each with its definition.
+
+    Parameters
+    ----------
+    cards
+        Triples of label, value as text, definition.
+    """
+
+    def __init__(self, cards: Iterable[Card | tuple[str, str, str]]) -> None:
+        self.cards = [card if isinstance(card, Card) else Card(*card) for card in cards]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{card.label}: {card.value}  ({card.definition})" for card in self.cards)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        cards = "".join(
+            f'<div class="ck-card"><dt>{escape(card.label)}</dt><dd class="ck-value">{escape(card.value)}</dd>'
+            f'<dd class="ck-what">{escape(card.definition)}</dd></div>'
+            for card in self.cards
+        )
+        return {"text/html": f'{STYLE}<dl class="ck-cards">{cards}</dl>', "text/plain": str(self)}
+
+
+class Notes:
+    """Sentences as a list, such as recommendations; `empty` stands for an empty list."""
+
+    def __init__(self, sentences: Iterable[str], empty: str = "Nothing to say.") -> None:
+        self.sentences = list(sentences) or [empty]
+
+    def __str__(self) -> str:
+        return "\n".join(f"* {sentence}" for sentence in self.sentences)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences)
+        return {"text/html": f'<ul class="ck-notes">{items}</ul>', "text/plain": str(self)}
+
+
+class Notice:
+    """A sentence that must not be overlooked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"Note: {self.text}"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        page = f'{STYLE}<div class="ck-notice" role="note">{escape(self.text)}</div>'
+        return {"text/html": page, "text/plain": str(self)}
+
+
+def record(**figures: object) -> None:
+    """Keep figures in the executed notebook, by name, for the report's JSON file; nothing is drawn.
+
+    Raises
+    ------
+    InvalidInput
+        If a value cannot be written as JSON.
+    """
+    try:
+        json.dumps(figures, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"only what JSON can hold can be recorded: {error}") from None
+    from IPython.display import display
+
+    display({FIGURES_MIME: figures, "text/plain": f"recorded: {', '.join(figures)}"}, raw=True)  # type: ignore[no-untyped-call]
+
+
+# -- tables ------------------------------------------------------------------------------------------------------
+
+
+def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS) -> str:
+    """Write the first rows of a frame as an HTML table, and say how many are left out."""
+    names = [(name, "ck-number" if frame.schema[name].is_numeric() else "") for name in frame.columns]
+    head = "".join(f'<th scope="col" class="{css}">{escape(_title(name))}</th>' for name, css in names)
+    body = ""
+    for row in _cells(frame.head(rows)):
+        cells = (f'<td class="{css}">{escape(cell)}</td>' for (_, css), cell in zip(names, row, strict=True))
+        body += f"<tr>{''.join(cells)}</tr>"
+    rest = f"<p>… and {frame.height - rows:,} more rows.</p>" if frame.height > rows else ""
+    none = "<p>No rows.</p>" if frame.is_empty() else ""
+    return (
+        f'<div class="ck-scroll"><table class="ck-table"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>{rest}{none}"
+    )
+
+
+def _table_text(frame: pl.DataFrame, rows: int = 12) -> str:
+    lines = [[_title(name) for name in frame.columns], *_cells(frame.head(rows))]
+    widths = [max(len(line[i]) for line in lines) for i in range(frame.width)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join(text + ([f"… and {frame.height - rows:,} more rows"] if frame.height > rows else []))
+
+
+def _title(column: str) -> str:
+    return column.replace("_", " ")
+
+
+def _cells(frame: pl.DataFrame) -> Sequence[list[str]]:
+    return [[_cell(name, value) for name, value in row.items()] for row in frame.iter_rows(named=True)]
+
+
+def _cell(column: str, value: object) -> str:
+    """Whole numbers with separators, shares in percent, times to the minute."""
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return format_share(value) if "share" in column else f"{value:,.3g}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return clip_middle(str(value), 60)
+
+
+def figures_of(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Collect what `record` left in the outputs of executed cells; of two values of one name the later counts."""
+    found: dict[str, Any] = {}
+    for output in outputs:
+        found |= output.get("data", {}).get(FIGURES_MIME, {})
+    return found

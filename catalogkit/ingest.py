@@ -1,0 +1,360 @@
+"""Taking documents in: from folders, lists and manifests, or one file at a time from a downloader.
+
+Files are read once, in batches that share their syncs. The order within a batch is what makes a crash harmless:
+temporary names, then intents in the catalog, then the bytes at their keys, durable, then the facts. After a crash an
+intent whose bytes are at their key is completed, any other is dropped (see `catalogkit.intents`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections import Counter, OrderedDict
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.errors import InvalidInput, SourceError
+from catalogkit.intents import LEASE, new_owner, recover
+from catalogkit.model import Arrival, Mode, path_text
+from catalogkit.progress import OnProgress, Progress, quiet
+from catalogkit.settling import Batch, Settler
+from catalogkit.sources import About, Candidate, PassedOver, from_manifest, from_paths
+from catalogkit.stores.taking import Stamp
+from catalogkit.workers import Inline, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+    from datetime import datetime
+
+    from catalogkit.catalog.contract import SourceRow
+    from catalogkit.collection import Collection
+    from catalogkit.model import DocumentRecord
+    from catalogkit.stores.taking import Taken
+
+BATCH_FILES: Final = 1000
+BATCH_BYTES: Final = 256_000_000
+JOB_FILES: Final = 64
+JOB_BYTES: Final = 16_000_000
+INLINE_FILES: Final = 32
+KEPT_FAILURES: Final = 1000
+KEPT_FOLDERS: Final = 32
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What an ingest did. Every file it met is counted once: ingested, skipped or failed."""
+
+    run_id: str
+    ingested: int = 0
+    skipped: int = 0
+    failed: int = 0
+    bytes: int = 0
+    new_blobs: int = 0
+    recovered: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    reasons: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def skip(self, reason: str, count: int = 1) -> None:
+        """Count files that need nothing done."""
+        self.skipped += count
+        self.reasons[reason] += count
+
+    def fail(self, path: str, reason: str) -> None:
+        """Count a file that could not be taken in; the first thousand are kept by name."""
+        self.failed += 1
+        if len(self.failures) < KEPT_FAILURES:
+            self.failures.append((path_text(path), reason))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return asdict(self) | {"failures": [{"path": path, "reason": reason} for path, reason in self.failures]}
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import facts
+
+        shown = {name: value for name, value in self.to_dict().items() if name not in ("reasons", "failures")}
+        return facts("Ingest", shown | {f"skipped: {k}": v for k, v in self.reasons.items()} | dict(self.failures[:20]))
+
+
+def ingest(
+    collection: Collection,
+    *paths: str | os.PathLike[str],
+    manifest: str | os.PathLike[str] | None = None,
+    mode: str = "copy",
+    resolver: str = "",
+    run_id: str = "",
+    tenant: str = "default",
+    follow_links: bool = False,
+    as_of: datetime | None = None,
+    progress: OnProgress = quiet,
+    executor: Executor | None = None,
+    concurrency: int | None = None,
+    stop: threading.Event | None = None,
+) -> IngestReport:
+    """Take documents in.
+
+    Parameters
+    ----------
+    *paths
+        Folders and files.
+    manifest
+        A downloader's list, JSON lines or Parquet: ``path``, ``artifact_id``, ``source_url``, and, where known,
+        ``resolver``, ``variant``, ``tenant``, ``run_id``, ``content_type``, ``fetched_at``, ``sha256``.
+    mode
+        ``copy`` leaves the source alone; ``move`` removes it once its bytes are safe; ``link`` shares them
+        (reflink, else hard link, which makes the source read-only, else copy); ``reference`` records the file where
+        it is and proves it there.
+    resolver, run_id, tenant
+        What applies where a manifest is silent.
+    as_of
+        The time of this run; the collection's clock without it.
+    executor
+        Workers to use instead of own processes (any `concurrent.futures.Executor`).
+    concurrency
+        How many files are read at once; the number of processors without it.
+    stop
+        Set it from another thread to end the run early at a whole document.
+
+    Returns
+    -------
+    IngestReport
+
+    Raises
+    ------
+    InvalidInput
+        If an argument is not acceptable; nothing is taken in then.
+    StoreFull
+        If no room is left. What was taken in stays; run it again once there is room.
+
+    Notes
+    -----
+    A file that fails is reported and the rest goes on. Ctrl-C tidies up and raises `KeyboardInterrupt`; the same
+    call goes on from there, since files that are known and unchanged are not read again.
+    """
+    if mode not in Mode.__members__.values():
+        raise InvalidInput(f"no mode {mode!r}; use {', '.join(Mode)}")
+    if not paths and manifest is None:
+        raise InvalidInput("name a folder, a file or a manifest to take in")
+    when = as_of or collection.now()
+    report = IngestReport(run_id or f"ingest-{when:%Y%m%dT%H%M%S.%f}Z")
+    about = About(resolver=resolver, run_id=report.run_id, tenant=tenant)
+    found: Iterable[Candidate | PassedOver] = ()
+    if manifest is not None:
+        found = from_manifest(Path(manifest), about)
+    if paths:
+        found = itertools.chain(found, from_paths(paths, about, follow_links=follow_links, own=_own(collection)))
+    _Run(collection, Mode(mode), report, when, progress, executor, concurrency, stop).over(found)
+    return report
+
+
+def register_or_get(
+    collection: Collection,
+    path: str | os.PathLike[str],
+    *,
+    artifact_id: str,
+    source_url: str,
+    resolver: str = "",
+    variant: str = "",
+    tenant: str = "default",
+    run_id: str = "",
+    content_type: str = "",
+    fetched_at: datetime | None = None,
+    metadata: dict[str, Any] | None = None,
+    mode: str = "move",
+    as_of: datetime | None = None,
+) -> DocumentRecord:
+    """Take in one file that a downloader has finished, and return its document.
+
+    Idempotent: the same file for the same document changes nothing; other content becomes the current version and
+    the earlier one stays in history. When this returns, the bytes and the record are on stable storage.
+
+    Raises
+    ------
+    SourceError
+        If the file cannot be read, or changes while it is.
+    """
+    when = as_of or collection.now()
+    arrival = Arrival(
+        artifact_id=artifact_id,
+        source_url=source_url,
+        resolver=resolver,
+        variant=variant,
+        tenant=tenant,
+        run_id=run_id,
+        content_type=content_type,
+        fetched_at=fetched_at,
+        metadata=metadata or {},
+    )
+    full = os.path.realpath(os.fspath(path))
+    try:
+        candidate = Candidate(full, arrival, Stamp.of(os.stat(full)))
+    except FileNotFoundError:
+        raise SourceError(f"{path_text(full)} does not exist") from None
+    report = IngestReport(run_id)
+    _Run(collection, Mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([candidate])
+    if report.failures:
+        raise SourceError("{}: {}".format(*report.failures[0]))
+    (current,) = collection.catalog.current([arrival])
+    record = collection.catalog.document(current[0]) if current else None
+    assert record is not None
+    return record
+
+
+class _Run:
+    """One ingest: sorts out what needs no reading, has the rest taken in by workers, and settles it in batches."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        mode: Mode,
+        report: IngestReport,
+        as_of: datetime,
+        progress: OnProgress,
+        executor: Executor | None,
+        concurrency: int | None,
+        stop: threading.Event | None,
+        remember: bool = True,
+    ) -> None:
+        self.collection, self.mode, self.report = collection, mode, report
+        self.as_of, self.progress, self.given, self.concurrency = as_of, progress, executor, concurrency
+        self.remember = remember
+        self.stop = stop or threading.Event()
+        self.owner = new_owner()
+        self.folders: OrderedDict[str, dict[str, SourceRow]] = OrderedDict()
+        self.seen: list[int] = []
+
+    def over(self, found: Iterable[Candidate | PassedOver]) -> None:
+        began = time.monotonic()
+        collection = self.collection
+        if self.mode is not Mode.REFERENCE:
+            collection.store.reach()
+            self.report.recovered, _ = recover(collection, self.as_of)
+        if self.remember:
+            collection.catalog.start_run(self.report.run_id, "ingest", as_of=self.as_of)
+        settler = Settler(collection, self.mode, self.owner, self.as_of, self.as_of + LEASE, self.report)
+        executor: Executor | None = self.given
+        waiting: tuple[Batch, list[Future[list[Taken]]]] | None = None
+        try:
+            for batch in self._batches(found):
+                if self.stop.is_set():
+                    self.report.interrupted = True
+                    break
+                if executor is None:
+                    executor = Inline() if len(batch) <= INLINE_FILES else Workers(self.concurrency)
+                futures = [executor.submit(settler.taker, job) for job in _jobs(batch)]
+                # While the workers read this batch, the one before it is settled.
+                if waiting:
+                    self._settle(settler, *waiting)
+                waiting = (batch, futures)
+            if waiting:
+                self._settle(settler, *waiting)
+            self._touch()
+        except BaseException:
+            self.report.interrupted = True
+            raise
+        finally:
+            if executor is not None and executor is not self.given:
+                executor.shutdown(cancel_futures=True)
+            if self.mode is not Mode.REFERENCE:
+                recover(collection, self.as_of, owner=self.owner)
+            self.report.seconds = time.monotonic() - began
+        if self.remember and not self.report.interrupted:
+            summary = {name: getattr(self.report, name) for name in ("ingested", "skipped", "failed", "bytes")}
+            collection.catalog.end_run(self.report.run_id, summary, as_of=self.as_of)
+
+    def _settle(self, settler: Settler, batch: Batch, futures: list[Future[list[Taken]]]) -> None:
+        settler.settle(batch, [taken for future in futures for taken in future.result()])
+        self._tell()
+
+    def _tell(self) -> None:
+        report = self.report
+        done = report.ingested + report.skipped + report.failed
+        self.progress(Progress("ingest", done, report.bytes, troubles=report.failed))
+
+    def _batches(self, found: Iterable[Candidate | PassedOver]) -> Iterator[Batch]:
+        batch, size = Batch(), 0
+        for item in found:
+            if isinstance(item, PassedOver):
+                if item.failed:
+                    self.report.fail(item.path, item.reason)
+                else:
+                    self.report.skip(item.reason)
+            elif not self._unchanged(item, batch):
+                size += item.stamp.bytes
+                if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+                    yield batch
+                    batch, size = Batch(), 0
+        if len(batch):
+            yield batch
+
+    def _unchanged(self, item: Candidate, batch: Batch) -> bool:
+        """Count a file whose content is known as seen; put any other into the batch."""
+        if self.mode is Mode.MOVE or not self.remember:
+            batch.add(item, None)
+            return False
+        folder, name = (path_text(part) for part in os.path.split(item.path))
+        row = self._folder(folder).get(name)
+        stat = row.stat if row else None
+        stamp = item.stamp
+        if not row or not stat or (stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode) != (
+            stamp.bytes, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
+        ):  # fmt: skip
+            batch.add(item, None)
+            return False
+        document_id = row.document_id if row.identity == item.arrival.identity else None
+        if document_id is None:
+            (current,) = self.collection.catalog.current([item.arrival])
+            document_id = current[0] if current and current[1] == row.digest else None
+        if document_id is None:
+            batch.add(item, row.digest)  # another document, but content that need not be read again
+            return False
+        self.report.skip("unchanged")
+        self.seen.append(document_id)
+        if len(self.seen) >= 10 * BATCH_FILES:
+            self._touch()
+        return True
+
+    def _folder(self, folder: str) -> dict[str, SourceRow]:
+        rows = self.folders.get(folder)
+        if rows is None:
+            rows = self.folders[folder] = self.collection.catalog.sources(folder)
+            if len(self.folders) > KEPT_FOLDERS:
+                self.folders.popitem(last=False)
+        return rows
+
+    def _touch(self) -> None:
+        if self.seen:
+            self.collection.catalog.touch(self.seen, as_of=self.as_of)
+            self.seen.clear()
+            self._tell()
+
+
+def _jobs(batch: Batch) -> Iterator[list[tuple[str, str]]]:
+    job: list[tuple[str, str]] = []
+    size = 0
+    for path, name, count in batch.to_take():
+        job.append((path, name))
+        size += count
+        if len(job) >= JOB_FILES or size >= JOB_BYTES:
+            yield job
+            job, size = [], 0
+    if job:
+        yield job
+
+
+def _own(collection: Collection) -> set[str]:
+    """What lies in the collection's folder and is not a document; a store folder anywhere."""
+    own = {collection.store.root}
+    path = collection.path
+    database = collection.catalog.url.removeprefix("sqlite:///")
+    return own | {str(path / "catalogkit.toml"), *(database + ending for ending in ("", "-wal", "-shm", "-journal"))}
+
+
+__all__ = ["IngestReport", "ingest", "register_or_get"]

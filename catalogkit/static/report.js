@@ -1,0 +1,100 @@
+// Draws the charts of a report. The page reads without it: every chart is followed by its numbers.
+(async () => {
+  "use strict";
+  const plots = [...document.querySelectorAll(".ck-plot")];
+  const toggle = document.getElementById("code-toggle");
+  toggle.hidden = false;
+  toggle.addEventListener("click", () => {
+    const shown = document.body.classList.toggle("show-code");
+    toggle.textContent = shown ? "Hide the code" : "Show the code";
+    toggle.setAttribute("aria-expanded", shown);
+  });
+  if (!plots.length) return;
+
+  const table = (plot) => plot.parentElement.querySelector("details") ?? {};
+  const fail = (plot, error) => {
+    table(plot).open = true;
+    plot.removeAttribute("style");
+    plot.className = "ck-failed";
+    plot.textContent = `This browser could not draw the chart; its numbers are below. (${error.message})`;
+  };
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  // Paper is white, whatever the screen is.
+  const paper = { "--ink": "#111", "--soft": "#444", "--grid": "#ddd", "--rule": "#ccc", "--page": "#fff" };
+  let printing = false;
+  const css = (name) => printing ? paper[name] : getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+  // The figures come with neutral inks; here they take those of the page.
+  const dress = (figure, width) => {
+    const { data, layout, config } = structuredClone(figure);
+    const template = (layout.template ??= {}).layout ??= {};
+    template.font = { ...template.font, color: css("--ink") };
+    template.annotationdefaults = { font: { color: css("--ink") } };
+    for (const axis of ["xaxis", "yaxis"]) {
+      template[axis] = { ...template[axis], gridcolor: css("--grid"), linecolor: css("--rule"), zerolinecolor: css("--rule") };
+      template[axis].tickfont = { color: css("--soft") };
+      template[axis].title = { ...template[axis].title, font: { color: css("--soft"), size: 12 } };
+    }
+    template.hoverlabel = { ...template.hoverlabel, bgcolor: css("--page"), bordercolor: css("--rule"), font: { color: css("--ink") } };
+    if (width < 560) {
+      const clip = (text) => {
+        const name = text.split(" · ")[0]; // the digest stays in the table
+        return name.length > 21 ? name.slice(0, 10) + "…" + name.slice(-10) : name;
+      };
+      for (const key of Object.keys(layout).filter((name) => name.startsWith("yaxis"))) {
+        if (layout[key].ticktext) layout[key].ticktext = layout[key].ticktext.map(clip);
+        if (layout[key].title) delete layout[key].title;
+      }
+      for (const key of Object.keys(layout).filter((name) => name.startsWith("xaxis"))) {
+        Object.assign(layout[key], { nticks: 4, tickangle: 0 });
+      }
+      template.font.size = 11;
+    }
+    // One finger scrolls the page; zooming and its buttons stay with the mouse.
+    if (matchMedia("(pointer: coarse)").matches) {
+      layout.dragmode = false;
+      config.displayModeBar = false;
+    }
+    return [data, layout, config];
+  };
+  const figures = plots.map((plot) => JSON.parse(document.getElementById(plot.id + "-figure").textContent));
+  const draw = async () => {
+    for (const [i, plot] of plots.entries()) {
+      if (plot.className === "ck-failed") continue;
+      try {
+        const [data, layout, config] = dress(figures[i], printing ? 640 : plot.clientWidth);
+        if (printing) layout.width = 640;
+        await Plotly.react(plot, data, layout, config);
+      } catch (error) {
+        fail(plot, error);
+      }
+    }
+  };
+
+  plots.forEach((plot, i) => {
+    plot.style.minHeight = figures[i].layout.height + "px";
+    table(plot).open = false;
+  });
+  try {
+    const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
+    const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.nonce = document.querySelector("script[nonce]").nonce;
+    script.textContent = await new Response(unpacked).text();
+    document.head.append(script);
+    // plotly.js 4 would offer to upload a chart's data.
+    Plotly.setPlotConfig({ showSendToCloud: false, plotlyServerURL: "" });
+  } catch (error) {
+    plots.forEach((plot) => fail(plot, error));
+    return;
+  }
+  await draw();
+  let narrow = innerWidth < 640;
+  dark.addEventListener("change", () => draw());
+  addEventListener("resize", () => {
+    if (innerWidth < 640 !== narrow) { narrow = !narrow; draw(); }
+  });
+  addEventListener("beforeprint", () => { printing = true; draw(); });
+  addEventListener("afterprint", () => { printing = false; draw(); });
+  document.documentElement.dataset.drawn = plots.filter((plot) => plot.className !== "ck-failed").length;
+})();

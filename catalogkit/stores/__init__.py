@@ -1,0 +1,1 @@
+"""Stores: where bytes lie. `catalogkit.stores.contract` says what one must do."""

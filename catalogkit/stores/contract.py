@@ -1,0 +1,78 @@
+"""What a store must do. The suite in ``tests/stores`` runs against every store that claims to.
+
+A store knows keys and bytes, never documents. Its promises:
+
+* ``publish`` shows the whole bytes at a key or nothing, never overwrites, and returns once they are durable.
+* ``examine`` says ``missing`` only when the store itself could be reached and the key is not there.
+* No method deletes published bytes; bad ones are moved aside by ``quarantine``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from catalogkit.model import Digest, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Executor
+    from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStat:
+    """What a store says of the object at a key; `inode` is None where there is no such thing."""
+
+    key: str
+    bytes: int
+    mtime_ns: int
+    inode: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What reading a copy found. `bytes` were read; `detail` says what is wrong, in words."""
+
+    outcome: Outcome
+    bytes: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A copy to examine: its key, and what it should be."""
+
+    key: str
+    digest: Digest
+    bytes: int
+
+
+class Store(Protocol):
+    """A place that keeps bytes under keys."""
+
+    name: str
+    kind: str
+    token: str
+    writable: bool
+
+    def reach(self) -> None:
+        """Raise `StoreUnreachable` unless the store is there and is the one it should be."""
+
+    def stat(self, key: str) -> ObjectStat | None:
+        """The object at `key` without reading it, or None where nothing lies."""
+
+    def open(self, key: str) -> BinaryIO:
+        """The bytes at `key`, for reading."""
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Every published key, in order; the store's own files are not among them."""
+
+    def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
+        """A function, safe to send to another process, that reads copies and compares them."""
+
+    def executor(self, concurrency: int, count: int, total_bytes: int) -> Executor:
+        """The kind of workers that suits reading `count` copies of `total_bytes` together."""
+
+    def describe(self, key: str) -> str:
+        """The place of `key` as a person would name it."""

@@ -1,0 +1,63 @@
+"""Durations and sizes as people type them: ``30d``, ``10m``, ``5GB``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Final
+
+from catalogkit.errors import InvalidInput
+
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# Decimal (SI) and binary (IEC 80000-13) multiples.
+_BYTES: Final = {"": 1, "b": 1} | {
+    f"{prefix}{binary}b": (1024 if binary else 1000) ** power
+    for power, prefix in enumerate("kmgtp", 1)
+    for binary in ("", "i")
+}
+
+
+def parse_duration(text: str) -> timedelta:
+    """A duration such as ``90s``, ``10m``, ``12h``, ``30d`` or ``2w``.
+
+    Raises
+    ------
+    InvalidInput
+        If `text` is anything else, or longer than a `timedelta` can be.
+
+    Examples
+    --------
+    >>> parse_duration("1.5h")
+    datetime.timedelta(seconds=5400)
+    """
+    number, unit = _split(text)
+    if unit not in _SECONDS:
+        raise InvalidInput(f"not a duration: {text!r}; use a number with s, m, h, d or w, such as 30d")
+    try:
+        return timedelta(seconds=number * _SECONDS[unit])
+    except OverflowError:
+        raise InvalidInput(f"{text!r} is too long") from None
+
+
+def parse_bytes(text: str) -> int:
+    """A size such as ``500kB``, ``5GB`` (decimal) or ``5GiB`` (binary).
+
+    Raises
+    ------
+    InvalidInput
+        If `text` is anything else.
+
+    Examples
+    --------
+    >>> parse_bytes("5GB"), parse_bytes("1 KiB"), parse_bytes("10")
+    (5000000000, 1024, 10)
+    """
+    number, unit = _split(text)
+    if unit not in _BYTES:
+        raise InvalidInput(f"not a size: {text!r}; use a number with kB, MB, GB, TB or KiB, MiB, GiB, such as 5GB")
+    return int(number * _BYTES[unit])
+
+
+def _split(text: str) -> tuple[float, str]:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
+    return (float(match[1]), match[2].lower()) if match else (0.0, "?")
