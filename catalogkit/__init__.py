@@ -8,18 +8,29 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from catalogkit.analytics import DedupAnalytics as DedupAnalytics
+    from catalogkit.apply import apply as apply
     from catalogkit.collection import Collection as Collection
     from catalogkit.collection import init as init
-    from catalogkit.collection import open_collection as open
+    from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
     from catalogkit.demo import demo_collection as demo_collection
     from catalogkit.demo import is_demo as is_demo
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
+    from catalogkit.plan import Plan as Plan
+    from catalogkit.planning import approve as approve
+    from catalogkit.planning import gc_incremental as gc_incremental
+    from catalogkit.planning import plan_forget as plan_forget
+    from catalogkit.planning import plan_gc as plan_gc
+    from catalogkit.planning import plan_purge as plan_purge
+    from catalogkit.planning import plan_undo as plan_undo
+    from catalogkit.planning import why as why
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
 
@@ -29,17 +40,26 @@ __version__ = "0.1.0"
 _WHERE: Final = {
     "Collection": "collection",
     "DedupAnalytics": "analytics",
+    "Plan": "plan",
+    "apply": "apply",
+    "approve": "planning",
     "demo_collection": "demo",
+    "gc_incremental": "planning",
     "init": "collection",
     "ingest": "ingest",
     "is_demo": "demo",
     "open": "collection:open_collection",
+    "plan_forget": "planning",
+    "plan_gc": "planning",
+    "plan_purge": "planning",
+    "plan_undo": "planning",
     "register_or_get": "ingest",
     "verify": "verify",
     "verify_batch": "verify",
+    "why": "planning",
 }
 
-__all__ = ["__version__", *sorted(_WHERE)]
+__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604 - they are strings
 
 
 def __getattr__(name: str) -> Any:
@@ -52,3 +72,18 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps `catalogkit.verify` the function, whichever module is imported first.
+
+    Importing a submodule sets it as an attribute of its package; where a verb lives in a module of its own name, that
+    would hide the verb.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _WHERE and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

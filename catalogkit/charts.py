@@ -10,6 +10,7 @@ Every input is aggregated (see `catalogkit.stats`), so a figure is as small for 
 from __future__ import annotations
 
 import math
+import textwrap
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -150,7 +151,7 @@ def duplicate_groups(groups: pl.DataFrame, top: int = 20) -> go.Figure:
     parts = {"reclaimable_bytes": ("reclaimable", ORANGE), "saved_bytes": ("saved already", GREEN)}
     figure = _stacked(shown, labels, parts, details)
     left = groups.height - shown.height
-    more = f"<br>({left:,} more groups have {format_bytes(rest)})" if left else ""
+    more = f"<br>(not shown: {left:,} more with {format_bytes(rest)})" if left else ""
     return figure.update_xaxes(title_text=f"bytes beyond one copy{more}")
 
 
@@ -225,9 +226,11 @@ def growth(frame: pl.DataFrame) -> go.Figure:
     repeats = [all_ - new for all_, new in zip(arrived, fresh, strict=True)]
     # Half a period of room on both sides; the labels of the lines stand outside the axis.
     half = (periods[-1] - periods[0]) / max(len(periods) - 1, 1) / 2 or timedelta(days=15)
+    width = None if len(periods) > 1 else half / timedelta(milliseconds=1)
     for name, values, color in [("new content", fresh, BLUE), ("repeats", repeats, GREEN)]:
         figure.add_bar(
             x=periods,
+            width=width,
             y=values,
             name=name,
             marker_color=color,
@@ -325,19 +328,26 @@ def size_age(frame: pl.DataFrame) -> go.Figure:
 
 
 def coverage_windows(coverage: Coverage) -> pl.DataFrame:
-    """List the share of the stored bytes verified within each window, never checked, and found corrupt.
+    """List the share of the stored bytes verified within each window or ever, and what became of the rest.
 
     Returns
     -------
     DataFrame
-        ``verified``, ``bytes``, ``share_of_bytes``.
+        ``newest_check``, ``bytes``, ``share_of_bytes``; the last four rows add up to all stored bytes.
     """
-    rows = [(f"within {days:,} day{'s' * (days != 1)}", size) for days, size in coverage.verified_bytes.items()]
-    rows.append(("never checked", coverage.never_checked_bytes))
-    rows.append(("found corrupt", coverage.by_outcome["corrupt"].bytes))
-    frame = pl.DataFrame(rows, schema={"verified": pl.String, "bytes": pl.Int64}, orient="row")
-    total = coverage.physical_bytes or None
-    return frame.with_columns(share_of_bytes=pl.col("bytes") / pl.lit(total, pl.Float64))
+    rows = [(f"ok within {days:,} day{'s' * (days != 1)}", size) for days, size in coverage.verified_bytes.items()]
+    outcomes = {
+        "ok": "ok at any time",
+        "unknown": "result unknown",
+        "corrupt": "found corrupt",
+        "never": "never checked",
+    }
+    rows += [(label, coverage.by_outcome[outcome].bytes) for outcome, label in outcomes.items()]
+    total = coverage.physical_bytes
+    # Divided one by one: Polars multiplies a column by the reciprocal, and then the whole is not quite 100 %.
+    parts = [(label, size, size / total if total else None) for label, size in rows]
+    schema = {"newest_check": pl.String, "bytes": pl.Int64, "share_of_bytes": pl.Float64}
+    return pl.DataFrame(parts, schema=schema, orient="row")
 
 
 def coverage(coverage: Coverage) -> go.Figure:
@@ -346,21 +356,21 @@ def coverage(coverage: Coverage) -> go.Figure:
         return empty("No store holds anything, so there is nothing to verify.")
     frame = coverage_windows(coverage)
     names, sizes, shares = (column.to_list() for column in frame.get_columns())
-    figure = _figure(height=90 + 34 * len(names))
+    figure = _figure(height=90 + 28 * len(names))
     figure.add_bar(
         y=names,
         x=shares,
         orientation="h",
-        marker_color=[BLUE] * (len(names) - 2) + [GREY, RED],
+        marker_color=[BLUE] * (len(names) - 3) + [PURPLE, RED, GREY],
         text=[f"{format_share(share)}, {format_bytes(size)}" for share, size in zip(shares, sizes, strict=True)],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
     figure.update_xaxes(title_text="share of the stored bytes", tickformat=".0%", range=[0, 1])
-    figure.update_xaxes(tickvals=[0, 0.25, 0.5, 0.75, 1])
+    figure.update_xaxes(tickvals=[0, 0.5, 1])
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=112)
+    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=118)
 
 
 # -- shared parts ------------------------------------------------------------------------------------------------
@@ -369,7 +379,8 @@ def coverage(coverage: Coverage) -> go.Figure:
 def empty(reason: str) -> go.Figure:
     """A figure that says why there is nothing to draw."""
     figure = _figure(height=120)
-    figure.add_annotation(text=plotly_text(reason), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    lines = [plotly_text(line) for line in textwrap.wrap(reason, 44)]  # as much as a narrow page holds
+    figure.add_annotation(text="<br>".join(lines), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     return figure.update_xaxes(visible=False).update_yaxes(visible=False)
 
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
+from catalogkit import cli_plans
+from catalogkit.door import DONE, ERROR, INTERRUPTED, LOOK, Door, Json, machine
 from catalogkit.errors import CatalogKitError, InvalidInput, NotACollection
-
-if TYPE_CHECKING:
-    from catalogkit.collection import Collection
-
-DONE, ERROR, LOOK, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="catalogkit",
@@ -28,22 +25,8 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help needs no imports and starts at once
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-
-_Usage: Final = typer.BadParameter.__mro__[1]
-
-
-class Door:
-    """What the options before the command say: which collection, and whether a machine listens."""
-
-    def __init__(self, folder: Path | None, as_json: bool) -> None:
-        self.folder, self.as_json = folder, as_json
-
-    def open(self) -> Collection:
-        """The collection; ``-C``, else ``$CATALOGKIT_HOME``, else the current folder."""
-        from catalogkit.collection import open_collection
-
-        return open_collection(self.folder)
+# What every complaint about a command's words has in common (typer names only this one of them).
+_USAGE: Final[type[Any]] = typer.BadParameter.__mro__[1]
 
 
 @app.callback()
@@ -83,7 +66,7 @@ def init(
             "store": collection.store.root,
             "layout": collection.layout.value,
         }
-    say(values, _machine(context, as_json), "Made a collection")
+    say(values, machine(context, as_json), "Made a collection")
     return DONE
 
 
@@ -123,7 +106,7 @@ def ingest(
         )
     for path, reason in report.failures[:50]:
         tell(f"not taken in: {path}: {reason}")
-    say(report.to_dict(), _machine(context, as_json), "Ingest")
+    say(report.to_dict(), machine(context, as_json), "Ingest")
     if report.interrupted:
         return INTERRUPTED
     return LOOK if report.failed else DONE
@@ -161,12 +144,12 @@ def verify(
         )
     for finding in report.findings[:50]:
         tell(f"{finding.outcome}: {finding.place}: {finding.detail}")
-    machine = _machine(context, as_json)
+    to_machine = machine(context, as_json)
     values = report.to_dict()
-    if not machine:
+    if not to_machine:
         values |= {f"not checked: {reason}": count for reason, count in report.unchecked.items()}
         values |= report.coverage.in_words() if report.coverage else {}
-    say(values, machine, "Verify")
+    say(values, to_machine, "Verify")
     if report.stopped == "interrupted":
         return INTERRUPTED
     return DONE if report.clean else LOOK
@@ -192,7 +175,7 @@ def status(
             "bad_copies": coverage.bad,
             "in_flight": len(collection.catalog.intents()),
         }
-    say(values, _machine(context, as_json), "Status")
+    say(values, machine(context, as_json), "Status")
     return DONE
 
 
@@ -224,7 +207,7 @@ def find(
     with context.obj.open() as collection:
         found = collection.find(limit=limit, **{name: value for name, value in filters.items() if value is not None})
         documents = [_document(row) for row in found.iter_rows(named=True)]
-    if _machine(context, as_json):
+    if machine(context, as_json):
         say({"documents": documents}, True, "Documents")
         return DONE
     for document in documents:
@@ -255,8 +238,8 @@ def show(
         copies = [
             asdict(copy) | {"sha256": str(copy.sha256)} for copy in collection.catalog.locations_of(record.sha256)
         ]
-    machine = _machine(context, as_json)
-    if machine:
+    to_machine = machine(context, as_json)
+    if to_machine:
         say({"document": document, "versions": versions, "locations": copies}, True, "")
         return DONE
     say(document, False, f"Document {document_id}")
@@ -287,8 +270,8 @@ def report(
     if not collection:
         tell("no collection here: this is the demo's (name one with -C)")
     done = [_run_report(one, given, target, collection) for one in (list_reports() if name == "all" else [name])]
-    say({"reports": done} if name == "all" else done[0], _machine(context, as_json), "Report")
-    if name == "all" and not _machine(context, as_json):
+    say({"reports": done} if name == "all" else done[0], machine(context, as_json), "Report")
+    if name == "all" and not machine(context, as_json):
         for one in done:
             say(one, False, one["report"])
     return DONE
@@ -335,12 +318,8 @@ def demo(
     tell("Writing the dashboard ...")
     values |= _run_report("dedup_analytics", {}, target / "reports", str(collection.path))
     values["collection"] = str(collection.path)
-    say(values, _machine(context, as_json), "Demo")
+    say(values, machine(context, as_json), "Demo")
     return DONE if proved.clean and not values.get("failed") else LOOK
-
-
-def _machine(context: typer.Context, as_json: bool) -> bool:
-    return as_json or context.obj.as_json
 
 
 def _listed(files_from: Path) -> list[Path]:
@@ -402,6 +381,9 @@ def _slug(folder: Path) -> str:
     return f"{segment(folder.resolve().name)}-{hashlib.sha256(full.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
+cli_plans.add_to(app)
+
+
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
@@ -409,8 +391,8 @@ def main() -> None:
     except CatalogKitError as problem:
         sys.stderr.write(f"catalogkit: {problem}\n")
         code = _failed(problem)
-    except _Usage as problem:
-        problem.show()  # type: ignore[attr-defined]
+    except _USAGE as problem:
+        problem.show()
         code = _failed(problem)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED

@@ -56,9 +56,7 @@ class Collection:
         settings = config.store
         row = rows.get(settings.name)
         if row is None:
-            raise StoreMismatch(
-                f"the catalog does not know a store {settings.name!r}; {CONFIG_NAME} was changed by hand"
-            )
+            raise StoreMismatch(f"the catalog knows no store {settings.name!r}; {CONFIG_NAME} was changed by hand")
         self.store = LocalStore(_root(path, settings.url), name=settings.name, token=row.token)
         self.layout = Layout(settings.layout)
         self.template = Template(settings.template)
@@ -122,9 +120,8 @@ class Collection:
         wanted: dict[str, Any] = dict(filters)
         if "sha256" in wanted:
             wanted["sha256"] = Digest.parse(wanted["sha256"])
-        rows = []
-        for record in self.catalog.find(limit=limit, **wanted):
-            rows.append({**document_row(record), "location": self.location(record)})
+        found = self.catalog.find(limit=limit, **wanted)
+        rows = [{**document_row(record), "location": self.location(record)} for record in found]
         return pl.DataFrame(rows, schema={**schema("documents"), "location": pl.String()}, orient="row")
 
     def location(self, record: DocumentRecord) -> str:
@@ -230,9 +227,9 @@ def init(
     root = _root(folder, store)
     if (folder / CONFIG_NAME).exists():
         raise InvalidInput(f"{folder} is a collection already; nothing was changed")
-    folder.mkdir(parents=True, exist_ok=True)
     opened = open_catalog(catalog, base=folder, create=True, as_of=clock())
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         if opened.stores():
             raise InvalidInput(f"{catalog} belongs to another collection; name another catalog")
         made = LocalStore.create(root, name=config.store.name, catalog=opened.identity)

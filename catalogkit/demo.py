@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from catalogkit.collection import Collection, init, open_collection
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import InvalidInput, SourceError
 from catalogkit.ingest import ingest
 from catalogkit.progress import OnProgress, quiet
 
@@ -80,7 +80,9 @@ def _tell(folder: Path, progress: OnProgress) -> None:
             as_of = datetime.fromisoformat(night[-1]["fetched_at"]) + timedelta(minutes=5)
             manifest = _download(data, folder / "downloads" / run_id, night)
             mode = "move" if as_of >= ADOPTED else "reference"
-            ingest(collection, manifest=manifest, mode=mode, run_id=run_id, as_of=as_of, progress=progress)
+            report = ingest(collection, manifest=manifest, mode=mode, run_id=run_id, as_of=as_of, progress=progress)
+            if report.failed:
+                raise SourceError("the demo's documents could not be taken in: {}: {}".format(*report.failures[0]))
 
 
 def _download(data: Path, folder: Path, rows: list[dict[str, Any]]) -> Path:

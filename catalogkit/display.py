@@ -46,23 +46,23 @@ FIGURES_MIME: Final = "application/vnd.catalogkit.figures+json"
 TRACES: Final = frozenset({"scatter", "bar", "heatmap", "pie", "table", "treemap", "waterfall"})
 """The trace types that the plotly.js inside a report can draw (see ``static/README.md``)."""
 
-# Neutral colours and `currentColor` only: the same cell is read on white and on black.
+# Neutral colours only: the same cell is read on white and on black. No definition lists and a few `!important`, because
+# Jupyter's own style floats the parts of such a list and aligns every table cell to the right.
 STYLE: Final = """\
 <style>
-.ck-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:.75rem;margin:1rem 0;padding:0}
-.ck-card{border:1px solid #8884;border-radius:8px;padding:.8rem .95rem;margin:0}
-.ck-card dt{font-size:.8rem;font-weight:600;margin:0}
-.ck-card dd{margin:0}
-.ck-card dd.ck-value{font-size:1.55rem;font-weight:650;line-height:1.35;font-variant-numeric:tabular-nums}
-.ck-card dd.ck-what{font-size:.78rem;line-height:1.4;opacity:.8}
+.ck-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:.75rem;margin:1rem 0}
+.ck-card{border:1px solid #8884;border-radius:8px;padding:.8rem .95rem}
+.ck-label{font-size:.8rem;font-weight:600}
+.ck-value{font-size:1.55rem;font-weight:650;line-height:1.35;font-variant-numeric:tabular-nums}
+.ck-what{font-size:.78rem;line-height:1.4;opacity:.8}
 .ck-notice{border-left:4px solid #e69f00;background:#e69f0018;padding:.6rem .9rem;border-radius:4px;margin:1rem 0}
 .ck-chart h3{margin:0 0 .2rem}
 .ck-chart p{margin:0 0 .5rem;max-width:72ch;opacity:.85}
 .ck-scroll{overflow-x:auto;max-width:100%}
 table.ck-table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}
-table.ck-table th,table.ck-table td{text-align:left;white-space:nowrap}
+table.ck-table th,table.ck-table td{text-align:left!important;white-space:nowrap}
 table.ck-table th,table.ck-table td{padding:.25rem .7rem;border-bottom:1px solid #8884}
-table.ck-table .ck-number{text-align:right}
+table.ck-table .ck-number{text-align:right!important}
 </style>"""
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
@@ -223,12 +223,12 @@ class Cards:
         return "\n".join(f"{card.label}: {card.value}  ({card.definition})" for card in self.cards)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        cards = "".join(
-            f'<div class="ck-card"><dt>{escape(card.label)}</dt><dd class="ck-value">{escape(card.value)}</dd>'
-            f'<dd class="ck-what">{escape(card.definition)}</dd></div>'
-            for card in self.cards
-        )
-        return {"text/html": f'{STYLE}<dl class="ck-cards">{cards}</dl>', "text/plain": str(self)}
+        cards = ""
+        for card in self.cards:
+            parts = {"ck-label": card.label, "ck-value": card.value, "ck-what": card.definition}
+            inner = "".join(f'<div class="{css}">{escape(text)}</div>' for css, text in parts.items())
+            cards += f'<div class="ck-card" role="listitem">{inner}</div>'
+        return {"text/html": f'{STYLE}<div class="ck-cards" role="list">{cards}</div>', "text/plain": str(self)}
 
 
 class Notes:

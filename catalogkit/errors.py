@@ -15,6 +15,7 @@
     │   ├── KeyTaken          other bytes already lie at that key
     │   └── StoreFull         no room is left
     ├── SourceError           a document to take in cannot be read as it should
+    ├── PlanError             a plan cannot be applied: not approved, edited, expired, too much at once
     └── ReportError           a report could not be made
 """
 
@@ -75,3 +76,7 @@ class SourceError(CatalogKitError):
 
 class ReportError(CatalogKitError):
     """A report could not be made."""
+
+
+class PlanError(CatalogKitError):
+    """A plan cannot be applied: not approved, edited, expired, for another catalog, or too much at once."""

@@ -26,6 +26,7 @@ __all__ = ["to_html"]
 
 PLOTLY: Final = "plotly-4.1.1.min.js.gz"
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
+_TITLE: Final = re.compile(r"<h1>(.*?)</h1>", re.DOTALL)
 _HEADING: Final = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
 _TAGS: Final = re.compile(r"<[^>]*>")
 _PAGE: Final = """\
@@ -67,15 +68,17 @@ def to_html(notebook: Mapping[str, Any]) -> str:
         The page. Its code cells are hidden until the reader asks for them; errors are shown.
     """
     plots: list[str] = []
-    cells = [text for cell in notebook["cells"] if (text := _cell(cell, plots))]
+    content = "\n".join(text for cell in notebook["cells"] if (text := _cell(cell, plots)))
     about = notebook.get("metadata", {}).get("catalogkit", {})
-    first = next((i for i, cell in enumerate(cells) if "<h1>" in cell), None)
-    title = (
-        _plain(cells[first].split("<h1>")[1].split("</h1>")[0]) if first is not None else about.get("report", "Report")
+    heading = _TITLE.search(content)
+    title = unescape(_TAGS.sub("", heading[1])) if heading else about.get("report", "Report")
+    if not heading:
+        content = f"<h1>{escape(title)}</h1>\n{content}"
+    content, links = _linked(content)
+    lead, section, rest = content.partition("<h2 ")
+    body = (
+        f'<p class="eyebrow">catalogkit report</p>\n{lead}\n{_made(about)}\n{links}\n{section}{rest}\n{_origin(about)}'
     )
-    head = cells.pop(first) if first is not None else f"<h1>{escape(title)}</h1>"
-    content, links = _linked("\n".join(cells))
-    body = f'<p class="eyebrow">catalogkit report</p>\n{head}\n{_made(about)}\n{links}\n{content}\n{_origin(about)}'
     scripts = "\n".join(plots) + (
         f'\n<script type="application/octet-stream" id="plotly">{_plotly()}</script>' if plots else ""
     )
@@ -140,7 +143,7 @@ def _chart(data: Mapping[str, Any], about: Mapping[str, Any], plots: list[str]) 
     plots.append(f'<script type="application/json" id="{name}-figure">{text}</script>')
     label = escape(about.get("title", "chart"))
     place = f'<div class="ck-plot" id="{name}" role="img" aria-label="{label}"></div>'
-    page = data.get("text/html", "").replace(STYLE, "")
+    page: str = data.get("text/html", "").replace(STYLE, "")
     if about and "<details open>" in page:
         return page.replace("<details open>", f"{place}<details open>", 1)
     return f'<div class="ck-chart">{place}</div>'
@@ -182,10 +185,6 @@ def _linked(content: str) -> tuple[str, str]:
     content = _HEADING.sub(anchor, content)
     items = "".join(f'<li><a href="#section-{i}">{_TAGS.sub("", title)}</a></li>' for i, title in enumerate(titles, 1))
     return content, f'<nav aria-label="Sections"><ul>{items}</ul></nav>' if len(titles) > 2 else ""
-
-
-def _plain(fragment: str) -> str:
-    return unescape(_TAGS.sub("", fragment)).strip()
 
 
 def _markdown(source: str) -> str:

@@ -12,28 +12,30 @@ import os
 import threading
 import time
 from collections import Counter, OrderedDict
-from concurrent.futures import Executor
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import BrokenExecutor, Executor, wait
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.errors import InvalidInput, SourceError
+from catalogkit.config import CONFIG_NAME
+from catalogkit.errors import CatalogKitError, InvalidInput, SourceError
 from catalogkit.intents import LEASE, new_owner, recover
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.settling import Batch, Settler
 from catalogkit.sources import About, Candidate, PassedOver, from_manifest, from_paths
 from catalogkit.stores.taking import Stamp
-from catalogkit.workers import Inline, Workers
+from catalogkit.workers import Inline, WorkerDied, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
     from datetime import datetime
 
-    from catalogkit.catalog.contract import SourceRow
+    from catalogkit.catalog.contract import Known, SourceRow
     from catalogkit.collection import Collection
-    from catalogkit.model import DocumentRecord
+    from catalogkit.model import Digest, DocumentRecord
     from catalogkit.stores.taking import Taken
 
 BATCH_FILES: Final = 1000
@@ -74,7 +76,11 @@ class IngestReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
-        return asdict(self) | {"failures": [{"path": path, "reason": reason} for path, reason in self.failures]}
+        failures = [{"path": path, "reason": reason} for path, reason in self.failures]
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "reasons": dict(self.reasons),
+            "failures": failures,
+        }
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from catalogkit.reprs import facts
@@ -138,20 +144,28 @@ def ingest(
     A file that fails is reported and the rest goes on. Ctrl-C tidies up and raises `KeyboardInterrupt`; the same
     call goes on from there, since files that are known and unchanged are not read again.
     """
-    if mode not in Mode.__members__.values():
-        raise InvalidInput(f"no mode {mode!r}; use {', '.join(Mode)}")
     if not paths and manifest is None:
         raise InvalidInput("name a folder, a file or a manifest to take in")
+    if concurrency is not None and concurrency < 1:
+        raise InvalidInput("concurrency must be at least 1")
+    how = _mode(mode)
     when = as_of or collection.now()
     report = IngestReport(run_id or f"ingest-{when:%Y%m%dT%H%M%S.%f}Z")
     about = About(resolver=resolver, run_id=report.run_id, tenant=tenant)
+    about.arrival("/any")  # so that what is not acceptable shows before anything is taken in
     found: Iterable[Candidate | PassedOver] = ()
     if manifest is not None:
         found = from_manifest(Path(manifest), about)
     if paths:
         found = itertools.chain(found, from_paths(paths, about, follow_links=follow_links, own=_own(collection)))
-    _Run(collection, Mode(mode), report, when, progress, executor, concurrency, stop).over(found)
+    _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
     return report
+
+
+def _mode(mode: str) -> Mode:
+    if mode not in Mode.__members__.values():
+        raise InvalidInput(f"no mode {mode!r}; use {', '.join(Mode)}")
+    return Mode(mode)
 
 
 def register_or_get(
@@ -193,12 +207,14 @@ def register_or_get(
         metadata=metadata or {},
     )
     full = os.path.realpath(os.fspath(path))
+    item: Candidate | PassedOver
     try:
-        candidate = Candidate(full, arrival, Stamp.of(os.stat(full)))
-    except FileNotFoundError:
-        raise SourceError(f"{path_text(full)} does not exist") from None
+        item = Candidate(full, arrival, Stamp.of(os.stat(full)))
+    except OSError as problem:
+        why = f"it cannot be looked at: {problem.strerror}"
+        item = PassedOver(full, why, failed=True, arrival=arrival)
     report = IngestReport(run_id)
-    _Run(collection, Mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([candidate])
+    _Run(collection, _mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([item])
     if report.failures:
         raise SourceError("{}: {}".format(*report.failures[0]))
     (current,) = collection.catalog.current([arrival])
@@ -238,30 +254,12 @@ class _Run:
             self.report.recovered, _ = recover(collection, self.as_of)
         if self.remember:
             collection.catalog.start_run(self.report.run_id, "ingest", as_of=self.as_of)
-        settler = Settler(collection, self.mode, self.owner, self.as_of, self.as_of + LEASE, self.report)
-        executor: Executor | None = self.given
-        waiting: tuple[Batch, list[Future[list[Taken]]]] | None = None
         try:
-            for batch in self._batches(found):
-                if self.stop.is_set():
-                    self.report.interrupted = True
-                    break
-                if executor is None:
-                    executor = Inline() if len(batch) <= INLINE_FILES else Workers(self.concurrency)
-                futures = [executor.submit(settler.taker, job) for job in _jobs(batch)]
-                # While the workers read this batch, the one before it is settled.
-                if waiting:
-                    self._settle(settler, *waiting)
-                waiting = (batch, futures)
-            if waiting:
-                self._settle(settler, *waiting)
-            self._touch()
+            self._work(found)
         except BaseException:
             self.report.interrupted = True
             raise
         finally:
-            if executor is not None and executor is not self.given:
-                executor.shutdown(cancel_futures=True)
             if self.mode is not Mode.REFERENCE:
                 recover(collection, self.as_of, owner=self.owner)
             self.report.seconds = time.monotonic() - began
@@ -269,9 +267,45 @@ class _Run:
             summary = {name: getattr(self.report, name) for name in ("ingested", "skipped", "failed", "bytes")}
             collection.catalog.end_run(self.report.run_id, summary, as_of=self.as_of)
 
+    def _work(self, found: Iterable[Candidate | PassedOver]) -> None:
+        settler = Settler(self.collection, self.mode, self.owner, self.as_of, self._lease, self.report)
+        executor: Executor | None = self.given
+        running: list[Future[list[Taken]]] = []
+        waiting: Callable[[], None] | None = None
+        try:
+            for batch in self._batches(found):
+                if executor is None:
+                    few = len(batch) <= INLINE_FILES and batch.bytes <= JOB_BYTES
+                    executor = Inline() if few else Workers(self.concurrency)
+                futures = [executor.submit(settler.taker, job) for job in _jobs(batch)]
+                running = [*running, *futures]
+                # While the workers read this batch, the one before it is settled.
+                if waiting:
+                    waiting()
+                running = futures
+                waiting = partial(self._settle, settler, batch, futures)
+            if waiting:
+                waiting()
+            settler.finish()
+            self._touch()
+        finally:
+            # Workers write into a folder that is about to be swept.
+            for future in running:
+                future.cancel()
+            wait(running)
+            if executor is not None and executor is not self.given:
+                executor.shutdown(cancel_futures=True)
+
     def _settle(self, settler: Settler, batch: Batch, futures: list[Future[list[Taken]]]) -> None:
-        settler.settle(batch, [taken for future in futures for taken in future.result()])
+        try:
+            taken = [one for future in futures for one in future.result()]
+        except (WorkerDied, BrokenExecutor) as problem:
+            raise CatalogKitError(f"{problem}; what was taken in so far is safe: run it again") from problem
+        settler.settle(batch, taken)
         self._tell()
+
+    def _lease(self) -> datetime:
+        return self.collection.now() + LEASE
 
     def _tell(self) -> None:
         report = self.report
@@ -279,20 +313,32 @@ class _Run:
         self.progress(Progress("ingest", done, report.bytes, troubles=report.failed))
 
     def _batches(self, found: Iterable[Candidate | PassedOver]) -> Iterator[Batch]:
-        batch, size = Batch(), 0
+        batch = Batch()
         for item in found:
+            if self.stop.is_set():
+                self.report.interrupted = True
+                return
             if isinstance(item, PassedOver):
-                if item.failed:
-                    self.report.fail(item.path, item.reason)
-                else:
-                    self.report.skip(item.reason)
-            elif not self._unchanged(item, batch):
-                size += item.stamp.bytes
-                if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
-                    yield batch
-                    batch, size = Batch(), 0
+                self._pass_over(item)
+            elif not self._unchanged(item, batch) and (len(batch) >= BATCH_FILES or batch.bytes >= BATCH_BYTES):
+                yield batch
+                batch = Batch()
         if len(batch):
             yield batch
+
+    def _pass_over(self, item: PassedOver) -> None:
+        if not item.failed:
+            self.report.skip(item.reason)
+        elif self.mode is Mode.MOVE and item.arrival and self._moved(item.path, item.arrival, item.expected):
+            self.report.skip("moved in before")
+        else:
+            self.report.fail(item.path, item.reason)
+
+    def _moved(self, path: str, arrival: Arrival, expected: Digest | None) -> bool:
+        """Whether a file that is gone is the one that this document came from."""
+        folder, name = (path_text(part) for part in os.path.split(path))
+        row = self._folder(folder).get(name)
+        return row is not None and row.identity == arrival.identity and expected in (None, row.digest)
 
     def _unchanged(self, item: Candidate, batch: Batch) -> bool:
         """Count a file whose content is known as seen; put any other into the batch."""
@@ -303,9 +349,7 @@ class _Run:
         row = self._folder(folder).get(name)
         stat = row.stat if row else None
         stamp = item.stamp
-        if not row or not stat or (stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode) != (
-            stamp.bytes, stamp.mtime_ns, stamp.ctime_ns, stamp.inode,
-        ):  # fmt: skip
+        if not row or not stat or (stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode) != stamp:
             batch.add(item, None)
             return False
         document_id = row.document_id if row.identity == item.arrival.identity else None
@@ -324,16 +368,35 @@ class _Run:
     def _folder(self, folder: str) -> dict[str, SourceRow]:
         rows = self.folders.get(folder)
         if rows is None:
-            rows = self.folders[folder] = self.collection.catalog.sources(folder)
+            rows = self.folders[folder] = self._kept(folder, self.collection.catalog.sources(folder))
             if len(self.folders) > KEPT_FOLDERS:
                 self.folders.popitem(last=False)
         return rows
+
+    def _kept(self, folder: str, rows: dict[str, SourceRow]) -> dict[str, SourceRow]:
+        """Only files whose content lies where this mode puts it: one known in place is not in the store, for that."""
+        stores = self.collection.stores
+        in_place = next((number for number, store in stores.items() if not store.writable), None)
+        if in_place is None:
+            return rows
+        kept = self.collection.store_id(self.collection.store.name)
+        digests = {row.digest for row in rows.values()}
+        if self.mode is Mode.REFERENCE:
+            known = self.collection.catalog.known(in_place, digests)
+            return {n: r for n, r in rows.items() if _key(known, r) == f"{folder}/{n}".removeprefix("/")}
+        known = self.collection.catalog.known(kept, digests)
+        return {n: r for n, r in rows.items() if _key(known, r) is not None}
 
     def _touch(self) -> None:
         if self.seen:
             self.collection.catalog.touch(self.seen, as_of=self.as_of)
             self.seen.clear()
             self._tell()
+
+
+def _key(known: dict[Digest, Known], row: SourceRow) -> str | None:
+    about = known.get(row.digest)
+    return about.key if about else None
 
 
 def _jobs(batch: Batch) -> Iterator[list[tuple[str, str]]]:
@@ -351,10 +414,9 @@ def _jobs(batch: Batch) -> Iterator[list[tuple[str, str]]]:
 
 def _own(collection: Collection) -> set[str]:
     """What lies in the collection's folder and is not a document; a store folder anywhere."""
-    own = {collection.store.root}
-    path = collection.path
-    database = collection.catalog.url.removeprefix("sqlite:///")
-    return own | {str(path / "catalogkit.toml"), *(database + ending for ending in ("", "-wal", "-shm", "-journal"))}
+    database = os.path.realpath(collection.catalog.url.removeprefix("sqlite:///"))
+    files = (database + ending for ending in ("", "-wal", "-shm", "-journal"))
+    return {collection.store.root, str(collection.path / CONFIG_NAME), *files}
 
 
 __all__ = ["IngestReport", "ingest", "register_or_get"]

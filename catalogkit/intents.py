@@ -9,17 +9,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from catalogkit.errors import ConstraintError
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence, Set
     from datetime import datetime
 
-    from catalogkit.catalog.contract import Intent
+    from catalogkit.catalog.contract import Catalog, Committed, Intent, Registration
     from catalogkit.collection import Collection
 
 # An ingest renews its promise with every batch, which takes seconds. The lease covers a machine that is suspended or
 # a disk that hangs; after it, somebody on another machine may clean up.
 LEASE: Final = timedelta(minutes=30)
+ALIVE: Final = "the ingest is alive"
 
 
 def _machine() -> str:
@@ -71,31 +74,65 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
     tuple of int
         How many documents were completed, how many intents abandoned.
     """
+    now = collection.now()  # leases are kept by the clock, whatever time a run is about
     left = [
         intent
         for intent in collection.catalog.intents()
-        if (intent.owner == owner if owner else is_dead(intent.owner, intent.expires_at, as_of))
+        if (intent.owner == owner if owner else is_dead(intent.owner, intent.expires_at, now))
     ]
-    completed = [intent for intent in left if _complete(collection, intent, as_of)]
-    collection.catalog.abandon([intent.id for intent in left if intent not in completed])
+    completed = _complete(collection, left, as_of)
+    if len(completed) < len(left):
+        collection.catalog.abandon([intent.id for intent in left if intent.id not in completed])
     # Last, because until here a temporary name may be all there is of a document.
     for name, wrote, used_at in collection.store.scratches():
-        if wrote == owner if owner else is_dead(wrote, used_at + LEASE, as_of):
+        if wrote == owner if owner else is_dead(wrote, used_at + LEASE, now):
             collection.store.sweep(name)
     return len(completed), len(left) - len(completed)
 
 
-def _complete(collection: Collection, intent: Intent, as_of: datetime) -> bool:
-    """Finish one ingest if its bytes lie at their key, proved by reading them."""
-    entry = intent.registration
-    store = collection.stores[entry.store_id]
-    if not isinstance(store, LocalStore):
-        return False
-    there = store.holds(entry.key, entry.digest)
-    if there is None or there.bytes != entry.bytes:
-        return False
+def settle_intents(collection: Collection, wanted: Set[int], as_of: datetime) -> dict[int, str]:
+    """Complete or drop ingests that died, by the ids of their intents; says why not, nothing where that is done."""
+    now = collection.now()
+    found = [intent for intent in collection.catalog.intents() if intent.id in wanted]
+    dead = [intent for intent in found if is_dead(intent.owner, intent.expires_at, now)]
+    completed = _complete(collection, dead, as_of)
+    collection.catalog.abandon([intent.id for intent in dead if intent.id not in completed])
+    alive = {intent.id for intent in found} - {intent.id for intent in dead}
+    return {number: ALIVE if number in alive else "" for number in wanted}
+
+
+def _complete(collection: Collection, intents: list[Intent], as_of: datetime) -> set[int]:
+    """Finish the ingests whose bytes lie at their key, proved by reading them; which they are."""
+    ready: list[tuple[int, Registration]] = []
+    for intent in intents:
+        entry, store = intent.registration, collection.stores.get(intent.registration.store_id)
+        there = store.holds(entry.key, entry.digest) if isinstance(store, LocalStore) else None
+        if there is not None:
+            # It comes late: a version that was fetched after it, and committed before, stays the current one.
+            whole = replace(entry, inode=there.inode, mtime_ns=there.mtime_ns, in_order=False)
+            ready.append((intent.id, whole))
     # What is visible after a killed process need not be on the disk yet.
-    store.settle(entry.key)
-    whole = replace(entry, inode=there.inode, mtime_ns=there.mtime_ns)
-    collection.catalog.commit([(intent.id, whole)], as_of=as_of, run_id=entry.arrival.run_id)
-    return True
+    for store_id, store in collection.stores.items():
+        keys = [entry.key for _, entry in ready if entry.store_id == store_id]
+        if keys and isinstance(store, LocalStore):
+            store.settle(keys)
+    runs = dict.fromkeys(entry.arrival.run_id for _, entry in ready)
+    done: set[int] = set()
+    for run_id in runs:
+        mine = [(intent, entry) for intent, entry in ready if entry.arrival.run_id == run_id]
+        told = commit_each(collection.catalog, mine, as_of=as_of, run_id=run_id)
+        # Where a place was given away meanwhile, the source is still there to be taken in again.
+        done |= {intent for (intent, _), one in zip(mine, told, strict=True) if not isinstance(one, ConstraintError)}
+    return done
+
+
+def commit_each(
+    catalog: Catalog, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str
+) -> list[Committed | ConstraintError]:
+    """Commit all at once, or, where the catalog refuses something, one by one, so that only that is left out."""
+    try:
+        return [*catalog.commit(staged, as_of=as_of, run_id=run_id)]
+    except ConstraintError as problem:
+        if len(staged) == 1:
+            return [problem]
+    return [told for one in staged for told in commit_each(catalog, [one], as_of=as_of, run_id=run_id)]

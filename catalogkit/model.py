@@ -5,15 +5,16 @@ from __future__ import annotations
 import enum
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import msgspec
+
 from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import polars as pl
 
 _HEX64: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -120,6 +121,8 @@ class Arrival:
                 raise InvalidInput(f"{name} has a NUL or a character that is not Unicode text: {value[:80]!r}")
         if self.fetched_at is not None:
             to_us(self.fetched_at)
+        if self.metadata:
+            json_text(self.metadata)
 
     @property
     def identity(self) -> tuple[str, str, str, str, str]:
@@ -194,6 +197,31 @@ def to_us(when: datetime) -> int:
 def from_us(us: int) -> datetime:
     """The aware UTC time `us` microseconds after 1970-01-01."""
     return _EPOCH + timedelta(microseconds=us)
+
+
+def json_text(value: object) -> str:
+    """`value` as JSON text; digests are hex digits in it, times and the like as `msgspec` writes them.
+
+    Raises
+    ------
+    InvalidInput
+        If there is something in it that JSON cannot hold.
+    """
+    try:
+        return _encode_json(value).decode()
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise InvalidInput(f"this cannot be written as JSON: {problem}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Digest):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+_encode_json: Final = msgspec.json.Encoder(enc_hook=_plain, order="sorted").encode
 
 
 def inode_of(about: os.stat_result) -> int:

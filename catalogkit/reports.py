@@ -21,6 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit import __version__
 from catalogkit.errors import InvalidInput, ReportError
 from catalogkit.model import to_us
 from catalogkit.params import check, declared
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ReportResult", "find_report", "list_reports", "run_report"]
 
-_VERSIONS: Final = ("catalogkit", "polars", "plotly", "papermill", "ipykernel")
+_VERSIONS: Final = ("polars", "plotly", "papermill", "ipykernel")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -114,7 +115,8 @@ def run_report(
     # The clock's reading is no choice of the reader's: equal choices get equal hashes.
     target = _reserve(Path(out_dir).absolute() / source.stem, as_of, defaults | passed)
     if "as_of" in known:
-        passed.setdefault("as_of", as_of.astimezone(UTC).isoformat(timespec="seconds"))
+        # In full: cut to the second, it would be earlier than checks made just before.
+        passed.setdefault("as_of", as_of.astimezone(UTC).isoformat())
     values = defaults | passed
     began = time.perf_counter()
     notebook = _execute(source, target, passed, progress=progress)
@@ -159,11 +161,12 @@ def _facts(notebook: Any, name: str, values: Mapping[str, object], as_of: dateti
     return {
         "report": name,
         "catalog": figures.pop("catalog", None),
-        "as_of": as_of.astimezone(UTC).isoformat(timespec="seconds"),
+        "as_of": as_of.astimezone(UTC).isoformat(),
         "parameters": dict(values),
         "figures": figures,
         "seconds": round(seconds, 3),
-        "versions": {"python": platform.python_version()} | {name: _version(name) for name in _VERSIONS},
+        "versions": {"catalogkit": __version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in _VERSIONS},
     }
 
 
@@ -174,7 +177,7 @@ def _write(notebook: Any, target: Path, page: Path, data: Path, facts: Mapping[s
 
     made = {
         "catalog": str(facts["catalog"] or "unknown"),
-        "as of": facts["as_of"].replace("T", " ").replace("+00:00", " UTC"),
+        "as of": f"{datetime.fromisoformat(facts['as_of']):%Y-%m-%d %H:%M:%S} UTC",
         "ran in": f"{facts['seconds']:.1f} s",
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
         "notebook": target.name,
@@ -212,10 +215,3 @@ def _notebooks() -> Path:
     package = Path(__file__).parent
     inside = package / "_notebooks"
     return inside if inside.is_dir() else package.parent / "notebooks"
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -11,28 +11,33 @@ The steps of a batch, and why in this order:
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.catalog.contract import Registration, SourceStat
-from catalogkit.errors import SourceError, StoreError
+from catalogkit.errors import ConstraintError, StoreError
+from catalogkit.intents import commit_each, tag
 from catalogkit.layouts import basename_of, beside, cas_key, fold
 from catalogkit.model import Layout, Mode, Outcome, path_text
-from catalogkit.stores.local import Publication
+from catalogkit.stores.contract import ObjectStat
+from catalogkit.stores.publishing import Publication
 from catalogkit.stores.taking import Stamp, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from catalogkit.catalog.contract import Known
+    from catalogkit.catalog.contract import Committed, Known
     from catalogkit.collection import Collection
     from catalogkit.ingest import IngestReport
     from catalogkit.model import Digest
     from catalogkit.sources import Candidate
-    from catalogkit.stores.contract import ObjectStat
 
+_SERIAL: Final = itertools.count()
 _GOOD: Final = (None, Outcome.OK, Outcome.UNKNOWN)
 
 
@@ -41,23 +46,25 @@ class Batch:
 
     def __init__(self) -> None:
         self.items: list[tuple[Candidate, Digest | None]] = []
+        self.bytes = 0
         self._first: dict[str, int] = {}
+        self._serial = next(_SERIAL)  # two batches are under way at a time, and share a folder
 
     def __len__(self) -> int:
         return len(self.items)
 
     def add(self, item: Candidate, known: Digest | None) -> None:
         """Add a candidate; `known` is its content where that need not be read again."""
-        if known is None:
-            self._first.setdefault(item.path, len(self.items))
+        if known is None and self._first.setdefault(item.path, len(self.items)) == len(self.items):
+            self.bytes += item.stamp.bytes
         self.items.append((item, known))
 
     def to_take(self) -> Iterator[tuple[str, str, int]]:
         """(path, temporary name, size in bytes) of every file to read."""
         for path, number in self._first.items():
-            yield path, f"{number:06d}", self.items[number][0].stamp.bytes
+            yield path, f"{self._serial}-{number}", self.items[number][0].stamp.bytes
 
-    def with_taken(self, taken: list[Taken]) -> Iterator[tuple[Candidate, Taken]]:
+    def with_taken(self, taken: Iterable[Taken]) -> Iterator[tuple[Candidate, Taken]]:
         """Each candidate with what reading its file gave; a file's temporary name goes to its first candidate."""
         by_path = {one.path: one for one in taken}
         for number, (item, known) in enumerate(self.items):
@@ -66,23 +73,51 @@ class Batch:
             elif self._first[item.path] == number:
                 yield item, by_path[item.path]
             else:
-                yield item, replace(by_path[item.path], temp=None)
+                yield item, by_path[item.path]._replace(temp=None)
 
 
 @dataclass(slots=True)
 class _Work:
-    """One document on its way: what was read, where it goes."""
+    """One document on its way: what was read, where it goes. `problem` says why it does not get there."""
 
     item: Candidate
     taken: Taken
     entry: Registration
     intent: int | None = None
-    publish: bool = False
-    there: ObjectStat | None = field(default=None)
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Place:
+    """A key, the documents of the batch whose bytes belong there, and what lies there.
+
+    `ours` says that whatever else lies there can only be a copy of these bytes gone bad: a content address, or a
+    readable path that the catalog has for them. `bad` says that such a thing lies there.
+    """
+
+    key: str
+    ours: bool
+    works: list[_Work] = field(default_factory=list)
+    there: ObjectStat | None = None
+    bad: bool = False
+
+    @property
+    def digest(self) -> Digest:
+        return self.works[0].entry.digest
+
+    def fail(self, problem: str) -> None:
+        for work in self.works:
+            work.problem = problem
 
 
 class Settler:
-    """Settles batches for one ingest; `taker` is what its workers run."""
+    """Settles batches for one ingest; `taker` is what its workers run.
+
+    Parameters
+    ----------
+    lease
+        Until when intents that are staged now hold, should this process die.
+    """
 
     def __init__(
         self,
@@ -90,50 +125,61 @@ class Settler:
         mode: Mode,
         owner: str,
         as_of: datetime,
-        expires_at: datetime,
+        lease: Callable[[], datetime],
         report: IngestReport,
     ) -> None:
         self.collection, self.catalog, self.mode = collection, collection.catalog, mode
-        self.owner, self.as_of, self.expires_at, self.report = owner, as_of, expires_at, report
+        self.owner, self.as_of, self.lease, self.report = owner, as_of, lease, report
         self.layout = Layout.REFERENCE if mode is Mode.REFERENCE else collection.layout
+        self._listed: list[_Work] = []
+        self._inside = cache(self._lies_inside)
         if self.layout is Layout.REFERENCE:
             self.store_id, in_place = collection.in_place()
             self.taker = in_place.taker()
         else:
             self.store, self.store_id = collection.store, collection.store_id(collection.store.name)
-            folder = self.store.scratch(owner, owner.rpartition("/")[2])
+            folder = self.store.scratch(owner, tag(owner))
             self.taker = self.store.taker(folder, mode, peek=self.layout is Layout.CAS)
 
-    def settle(self, batch: Batch, taken: list[Taken]) -> None:
+    def settle(self, batch: Batch, taken: Iterable[Taken]) -> None:
         """Make a batch true, or report its files one by one."""
-        works = [work for work in map(self._plan, *zip(*batch.with_taken(taken), strict=True)) if work]
-        if self.layout is Layout.REFERENCE:
-            self._commit(works)
-            return
-        if self.layout is Layout.POLICY:
-            self._name(works)
-        entries = [work.entry for work in works]
-        intents = self.catalog.stage(entries, owner=self.owner, expires_at=self.expires_at, as_of=self.as_of)
-        for work, intent in zip(works, intents, strict=True):
-            work.intent = intent
-        known = self.catalog.known(self.store_id, {entry.digest for entry in entries})
-        self._look(works, known)
-        self._publish(works, known)
+        works = [work for item, one in batch.with_taken(taken) if (work := self._plan(item, one))]
+        if self.layout is not Layout.REFERENCE and works:
+            # Its disk may have gone away since the last batch, and an empty folder have come to light in its place.
+            self.store.reach()
+            places = self._places(works)
+            self._stage(works)
+            known = self.catalog.known(self.store_id, {work.entry.digest for work in works})
+            self._look(places, known)
+            self._publish(places, known)
+            for place in places:
+                self._found(place)
+            for work in works:
+                if work.taken.temp:
+                    self.store.discard(work.taken.temp)
         self._commit(works)
+
+    def finish(self) -> None:
+        """End a move from a list: its sources go last, because several rows may name one file."""
+        for work in self._listed:
+            if problem := self._remove_source(work):
+                self.report.fail(work.item.path, problem)
+        self._listed.clear()
 
     def _plan(self, item: Candidate, taken: Taken) -> _Work | None:
         problem = taken.problem
         if not problem and item.expected is not None and taken.digest != item.expected:
             problem = f"it has SHA-256 {taken.digest}, its manifest says {item.expected}"
+        folder, name = os.path.split(item.path)
+        if not problem and self.layout is not Layout.REFERENCE and self._inside(folder):
+            problem = "it lies in the store itself"
         if problem:
             self.report.fail(item.path, problem)
             if taken.temp:
                 self.store.discard(taken.temp)
             return None
         assert taken.digest is not None and taken.stamp is not None
-        folder, name = (path_text(part) for part in os.path.split(item.path))
         stamp = taken.stamp
-        remembered = SourceStat(folder, name, stamp.bytes, stamp.mtime_ns, stamp.ctime_ns, stamp.inode)
         key = path_text(item.path).removeprefix("/") if self.layout is Layout.REFERENCE else cas_key(taken.digest)
         return _Work(
             item,
@@ -148,133 +194,216 @@ class Settler:
                 layout=self.layout,
                 inode=taken.inode if taken.inode is not None else stamp.inode,
                 mtime_ns=taken.mtime_ns if taken.mtime_ns is not None else stamp.mtime_ns,
-                source=None if self.mode is Mode.MOVE else remembered,
+                source=SourceStat(_text(folder), path_text(name), *stamp),
                 in_order=item.in_order,
             ),
         )
 
+    def _lies_inside(self, folder: str) -> bool:
+        real = os.path.realpath(folder)
+        return real == self.store.root or real.startswith(self.store.root + os.sep)
+
     # -- where it goes -----------------------------------------------------------------------------------------
 
-    def _name(self, works: list[_Work]) -> None:
-        """Give each document its readable path; two share one only if their bytes are equal."""
-        held: dict[str, tuple[str, Digest]] = {}
+    def _places(self, works: list[_Work]) -> list[_Place]:
+        """Group documents by the key of their bytes."""
+        places: dict[str, _Place] = {}
         for work in works:
-            entry = work.entry
-            plain = self.collection.template.key(
-                entry.arrival, basename_of(entry.arrival.source_url, os.path.basename(work.item.path)), entry.digest
-            )
-            for key in (plain, beside(plain, entry.digest), beside(plain, entry.digest, 64)):
-                folded = fold(key)
-                holder = held.get(folded) or self.catalog.holders(self.store_id, [folded]).get(folded)
-                if holder is None or holder[1] == entry.digest:
-                    chosen = key if holder is None else holder[0]
-                    held[folded] = (chosen, entry.digest)
-                    work.entry = replace(entry, key=chosen)
-                    break
-            else:  # pragma: no cover - needs two contents with one SHA-256
-                raise StoreError(f"no free path for {plain}")
+            key = work.entry.key
+            place = self._name(work, places) if self.layout is Layout.POLICY else places.get(key)
+            if place is None:
+                place = places[key] = _Place(key, ours=True)
+            place.works.append(work)
+            if key != place.key:
+                work.entry = replace(work.entry, key=place.key)
+        return list(places.values())
 
-    def _look(self, works: list[_Work], known: dict[Digest, Known]) -> None:
-        """Find out which keys hold their bytes already; a copy is trusted while it looks as it was written."""
-        for work in works:
-            entry, about = work.entry, known.get(work.entry.digest)
-            there = self.store.stat(entry.key)
-            if there is None:
-                work.publish = True
+    def _name(self, work: _Work, places: dict[str, _Place]) -> _Place:
+        """The readable path of a document; two share one only if their bytes are equal. `places` is by fold."""
+        entry = work.entry
+        name = basename_of(entry.arrival.source_url, os.path.basename(work.item.path))
+        plain = self.collection.template.key(entry.arrival, name, entry.digest)
+        for key in (plain, beside(plain, entry.digest), beside(plain, entry.digest, 64)):
+            folded = fold(key)
+            if folded in places:
+                if places[folded].digest == entry.digest:
+                    return places[folded]
                 continue
-            trusted = (
-                about is not None
-                and about.key == entry.key
-                and about.outcome in _GOOD
-                and (there.bytes, there.inode, there.mtime_ns) == (entry.bytes, about.inode, about.mtime_ns)
-            )
-            work.there = there if trusted else self.store.holds(entry.key, entry.digest)
-            work.publish = work.there is None
+            holder = self.catalog.holders(self.store_id, [folded]).get(folded)
+            if holder is None and self._strange(key, entry.digest):
+                continue  # somebody's who is about to tell the catalog, or nobody's: not ours to touch
+            if holder is None or holder[1] == entry.digest:
+                return places.setdefault(folded, _Place(holder[0] if holder else key, ours=holder is not None))
+        raise StoreError(f"no free path for {plain}; what lies there is not the catalog's: move it away")
 
-    def _publish(self, works: list[_Work], known: dict[Digest, Known]) -> None:
-        todo: dict[str, _Work] = {}
-        first: dict[Digest, str] = {}
-        publications = []
-        for work in works:
-            key, digest = work.entry.key, work.entry.digest
-            if work.publish and key not in todo:
-                todo[key] = work
-                self._clear(work)
-                # Equal bytes are stored once: a readable path to them is one more name of the first.
-                share = self._share(work, known) or (self.store.path(first[digest]) if digest in first else None)
-                publications.append(Publication(key, self._bytes(work, share), share))
-                first.setdefault(digest, key)
-        for work, shown in zip(todo.values(), self.store.publish(publications), strict=True):
-            if not shown and self.store.holds(work.entry.key, work.entry.digest) is None:
-                # Somebody else's bytes came to lie there since we looked.
-                work.publish = False
-                self.report.fail(work.item.path, f"other bytes appeared at {work.entry.key}; run it again")
-                work.entry = replace(work.entry, key="")
+    def _strange(self, key: str, digest: Digest) -> bool:
+        return self.store.stat(key) is not None and self.store.holds(key, digest) is None
+
+    def _stage(self, works: list[_Work]) -> None:
+        entries = [work.entry for work in works]
+        intents = self.catalog.stage(entries, owner=self.owner, expires_at=self.lease(), as_of=self.as_of)
+        for work, intent in zip(works, intents, strict=True):
+            work.intent = intent
+
+    def _look(self, places: list[_Place], known: dict[Digest, Known]) -> None:
+        """Find out which keys hold their bytes already; a copy is trusted while it looks as it was written."""
+        proved = []
+        for place in places:
+            there = self.store.stat(place.key)
+            if there is None:
+                continue
+            about = known.get(place.digest)
+            if about is not None and about.key == place.key and _as_written(there, about, place):
+                place.there = there
+            elif found := self.store.holds(place.key, place.digest):
+                place.there = found
+                proved.append(place.key)
+            elif place.ours:
+                place.bad = True
             else:
-                work.there = self.store.stat(work.entry.key)
-        for work in works:
-            if work.publish and work.there is None and work.entry.key in todo:
-                work.there = todo[work.entry.key].there
+                place.fail(f"other bytes appeared at {place.key}; run it again")
+        if proved:
+            # Whoever put them there may have died, or not be done, before they were on the disk.
+            self.store.settle(proved)
 
-    def _clear(self, work: _Work) -> None:
-        """Move bad bytes out of the way of good ones (they are kept, aside)."""
-        if self.store.stat(work.entry.key) is not None:
-            self.store.quarantine(work.entry.key)
+    # -- the bytes ---------------------------------------------------------------------------------------------
 
-    def _bytes(self, work: _Work, share: str | None) -> str | None:
+    def _publish(self, places: list[_Place], known: dict[Digest, Known]) -> None:
+        todo: list[tuple[_Place, Publication, list[ObjectStat]]] = []
+        temps: dict[Digest, Taken] = {}
+        for place in places:
+            if place.there is not None or place.works[0].problem:
+                continue
+            # Equal bytes are stored once: a readable path to them is one more name of what is there.
+            share = self._share(place, known)
+            first = temps.get(place.digest) or self._bytes(place, share is not None)
+            if first is not None:
+                temps[place.digest] = first
+            if share is None and first is None:
+                continue
+            path = self.store.path(share.key) if share else None
+            looks = [share] if share else []
+            if first is not None:
+                assert first.stamp is not None
+                looks.append(ObjectStat(place.key, first.stamp.bytes, first.mtime_ns or 0, first.inode))
+            todo.append((place, Publication(place.key, first and first.temp, path, place.bad), looks))
+        shown = self.store.publish([publication for _, publication, _ in todo])
+        for (place, _, looks), new in zip(todo, shown, strict=True):
+            self._check(place, looks, new)
+
+    def _check(self, place: _Place, looks: list[ObjectStat], new: bool) -> None:
+        """What lies at the key now must be the very file that was read, or be read again."""
+        there = self.store.stat(place.key)
+        if there is not None and any(_same_file(there, one) for one in looks):
+            place.there = there
+        elif found := self.store.holds(place.key, place.digest):
+            place.there = found
+            self.store.settle([place.key])
+        elif new:
+            self.store.quarantine(place.key)
+            place.fail("it was written to while it was taken in; run it again")
+        else:
+            place.fail(f"other bytes appeared at {place.key}; run it again")
+
+    def _bytes(self, place: _Place, spare: bool) -> Taken | None:
         """A temporary file with the bytes; read again where they were left out and turn out to be needed."""
-        if work.taken.temp is not None or share is not None:
-            return work.taken.temp
-        (again,) = replace(self.taker, peek=False)([(work.item.path, f"again-{work.intent}")])
-        if again.digest != work.entry.digest or again.temp is None:
-            raise SourceError(f"{path_text(work.item.path)} changed while it was taken in; run it again")
-        work.taken = replace(work.taken, temp=again.temp)
-        return again.temp
+        for work in place.works:
+            if work.taken.temp is not None:
+                return work.taken
+        if spare:
+            return None
+        problem = ""
+        for work in place.works:
+            (again,) = replace(self.taker, peek=False)([(work.item.path, f"again-{work.intent}")])
+            if again.temp is not None and again.digest == place.digest:
+                work.taken = again
+                return again
+            if again.temp is not None:
+                self.store.discard(again.temp)
+            problem = again.problem or "it changed while it was taken in; run it again"
+        place.fail(problem)
+        return None
 
-    def _share(self, work: _Work, known: dict[Digest, Known]) -> str | None:
-        """The path of an equal, healthy file in the store, to which this document can be one more name."""
-        about = known.get(work.entry.digest)
-        if about is None or about.key is None or about.key == work.entry.key or about.outcome not in _GOOD:
+    def _share(self, place: _Place, known: dict[Digest, Known]) -> ObjectStat | None:
+        """An equal, healthy file in the store, to which the place can be one more name."""
+        about = known.get(place.digest)
+        if about is None or about.key is None or about.key == place.key:
             return None
         there = self.store.stat(about.key)
-        if there is None or (there.bytes, there.inode, there.mtime_ns) != (
-            work.entry.bytes, about.inode, about.mtime_ns,
-        ):  # fmt: skip
-            return None
-        return self.store.path(about.key)
+        return there if there is not None and _as_written(there, about, place) else None
+
+    def _found(self, place: _Place) -> None:
+        """Write down what the file that holds the bytes looks like, and a source that is the same file."""
+        there = place.there
+        if there is None:
+            return
+        for work in place.works:
+            entry, source = work.entry, work.entry.source
+            if (entry.inode, entry.mtime_ns) != (there.inode, there.mtime_ns):
+                work.entry = entry = replace(entry, inode=there.inode, mtime_ns=there.mtime_ns)
+            if self.mode is Mode.LINK and source is not None and source.inode == there.inode:
+                # One more name changed its change time.
+                with contextlib.suppress(OSError):
+                    now = Stamp.of(os.stat(work.item.path))
+                    if (now.bytes, now.mtime_ns, now.inode) == (source.bytes, source.mtime_ns, source.inode):
+                        work.entry = replace(entry, source=replace(source, ctime_ns=now.ctime_ns))
 
     # -- making it true ----------------------------------------------------------------------------------------
 
     def _commit(self, works: list[_Work]) -> None:
-        lost = [work.intent for work in works if not work.entry.key and work.intent]
+        good = [work for work in works if not work.problem]
+        staged = [(work.intent, work.entry) for work in good]
+        done = commit_each(self.catalog, staged, as_of=self.as_of, run_id=self.report.run_id)
+        for work, committed in zip(good, done, strict=True):
+            if isinstance(committed, ConstraintError):
+                work.problem = str(committed)
+            elif self.mode is Mode.MOVE:
+                if work.item.in_order:
+                    work.problem = self._remove_source(work)
+                else:
+                    self._listed.append(work)
+            if not work.problem and not isinstance(committed, ConstraintError):
+                self._count(work, committed)
+        for work in works:
+            if work.problem:
+                self.report.fail(work.item.path, work.problem)
+        lost = [work.intent for work in works if work.problem and work.intent]
         if lost:
             self.catalog.abandon(lost)
-        good = [work for work in works if work.entry.key]
-        for work in good:
-            if work.there is not None:
-                work.entry = replace(work.entry, inode=work.there.inode, mtime_ns=work.there.mtime_ns)
-        done = self.catalog.commit(
-            [(work.intent, work.entry) for work in good], as_of=self.as_of, run_id=self.report.run_id
-        )
-        for work, committed in zip(good, done, strict=True):
-            if committed.outcome == "same":
-                self.report.skip("already known")
-            else:
-                self.report.ingested += 1
-                self.report.bytes += work.entry.bytes
-            self.report.new_blobs += committed.new_blob
-            if work.taken.temp:
-                self.store.discard(work.taken.temp)
-        if self.mode is Mode.MOVE:
-            for work in good:
-                self._remove_source(work.item.path, work.taken)
 
-    def _remove_source(self, path: str, taken: Taken) -> None:
-        """End a move: the bytes are safe, so the source may go, if it still is what was read."""
+    def _count(self, work: _Work, committed: Committed) -> None:
+        if committed.outcome == "same":
+            self.report.skip("already known")
+        else:
+            self.report.ingested += 1
+            self.report.bytes += work.entry.bytes
+        self.report.new_blobs += committed.new_blob
+
+    def _remove_source(self, work: _Work) -> str:
+        """End a move: the bytes are safe, so the source may go, if it still is what was read. Says what went wrong."""
+        path, was = work.item.path, work.taken.stamp
         try:
-            now = Stamp.of(os.stat(path))
+            about = os.stat(path)
+            now = Stamp.of(about)
+            if was is None or (now.bytes, now.mtime_ns, now.inode) != (was.bytes, was.mtime_ns, was.inode):
+                return ""  # other content by now, which is the next run's to take in
+            if about.st_nlink == 1 and now.inode == work.entry.inode:
+                return "it is the stored file itself, reached by another way; it was left alone"
+            self.store.files.unlink(path)
         except FileNotFoundError:
-            return
-        was = taken.stamp
-        if was and (now.bytes, now.mtime_ns, now.inode) == (was.bytes, was.mtime_ns, was.inode):
-            os.unlink(path)
+            return ""
+        except OSError as problem:
+            return f"it is safe in the store, but could not be removed here: {problem.strerror}"
+        return ""
+
+
+def _as_written(there: ObjectStat, about: Known, place: _Place) -> bool:
+    was = (place.works[0].entry.bytes, about.inode, about.mtime_ns)
+    return about.outcome in _GOOD and (there.bytes, there.inode, there.mtime_ns) == was
+
+
+def _same_file(one: ObjectStat, other: ObjectStat) -> bool:
+    return (one.bytes, one.inode, one.mtime_ns) == (other.bytes, other.inode, other.mtime_ns)
+
+
+_text: Final = lru_cache(64)(path_text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import stat
 from dataclasses import dataclass
@@ -22,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 # What browsers, wget, curl and downloaders call a file that is not whole yet.
-UNFINISHED: Final = ("*.part", "*.partial", "*.crdownload", "*.download", "*.tmp", "*.filepart", "~$*")
+UNFINISHED: Final = (".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart")
+LOCK: Final = "~$"  # how office programs mark a document that is open
+# The last second that a date can name.
+_LATEST: Final = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """A file that is not taken in; `failed` says whether somebody should look."""
+    """A file that is not taken in; `failed` says whether somebody should look.
+
+    `arrival` is what a list says that a file which is not there is about.
+    """
 
     path: str
     reason: str
     failed: bool = False
+    arrival: Arrival | None = None
+    expected: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +61,29 @@ class About:
     tenant: str = "default"
     variant: str = ""
 
+    def arrival(self, path: str, mtime: float = 0) -> Arrival:
+        """What a file of the folder is about.
+
+        Its artifact id is its name, its source URL the ``file:`` URL of its path, its fetch time the time of its last
+        change.
+        """
+        return Arrival(
+            artifact_id=path_text(os.path.basename(path)),
+            source_url=file_url(path),
+            resolver=self.resolver,
+            run_id=self.run_id,
+            tenant=self.tenant,
+            variant=self.variant,
+            fetched_at=datetime.fromtimestamp(min(max(mtime, 0), _LATEST), UTC),
+        )
+
 
 def from_paths(
     paths: Iterable[str | os.PathLike[str]], about: About, *, follow_links: bool = False, own: Group[str] = ()
 ) -> Iterator[Candidate | PassedOver]:
     """Candidates below folders and among files, in a stable order.
 
-    A file's artifact id is its name, its source URL the ``file:`` URL of its absolute path, its fetch time its
-    modification time. Symbolic links are passed over unless `follow_links`; then loops end at the second visit.
+    Symbolic links are passed over unless `follow_links`; then loops end at the second visit.
 
     Parameters
     ----------
@@ -71,18 +93,32 @@ def from_paths(
     Raises
     ------
     InvalidInput
-        If a path named by the caller does not exist.
+        At once, if a path named by the caller does not exist, or is the collection's own.
     """
-    visited: set[tuple[int, int]] = set()
+    real = []
     for given in paths:
         # The caller named this place: a link here is meant.
         path = os.path.realpath(os.fspath(given))
         if not os.path.exists(path):
-            raise InvalidInput(f"{path_text(os.fspath(given))} does not exist; nothing of it was taken in")
+            raise InvalidInput(f"{path_text(os.fspath(given))} does not exist; nothing was taken in")
+        if _belongs(path, own):
+            raise InvalidInput(f"{path_text(path)} is the collection's own; nothing was taken in")
+        real.append(path)
+    return _found(real, about, follow_links, own)
+
+
+def _found(paths: list[str], about: About, follow_links: bool, own: Group[str]) -> Iterator[Candidate | PassedOver]:
+    visited: set[tuple[int, int]] = set()
+    for path in paths:
         if os.path.isdir(path):
             yield from _walk(path, about, follow_links, own, visited)
         else:
             yield _candidate(path, about)
+
+
+def _belongs(path: str, own: Group[str]) -> bool:
+    """Whether a real path is one of the collection's own, or lies below one."""
+    return any(path == one or path.startswith(one + os.sep) for one in own)
 
 
 def _walk(
@@ -94,7 +130,7 @@ def _walk(
         try:
             here = os.stat(folder)
             with os.scandir(folder) as found:
-                entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
+                entries = sorted(found, key=_name)
         except OSError as problem:
             yield PassedOver(folder, f"the folder cannot be read: {problem.strerror}", failed=True)
             continue
@@ -106,34 +142,35 @@ def _walk(
         for entry in entries:
             if entry.path in own:
                 continue
-            if entry.is_symlink() and not follow_links:
-                yield PassedOver(entry.path, "it is a symbolic link")
-            elif entry.is_dir():
+            if entry.is_symlink():
+                if not follow_links:
+                    yield PassedOver(entry.path, "it is a symbolic link")
+                    continue
+                if _belongs(os.path.realpath(entry.path), own):
+                    continue
+            if entry.is_dir():
                 below.append(entry.path)
-            elif any(fnmatch.fnmatch(entry.name, pattern) for pattern in UNFINISHED):
+            elif entry.name.endswith(UNFINISHED) or entry.name.startswith(LOCK):
                 yield PassedOver(entry.path, "its name says that it is not whole yet")
             else:
                 yield _candidate(entry.path, about, entry)
         waiting.extend(reversed(below))
 
 
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
+
+
 def _candidate(path: str, about: About, entry: os.DirEntry[str] | None = None) -> Candidate | PassedOver:
     try:
         found = os.stat(path) if entry is None else entry.stat()
+    except FileNotFoundError:
+        return PassedOver(path, "it is gone, or a link to nowhere")
     except OSError as problem:
         return PassedOver(path, f"it cannot be looked at: {problem.strerror}", failed=True)
     if not stat.S_ISREG(found.st_mode):
         return PassedOver(path, "it is a FIFO, a socket or a device, not a file")
-    arrival = Arrival(
-        artifact_id=path_text(os.path.basename(path)),
-        source_url=file_url(path),
-        resolver=about.resolver,
-        run_id=about.run_id,
-        tenant=about.tenant,
-        variant=about.variant,
-        fetched_at=datetime.fromtimestamp(max(found.st_mtime, 0), UTC),
-    )
-    return Candidate(path, arrival, Stamp.of(found))
+    return Candidate(path, about.arrival(path, found.st_mtime), Stamp.of(found))
 
 
 def file_url(path: str) -> str:
@@ -166,56 +203,76 @@ def from_manifest(manifest: Path, about: About) -> Iterator[Candidate | PassedOv
         JSON lines, or Parquet by the ending ``.parquet``.
     about
         What applies where a row is silent.
+
+    Raises
+    ------
+    InvalidInput
+        At once, if there is no such manifest or it cannot be read.
     """
+    if not manifest.is_file():
+        raise InvalidInput(f"there is no manifest {manifest}")
+    rows = _parquet(manifest) if manifest.suffix == ".parquet" else _lines(manifest)
+    return _listed(manifest, rows, about)
+
+
+def _listed(manifest: Path, rows: Iterable[tuple[int, bytes]], about: About) -> Iterator[Candidate | PassedOver]:
     folder = os.path.dirname(os.path.realpath(manifest))
-    for number, row in enumerate(_rows(manifest), 1):
+    for number, row in rows:
         where = f"{manifest.name}, row {number}"
         try:
-            given = msgspec.json.decode(row) if isinstance(row, bytes) else row
-            if not isinstance(given, dict):
-                raise InvalidInput("it is not a JSON object")
-            facts = msgspec.convert({k: v for k, v in given.items() if v is not None}, ManifestRow)
-            extra = {key: value for key, value in given.items() if key not in ManifestRow.__struct_fields__}
-            arrival = Arrival(
-                artifact_id=facts.artifact_id,
-                source_url=facts.source_url,
-                resolver=facts.resolver or about.resolver,
-                variant=facts.variant or about.variant,
-                tenant=facts.tenant or about.tenant,
-                run_id=facts.run_id or about.run_id,
-                content_type=facts.content_type or "",
-                fetched_at=facts.fetched_at,
-                metadata=facts.metadata | extra,
-            )
-            expected = None if facts.sha256 is None else Digest.parse(facts.sha256)
-        except (msgspec.DecodeError, InvalidInput, ValueError) as problem:
+            path, arrival, expected = _row(row, about)
+        except (msgspec.DecodeError, InvalidInput, RecursionError) as problem:
             yield PassedOver(where, f"the row is not acceptable: {problem}", failed=True)
             continue
-        path = os.path.normpath(os.path.join(folder, facts.path))
+        path = os.path.normpath(os.path.join(folder, path))
         try:
             about_file = os.stat(path)
         except (OSError, ValueError) as problem:
-            yield PassedOver(path_text(path), f"{where}: it cannot be looked at: {problem}", failed=True)
+            why = f"{where}: it cannot be looked at: {getattr(problem, 'strerror', problem)}"
+            yield PassedOver(path, why, failed=True, arrival=arrival, expected=expected)
             continue
         yield Candidate(path, arrival, Stamp.of(about_file), in_order=False, expected=expected)
 
 
-def _rows(manifest: Path) -> Iterator[bytes | dict[str, Any]]:
-    if not manifest.is_file():
-        raise InvalidInput(f"there is no manifest {manifest}")
-    if manifest.suffix == ".parquet":
-        import polars as pl
+def _row(row: bytes, about: About) -> tuple[str, Arrival, Digest | None]:
+    given = msgspec.json.decode(row)
+    if not isinstance(given, dict):
+        raise InvalidInput("it is not a JSON object")
+    facts = msgspec.convert({key: value for key, value in given.items() if value is not None}, ManifestRow)
+    extra = {key: value for key, value in given.items() if key not in ManifestRow.__struct_fields__}
+    arrival = Arrival(
+        artifact_id=facts.artifact_id,
+        source_url=facts.source_url,
+        resolver=facts.resolver or about.resolver,
+        variant=facts.variant or about.variant,
+        tenant=facts.tenant or about.tenant,
+        run_id=facts.run_id or about.run_id,
+        content_type=facts.content_type or "",
+        fetched_at=facts.fetched_at,
+        metadata=facts.metadata | extra,
+    )
+    return facts.path, arrival, None if facts.sha256 is None else Digest.parse(facts.sha256)
 
-        try:
-            for part in pl.scan_parquet(manifest).collect_batches(chunk_size=10_000):
-                yield from part.iter_rows(named=True)
-        except pl.exceptions.PolarsError as problem:
-            raise InvalidInput(f"{manifest} is not a Parquet file that can be read: {problem}") from None
-        return
+
+def _parquet(manifest: Path) -> Iterator[tuple[int, bytes]]:
+    import polars as pl
+
+    try:
+        frame = pl.scan_parquet(manifest)
+        frame.collect_schema()
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise InvalidInput(f"{manifest} is not a Parquet file that can be read: {problem}") from None
+    # As JSON text, so that a value means the same in both kinds of manifest.
+    parts = frame.collect_batches(chunk_size=10_000)
+    rows = (row for part in parts for row in part.iter_rows(named=True))
+    return ((number, msgspec.json.encode(row)) for number, row in enumerate(rows, 1))
+
+
+def _lines(manifest: Path) -> Iterator[tuple[int, bytes]]:
     with manifest.open("rb") as file:
-        for line in file:
+        for number, line in enumerate(file, 1):
             if line.strip():
-                yield line
+                yield number, line
 
 
 __all__ = ["About", "Candidate", "ManifestRow", "PassedOver", "from_manifest", "from_paths"]

@@ -14,19 +14,27 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
+
+from catalogkit.errors import CatalogKitError, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
 
-_HEADER = struct.Struct("<Q")
-_CHILD = "import sys; sys.path[:] = {path!r}; from catalogkit.workers import serve; serve()"
+_HEADER: Final = struct.Struct("<Q")
+_CHILD: Final = "import sys; sys.path[:] = {path!r}; from catalogkit.workers import serve; serve()"
+_HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-class WorkerDied(RuntimeError):
+class WorkerDied(CatalogKitError):
     """A worker process ended before it answered."""
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Inline(Executor):
@@ -37,7 +45,7 @@ class Inline(Executor):
         future: Future[T] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the future hands it to the caller
             future.set_exception(problem)
         return future
 
@@ -50,10 +58,9 @@ class Workers(Executor):
     """
 
     def __init__(self, count: int | None = None) -> None:
-        self.count = count or os.cpu_count() or 1
+        self.count = count or processors()
         self._local = threading.local()
-        self._children: list[subprocess.Popen[bytes]] = []
-        self._lock = threading.Lock()
+        self._children: set[subprocess.Popen[bytes]] = set()
         self._threads = ThreadPoolExecutor(self.count, thread_name_prefix="catalogkit-worker")
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -61,75 +68,109 @@ class Workers(Executor):
         return self._threads.submit(self._call, fn, args, kwargs)
 
     def _call(self, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
+        call = _pack((fn, args, kwargs))
         child: subprocess.Popen[bytes] | None = getattr(self._local, "child", None)
         if child is None:
             child = self._local.child = self._start()
         assert child.stdin and child.stdout
         try:
-            _send(child.stdin, (fn, args, kwargs))
-            done, value = _receive(child.stdout)
+            _send(child.stdin, call)
+            answer = _receive(child.stdout)
         except (EOFError, BrokenPipeError) as problem:
-            self._local.child = None
-            raise WorkerDied(f"a worker process ended with code {child.wait()}") from problem
+            self._local.child = None  # the next call starts another
+            raise WorkerDied(
+                f"a worker process ended before it answered, with code {self._end(child)}; -9 is often a lack of"
+                " memory, of which a lower concurrency takes less"
+            ) from problem
+        done, value = pickle.loads(answer)
         if done:
             return value  # type: ignore[no-any-return]
         raise value
 
     def _start(self) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, "-S", "-c", _CHILD.format(path=sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        with self._lock:
-            self._children.append(child)
+        # Names of files must mean the same bytes on both sides, and this package must be found also where it was
+        # imported by a relative path from a folder that is not the current one any more.
+        path = [entry for entry in sys.path if isinstance(entry, str)] + [_HOME]
+        command = [sys.executable, "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _CHILD.format(path=path)]
+        try:
+            child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        except OSError as problem:
+            raise WorkerDied(f"no worker process could be started: {problem}; try a lower concurrency") from problem
+        self._children.add(child)
         return child
+
+    def _end(self, child: subprocess.Popen[bytes]) -> int:
+        self._children.discard(child)
+        for pipe in (child.stdin, child.stdout):
+            if pipe:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        return child.wait()
+
+    def _end_all(self) -> None:
+        self._threads.shutdown()
+        for child in list(self._children):
+            self._end(child)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let running calls end, then end the children."""
-        self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
-        with self._lock:
-            children, self._children = self._children, []
-        for child in children:
-            for pipe in (child.stdin, child.stdout):
-                if pipe:
-                    with contextlib.suppress(BrokenPipeError):
-                        pipe.close()
-            child.wait()
-
-    def __enter__(self) -> Self:
-        return self
+        self._threads.shutdown(wait=False, cancel_futures=cancel_futures)
+        if wait:
+            self._end_all()
+        else:
+            threading.Thread(target=self._end_all, name="catalogkit-worker-end").start()
 
 
 def serve() -> None:
     """Answer calls from standard input until it closes (the child's whole life)."""
     calls, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # so that nothing printed by accident can spoil an answer
+    # What is called can neither eat a call nor spoil an answer.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
     while True:
         try:
-            fn, args, kwargs = _receive(calls)
+            call = _receive(calls)
         except EOFError:
             return
         try:
-            answer = (True, fn(*args, **kwargs))
-        except Exception as problem:
-            answer = (False, problem)
-        _send(answers, answer)
+            _send(answers, _answer(call))
+        except BrokenPipeError:
+            os._exit(1)  # the parent is gone; nothing is left to tidy up, nobody to tell
 
 
-def _send(pipe: Any, value: object) -> None:
-    data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    pipe.write(_HEADER.pack(len(data)) + data)
+def _answer(call: bytes) -> bytes:
+    try:
+        fn, args, kwargs = pickle.loads(call)
+    except Exception as problem:  # noqa: BLE001 - loading a pickle may raise anything
+        words = f"a worker process cannot load its call: {problem}; use functions of an importable module"
+        return _pack((False, InvalidInput(words)))
+    try:
+        return _pack((True, fn(*args, **kwargs)))
+    except Exception as problem:  # noqa: BLE001 - it is raised again on the other side
+        try:
+            answer = _pack((False, problem))
+            pickle.loads(answer)
+        except Exception:  # noqa: BLE001 - an exception that cannot cross goes as its words
+            answer = _pack((False, RuntimeError(f"{type(problem).__name__}: {problem}")))
+        return answer
+
+
+def _pack(value: object) -> bytes:
+    return pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+
+
+def _send(pipe: Any, data: bytes) -> None:
+    pipe.write(_HEADER.pack(len(data)))
+    pipe.write(data)
     pipe.flush()
 
 
-def _receive(pipe: BinaryIO | Any) -> Any:
+def _receive(pipe: BinaryIO | Any) -> bytes:
     head = pipe.read(_HEADER.size)
     if len(head) < _HEADER.size:
         raise EOFError
     (length,) = _HEADER.unpack(head)
-    data = pipe.read(length)
+    data: bytes = pipe.read(length)
     if len(data) < length:
         raise EOFError
-    return pickle.loads(data)
+    return data

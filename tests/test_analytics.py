@@ -122,16 +122,29 @@ def test_advice_has_a_figure_for_each_thing_to_do() -> None:
         *[{"bytes": 2 * GB, "resolver": "late"}] * 3,
         {"sha256": B, "bytes": 1_500_000, "resolver": "x"},
     )
-    cold = {"store": "cold", "bytes": 2 * GB}
-    held = locs({"bytes": 2 * GB}, {"bytes": 2 * GB}, cold, cold, cold, {"sha256": C, "bytes": 12_345})
+    nas = {"store": "nas", "bytes": 2 * GB}
+    held = locs({"bytes": 2 * GB}, {"bytes": 2 * GB}, nas, nas, nas, {"sha256": C, "bytes": 12_345})
     copies = "5 copies of aaaaaaaa, first brought by artifact 'artifact-1'"
     assert analytics_of(known, held).recommendations() == [
         "1.50 MB that documents need are in no store: repair, or fetch again.",
-        "Dedup can free 6.00 GB of spare copies, 4.00 GB of it in store 'cold'.",
+        "Dedup can free 6.00 GB of spare copies, 4.00 GB of it in store 'nas'.",
         f"The biggest group frees 6.00 GB: {copies}; documents that need them: 4.",
         "Resolver 'late' brings mostly what is there already: 6.00 GB of its 6.00 GB.",
         "12.3 kB belong to no document: plan a garbage collection.",
     ]
+
+
+def test_only_the_resolver_with_most_repeated_bytes_is_told() -> None:
+    """Of several resolvers that bring mostly duplicates one is named: most repeated bytes, then the first by name."""
+    known = docs(*[{"sha256": digest, "resolver": "web"} for digest in (A, B, C)])
+    late = {A: ["z"] * 3, B: ["b"] * 2, C: ["a"] * 2}
+    later = [{"sha256": digest, "resolver": name} for digest, names in late.items() for name in names]
+    # What is saved would order them otherwise: b first, whose content alone has no spare copies.
+    held = locs(*[{}] * 4, {"sha256": B}, *[{"sha256": C}] * 3)
+    for rows, name, size in [(later, "z", "300 B"), (later[3:], "a", "200 B")]:
+        more = pl.concat([known, docs(*rows).with_columns(pl.col("id") + 3)])
+        told = [sentence for sentence in analytics_of(more, held).recommendations() if "Resolver" in sentence]
+        assert told == [f"Resolver '{name}' brings mostly what is there already: {size} of its {size}."]
 
 
 def test_of_two_stores_with_as_much_to_free_the_first_by_name_is_told() -> None:

@@ -289,6 +289,12 @@ def test_the_curve_adds_up_from_the_biggest_group_on() -> None:
     assert curve.rows() == [(1, 0.25, 40, 0), (2, 0.5, 50, 10), (3, 0.75, 55, 20), (4, 1.0, 56, 20)]
 
 
+def test_groups_with_equal_gains_come_by_digest_in_the_curve() -> None:
+    """Which of two equal groups comes first depends on their digests, not on the order of rows."""
+    groups = groups_of((1, 0), (20, 0), (10, 10))
+    assert savings_curve(groups.reverse())["saved_bytes"].to_list() == [20, 30, 31]
+
+
 @pytest.mark.parametrize(
     "groups, points, ranks",
     [(1, 2, [1]), (2, 2, [1, 2]), (9, 2, [1, 9]), (9, 3, [1, 5, 9]), (9, 9, list(range(1, 10))), (3, 400, [1, 2, 3])],

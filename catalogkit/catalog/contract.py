@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     import polars as pl
@@ -108,6 +109,20 @@ class Due:
     digest: Digest
     bytes: int
     checked_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """A plan that was applied, or is being applied: when, and what came of its steps so far."""
+
+    id: str
+    kind: str
+    begun_at: datetime
+    ended_at: datetime | None
+    done: int
+    skipped: int
+    failed: int
+    bytes_freed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +248,9 @@ class Catalog(Protocol):
     ) -> int:
         """Forbid that a document or a blob goes away."""
 
+    def holds(self, *, as_of: datetime) -> list[dict[str, Any]]:
+        """Holds in force: id, subject (a document's id or a digest), reason, placed_by, placed_at, expires_at."""
+
     def release_hold(self, hold_id: int, *, as_of: datetime) -> None:
         """End a hold."""
 
@@ -268,3 +286,93 @@ class Catalog(Protocol):
 
     def integrity(self) -> list[str]:
         """What the database itself finds wrong with its file and its references; empty is good."""
+
+    # plans ----------------------------------------------------------------------------------------------------
+    def garbage(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
+        """Live blobs that no document refers to: rows of `planners.gc.GARBAGE`, times in microseconds."""
+
+    def condemned(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
+        """Condemned blobs, a row for each copy: rows of `planners.gc.CONDEMNED`, times in microseconds."""
+
+    def strays(self) -> list[tuple[Any, ...]]:
+        """Condemned strays: store, key, bytes, inode, mtime_ns, condemned at (microseconds)."""
+
+    def recorded(self, store_id: int, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that a location, an intent or a condemned stray is about."""
+
+    def digest_at(self, store_id: int, key: str) -> Digest | None:
+        """The content of a location."""
+
+    def root_kinds(self, digest: Digest, *, as_of: datetime) -> dict[str, Any]:
+        """Everything known about why a blob is kept; empty where there is no such blob."""
+
+    def begin_plan(
+        self, plan_id: str, kind: str, head: Mapping[str, Any], approval: Mapping[str, Any], *, as_of: datetime
+    ) -> bool:
+        """Note that a plan is being applied; False where that was noted before."""
+
+    def end_plan(self, plan_id: str, *, as_of: datetime) -> None:
+        """Note that nothing of a plan is left to do."""
+
+    def plans(self) -> list[PlanRow]:
+        """Every plan that was ever applied, newest first, with its counts."""
+
+    def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
+        """A plan's steps so far: unit, step, kind, outcome, why, sha256, document id, store, key, bytes, time."""
+
+    def decided(self, plan_id: str) -> set[tuple[int, int]]:
+        """(unit, step) of every step that was done or skipped; a failed one may be tried again."""
+
+    def hand(self, plan_id: str, *, as_of: datetime) -> AbstractContextManager[Hand]:
+        """The hand of the executor for one batch, one transaction; nobody else writes while it is open."""
+
+
+class Hand(Protocol):
+    """Changes facts, each guarded by what is true now. Methods say why not, or nothing when done."""
+
+    def note(
+        self, unit: int, step: int, kind: str, outcome: str, why: str, subject: tuple[Any, ...], freed: int
+    ) -> None:
+        """Write a step into the journal; `subject` is (digest, document id, store id, key)."""
+
+    def state(self, digest: Digest) -> str | None:
+        """The state of a blob; None where there is no such blob."""
+
+    def copies(self, digest: Digest) -> list[tuple[int, str, int | None, int | None]]:
+        """Where a blob lies: store id, key, inode, mtime_ns."""
+
+    def condemn_blob(self, digest: Digest, since_us: int) -> str:
+        """Condemn a blob that has been garbage, without a break, since then."""
+
+    def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
+        """Condemn a file that no record knows."""
+
+    def rearm_blob(self, digest: Digest) -> str:
+        """Take a blob back from the condemned."""
+
+    def rearm_stray(self, store_id: int, key: str) -> str:
+        """Take a stray back from the condemned."""
+
+    def forget(self, document_id: int, digest: Digest) -> str:
+        """Forget a document, if it still is what it was."""
+
+    def recall(self, document_id: int, digest: Digest) -> str:
+        """Bring a forgotten document back, under its old id, as it was."""
+
+    def purgeable(self, digest: Digest, since_us: int) -> str:
+        """Whether a blob is still condemned, and garbage since then without a break."""
+
+    def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
+        """Whether a stray is still condemned since then and no record knows it."""
+
+    def known_as(self, digest: Digest, store_id: int, key: str) -> bool:
+        """Whether this key is a location of this blob now."""
+
+    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
+        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
+
+    def end_blob(self, digest: Digest) -> None:
+        """Mark a blob without copies as purged; it stays as a fact."""
+
+    def drop_stray(self, store_id: int, key: str) -> None:
+        """Forget a stray whose file is gone."""

@@ -46,7 +46,7 @@
         if (layout[key].title) delete layout[key].title;
       }
       for (const key of Object.keys(layout).filter((name) => name.startsWith("xaxis"))) {
-        Object.assign(layout[key], { nticks: 4, tickangle: 0 });
+        if (layout[key].type !== "category") Object.assign(layout[key], { nticks: 4, tickangle: 0 });
       }
       template.font.size = 11;
     }

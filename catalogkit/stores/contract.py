@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from catalogkit.model import Digest, Outcome
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
     from typing import BinaryIO
@@ -46,6 +47,11 @@ class Asked:
     key: str
     digest: Digest
     bytes: int
+
+
+def mtime_of(about: os.stat_result) -> int:
+    """The modification time in nanoseconds, as the signed 64-bit number that a database column holds."""
+    return max(-(1 << 63), min(about.st_mtime_ns, (1 << 63) - 1))
 
 
 class Store(Protocol):

@@ -9,28 +9,32 @@ import hashlib
 import os
 import stat
 import time
+import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import cache, partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalogkit.errors import StoreFull
 from catalogkit.layouts import cas_key
 from catalogkit.model import Digest, Mode, inode_of
 from catalogkit.sniff import HEAD_BYTES, sniff
+from catalogkit.stores.contract import mtime_of
 from catalogkit.stores.files import REAL, Files, out_of_room
-from catalogkit.stores.reading import BUFFER_BYTES, buffer, chunks
+from catalogkit.stores.reading import at_once, chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _FICLONE: Final = 0x40049409  # linux/fs.h
+# Why a file cannot have one more name: another file system, too many names, no right or no such thing there.
+_NO_MORE_NAMES: Final = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 # Time stamps of files move in steps of the kernel's tick (at most 10 ms): a change within the step that a file was
 # stamped in leaves no trace. So a file younger than two steps is looked at once it is older.
 _SETTLED_NS: Final = 20_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells a changed file from an unchanged one."""
+class Stamp(NamedTuple):
+    """What tells a changed file from an unchanged one. (A plain tuple, since a run makes and compares very many.)"""
 
     bytes: int
     mtime_ns: int
@@ -40,15 +44,14 @@ class Stamp:
     @classmethod
     def of(cls, about: os.stat_result) -> Stamp:
         """The stamp of a stat result."""
-        return cls(about.st_size, about.st_mtime_ns, about.st_ctime_ns, inode_of(about))
+        return cls(about.st_size, mtime_of(about), about.st_ctime_ns, inode_of(about))
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A file taken in, or why it was not (`problem`).
+class Taken(NamedTuple):
+    """A file taken in, or why it was not (`problem`). (A plain tuple, since workers send very many.)
 
     `temp` is where its bytes lie now; it is None when they were not written: in reference mode, or because a copy
-    seems to be stored already.
+    seems to be stored already. `inode` and `mtime_ns` are those of `temp`.
     """
 
     path: str
@@ -96,91 +99,127 @@ class Taker:
             try:
                 taken = self._once(path, temp)
             except OSError as problem:
-                self._drop(temp)
                 if out_of_room(problem):
-                    raise StoreFull(f"no room left in {self.root}; nothing was lost, free some space and go on") from None
-                return Taken(path, problem=_in_words(problem))
+                    raise StoreFull(f"no room left in {self.root}; nothing was lost, free some and go on") from None
+                return Taken(path, problem=_in_words(path, problem))
             if taken is not None:
                 return taken
-            self._drop(temp)
         return Taken(path, problem="it changed while it was read")
-
-    def _drop(self, temp: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self.files.unlink(temp)
 
     def _once(self, path: str, temp: str) -> Taken | None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            before = os.fstat(fd)
-            if not stat.S_ISREG(before.st_mode):
-                return Taken(path, problem=f"it is a {_kind(before.st_mode)}, not a file")
-            if 0 <= (age := time.time_ns() - before.st_ctime_ns) < _SETTLED_NS:
+            about = os.fstat(fd)
+            if not stat.S_ISREG(about.st_mode):
+                return Taken(path, problem=f"it is a {_kind(about.st_mode)}, not a file")
+            if 0 <= (age := time.time_ns() - about.st_ctime_ns) < _SETTLED_NS:
                 time.sleep((_SETTLED_NS - age) / 1e9)
-            taken = self._read(fd, path, temp)
-            after = os.fstat(fd)
+            stamp, kept = Stamp.of(about), None
+            shares = self._shares(fd, about.st_dev)
+            if shares or self.mode is Mode.REFERENCE:
+                digest, media_type = _digest(fd)
+            else:
+                digest, media_type, kept = self._copy(fd, temp)
+            if Stamp.of(os.fstat(fd)) != stamp:
+                self._drop(temp, kept)
+                return None
+            if shares and not self._stored(digest):
+                # Not before it was read and found unchanged: one more name changes the file's change time.
+                kept = self._link(fd, path, temp) or self._copy(fd, temp)[2]
+                read, stamp = stamp, Stamp.of(os.fstat(fd))
+                if (read.bytes, read.mtime_ns) != (stamp.bytes, stamp.mtime_ns):
+                    self._drop(temp, kept)
+                    return None
         finally:
             os.close(fd)
-        same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-        own_change = taken.inode == inode_of(after)  # linking and protecting touched the change time ourselves
-        if not same or (before.st_ctime_ns != after.st_ctime_ns and not own_change):
-            return None
-        return Taken(path, taken.digest, taken.media_type, Stamp.of(after), taken.temp, taken.inode, taken.mtime_ns)
+        if kept is None:
+            return Taken(path, digest, media_type, stamp)
+        return Taken(path, digest, media_type, stamp, temp, kept.inode, kept.mtime_ns)
 
-    def _read(self, fd: int, path: str, temp: str) -> Taken:
-        if self.mode is Mode.REFERENCE:
-            digest, media_type, _ = self._hash(fd, None)
-            about = os.fstat(fd)
-            return Taken(path, digest, media_type, inode=inode_of(about), mtime_ns=about.st_mtime_ns)
-        shared = self.mode is not Mode.COPY and self._link(path, temp)
-        out = None if shared else self.files.create(temp)
+    def _copy(self, fd: int, temp: str) -> tuple[Digest, str, Stamp | None]:
+        """Hash, type and write; what fits the buffer is written only if it is not stored yet."""
+        content = at_once(fd)
+        if content is not None:
+            digest, media_type = _known(content)
+            if self._stored(digest):
+                return digest, media_type, None
+        out = self.files.create(temp)
         try:
-            cloned = out is not None and self.mode is not Mode.MOVE and _clone(fd, out)
-            digest, media_type, count = self._hash(fd, None if cloned else out)
-            if out is not None:
-                self.files.protect(out)
-        finally:
-            if out is not None:
-                os.close(out)
-        if self.peek and os.path.exists(os.path.join(self.root, cas_key(digest))):
+            cloned = _clone(fd, out)
+            if content is None:
+                digest, media_type = _digest(fd, None if cloned else partial(self.files.write, out))
+            elif not cloned:
+                self.files.write(out, content)
+            self.files.protect(out)
+            kept = Stamp.of(os.fstat(out))
+        except BaseException:
             self._drop(temp)
-            return Taken(path, digest, media_type)
-        about = os.lstat(temp)
-        if about.st_size != count:
-            raise OSError(errno.EIO, f"{count} bytes were read and {about.st_size} were written")
-        return Taken(path, digest, media_type, temp=temp, inode=inode_of(about), mtime_ns=about.st_mtime_ns)
+            raise
+        finally:
+            os.close(out)
+        if content is None and self._stored(digest):
+            self._drop(temp)
+            return digest, media_type, None
+        return digest, media_type, kept
 
-    def _link(self, path: str, temp: str) -> bool:
-        """Share the file itself; False where it lies on another file system or cannot have more names."""
-        if self.mode is Mode.LINK and _can_clone(path, self.folder):
+    def _stored(self, digest: Digest) -> bool:
+        return self.peek and os.path.exists(f"{self.root}/{cas_key(digest)}")
+
+    def _shares(self, fd: int, device: int) -> bool:
+        """Whether the file is to get one more name, because its data cannot be shared any other way."""
+        if self.mode not in (Mode.LINK, Mode.MOVE) or device != _device(self.folder):
             return False
+        return self.mode is Mode.MOVE or not _can_clone(fd, self.folder)
+
+    def _link(self, fd: int, path: str, temp: str) -> Stamp | None:
+        """One more name for the open file; None where it cannot have one."""
         try:
             self.files.link(os.path.realpath(path), temp)
         except OSError as problem:
-            if problem.errno in (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP):
-                return False
+            if problem.errno in _NO_MORE_NAMES:
+                return None
             raise
-        # Whoever edits the source would edit the stored document: with one inode there is one mode, read-only.
-        self.files.protect_path(temp)
-        return True
+        try:
+            if not os.path.samestat(os.fstat(fd), os.lstat(temp)):
+                raise OSError(errno.ESTALE, "another file took its place")
+            # Whoever edits the source would edit the stored document: with one inode there is one mode, read-only.
+            self.files.protect_path(temp)
+        except PermissionError:  # somebody else's file
+            self._drop(temp)
+            return None
+        except BaseException:
+            self._drop(temp)
+            raise
+        return Stamp.of(os.lstat(temp))
 
-    def _hash(self, fd: int, out: int | None) -> tuple[Digest, str, int]:
-        view = buffer()
-        count = os.readv(fd, [view])
-        if count < BUFFER_BYTES and not os.readv(fd, [view[count:]]):  # all of it in one read
-            if out is not None and count:
-                self.files.write(out, view[:count])
-            head = bytes(view[: min(count, HEAD_BYTES)])
-            return Digest(hashlib.sha256(view[:count]).digest()), sniff(head, count <= HEAD_BYTES), count
-        os.lseek(fd, 0, os.SEEK_SET)
-        sha256, total, head = hashlib.sha256(), 0, b""
-        for chunk in chunks(fd):
-            head = head or bytes(chunk[:HEAD_BYTES])
-            sha256.update(chunk)
-            if out is not None:
-                self.files.write(out, chunk)
-            total += len(chunk)
-        return Digest(sha256.digest()), sniff(head), total
+    def _drop(self, temp: str, kept: Stamp | bool | None = True) -> None:
+        if kept:
+            with contextlib.suppress(OSError):
+                self.files.unlink(temp)
+
+
+def _known(content: memoryview) -> tuple[Digest, str]:
+    """What a whole document is."""
+    return (
+        Digest(hashlib.sha256(content).digest()),
+        sniff(bytes(content[:HEAD_BYTES]), len(content) <= HEAD_BYTES),
+    )
+
+
+def _digest(fd: int, write: Callable[[memoryview], None] | None = None) -> tuple[Digest, str]:
+    """What an open file is, read in one go or piece by piece; each piece is handed to `write`."""
+    content = at_once(fd)
+    if content is not None:
+        if write:
+            write(content)
+        return _known(content)
+    sha256, head = hashlib.sha256(), b""
+    for chunk in chunks(fd):
+        head = head or bytes(chunk[:HEAD_BYTES])
+        sha256.update(chunk)
+        if write:
+            write(chunk)
+    return Digest(sha256.digest()), sniff(head)
 
 
 def _clone(source: int, target: int) -> bool:
@@ -192,18 +231,25 @@ def _clone(source: int, target: int) -> bool:
     return True
 
 
-def _can_clone(path: str, folder: str) -> bool:
-    probe = os.path.join(folder, f"probe-{os.getpid()}")
-    source = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        target = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+@cache
+def _device(folder: str) -> int:
+    return os.stat(folder).st_dev
+
+
+_clones: Final[dict[str, bool]] = {}
+
+
+def _can_clone(source: int, folder: str) -> bool:
+    """Whether files can share data with ones in `folder`; found out with the first."""
+    if folder not in _clones:
+        probe = os.path.join(folder, f"probe-{uuid.uuid4().hex}")
+        target = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            return _clone(source, target)
+            _clones[folder] = _clone(source, target)
         finally:
             os.close(target)
             os.unlink(probe)
-    finally:
-        os.close(source)
+    return _clones[folder]
 
 
 def _kind(mode: int) -> str:
@@ -211,9 +257,11 @@ def _kind(mode: int) -> str:
     return names.get(stat.S_IFMT(mode), "device")
 
 
-def _in_words(problem: OSError) -> str:
-    if problem.errno == errno.ENOENT:
+def _in_words(path: str, problem: OSError) -> str:
+    if problem.errno == errno.ENOENT and not os.path.lexists(path):
         return "it is gone"
     if problem.errno == errno.ENXIO:
         return "it is a socket or a FIFO, not a file"
-    return f"it cannot be read: {problem.strerror or problem}"
+    if problem.errno == errno.ESTALE:
+        return "it changed while it was read"
+    return f"it cannot be taken in: {problem.strerror or problem}"

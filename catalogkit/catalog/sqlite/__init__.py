@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
+from catalogkit.catalog.sqlite.plans import Plans
 from catalogkit.catalog.sqlite.queries import Queries
 
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries):
+class SQLiteCatalog(Intake, Ledger, Queries, Plans):
     """A `Catalog` in one SQLite file."""

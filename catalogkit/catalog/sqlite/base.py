@@ -49,6 +49,8 @@ class Database:
         self.url = f"sqlite:///{self.path}"
         if not create and not self.path.is_file():
             raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
+        if create:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         with driver_errors(self.path):
             self._db = sqlite3.connect(
@@ -59,8 +61,11 @@ class Database:
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.execute("PRAGMA foreign_keys = ON")
                 self._db.execute("PRAGMA recursive_triggers = ON")
+                self._db.execute("PRAGMA secure_delete = OFF")
                 self._db.execute("PRAGMA temp_store = MEMORY")
                 self._db.execute("PRAGMA cache_size = -65536")
+                # A batch of ingest is more than the default 1000 pages: each would wait for a checkpoint of its own.
+                self._db.execute("PRAGMA wal_autocheckpoint = 4000")
                 migrate(self._db, to_us(as_of), create=create)
                 # Only now, so that a file that is no catalog was not touched.
                 self._db.execute("PRAGMA journal_mode = WAL")

@@ -21,6 +21,8 @@ TRACKED: Final[dict[str, tuple[str, ...] | None]] = {
     "locations": ("store_id", "key", "layout", "sha256"),
     "holds": None,
 }  # fmt: skip
+# An incoming blob is no fact yet: its intents tell of it, and the time it becomes live begins its first version.
+BORN: Final = {"blobs": "OLD.state <> 'incoming'"}
 OWN: Final = ("hid", "op", "ended_us", "operation", "by_run")
 
 
@@ -29,14 +31,16 @@ def install_history(db: sqlite3.Connection) -> None:
     for table, watched in TRACKED.items():
         columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
         _table(db, table, columns)
-        changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in watched or columns)
-        _trigger(db, table, columns, "update", f"AFTER UPDATE ON {table} WHEN {changed}")
-        _trigger(db, table, columns, "delete", f"AFTER DELETE ON {table}")
+        born, watched = BORN.get(table, "TRUE"), watched or tuple(columns)
+        changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in watched)
+        on_update = f"AFTER UPDATE OF {', '.join(watched)} ON {table} WHEN {born} AND ({changed})"
+        _trigger(db, table, columns, "update", on_update)
+        _trigger(db, table, columns, "delete", f"AFTER DELETE ON {table} WHEN {born}")
 
 
 def _table(db: sqlite3.Connection, table: str, columns: list[str]) -> None:
     db.execute(
-        f"CREATE TABLE IF NOT EXISTS {table}_history (hid INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, op TEXT NOT NULL,"
+        f"CREATE TABLE IF NOT EXISTS {table}_history (hid INTEGER NOT NULL PRIMARY KEY, op TEXT NOT NULL,"
         " ended_us INTEGER NOT NULL, operation TEXT NOT NULL, by_run TEXT NOT NULL)"
     )
     present = {row[1] for row in db.execute(f"PRAGMA table_info({table}_history)")}

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Committed, Intent, Known, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sqlite.base import Database
-from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
-from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, from_us, to_us
+from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, from_us, json_text, to_us
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,16 +55,18 @@ class Intake(Database):
         """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
         at_us, until_us = to_us(as_of), to_us(expires_at)
         with self.write("stage", at_us) as db:
-            ids: list[int] = []
-            for entry in registrations:
-                _expect(db, entry, at_us)
-                cursor = db.execute(
-                    "INSERT INTO intents (owner, store_id, key, sha256, facts, created_us, expires_us)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (owner, entry.store_id, entry.key, entry.digest, _facts(entry), at_us, until_us),
-                )
-                assert cursor.lastrowid is not None
-                ids.append(cursor.lastrowid)
+            _expect(db, registrations, at_us)
+            # This transaction is the only writer, so the ids that come next are its own to give.
+            (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'intents'").fetchone()
+            ids = list(range(last + 1, last + 1 + len(registrations)))
+            db.executemany(
+                "INSERT INTO intents (id, owner, store_id, key, sha256, facts, created_us, expires_us)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us)
+                    for number, entry in zip(ids, registrations, strict=True)
+                ],
+            )
         return ids
 
     def commit(
@@ -74,9 +74,20 @@ class Intake(Database):
     ) -> list[Committed]:
         """The bytes are durable: locations appear, blobs live, documents point at them, intents end."""
         at_us = to_us(as_of)
+        entries = [entry for _, entry in staged]
         with self.write("ingest", at_us, run_id) as db:
-            done = [_register(db, entry, at_us) for _, entry in staged]
-            db.executemany("DELETE FROM intents WHERE id = ?", [(intent,) for intent, _ in staged if intent])
+            ended = db.executemany("DELETE FROM intents WHERE id = ?", [(intent,) for intent, _ in staged if intent])
+            if ended.rowcount < len(entries):
+                # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
+                _expect(db, entries, at_us)
+            _locate(db, entries, at_us)
+            fresh = _bring_alive(db, entries, at_us)
+            documents = [_put_document(db, entry, at_us) for entry in entries]
+            _remember(db, entries, documents)
+        done = []
+        for entry, (document_id, outcome) in zip(entries, documents, strict=True):
+            done.append(Committed(document_id, outcome, entry.digest in fresh))
+            fresh.discard(entry.digest)  # new with the first of its documents only
         return done
 
     def abandon(self, intents: Iterable[int]) -> None:
@@ -130,56 +141,62 @@ class Intake(Database):
             )
 
 
-def _expect(db: sqlite3.Connection, entry: Registration, at_us: int) -> None:
-    """Make the blob one that may receive bytes: new, or taken back from the condemned or the purged."""
-    row = db.execute("SELECT bytes, state FROM blobs WHERE sha256 = ?", (entry.digest,)).fetchone()
-    if row is None:
-        db.execute(
-            "INSERT INTO blobs (sha256, bytes, media_type, state, created_us, changed_us)"
-            " VALUES (?, ?, ?, 'incoming', ?, ?)",
-            (entry.digest, entry.bytes, entry.media_type, at_us, at_us),
-        )
-    elif row[0] != entry.bytes:
-        raise ConstraintError(f"{entry.digest} is known with {row[0]} bytes and arrives with {entry.bytes}")
-    elif row[1] in ("condemned", "purged"):
-        state = "live" if row[1] == "condemned" else "incoming"
-        db.execute("UPDATE blobs SET state = ?, changed_us = ? WHERE sha256 = ?", (state, at_us, entry.digest))
+def _expect(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> None:
+    """Make the blobs such that may receive bytes: new, or taken back from the condemned or the purged.
+
+    One that is known with another size is refused by the rule that what a blob is never changes.
+    """
+    db.executemany(
+        "INSERT INTO blobs (sha256, bytes, media_type, state, created_us, changed_us)"
+        " VALUES (?1, ?2, ?3, 'incoming', ?4, ?4) ON CONFLICT (sha256) DO UPDATE SET bytes = excluded.bytes,"
+        " state = CASE WHEN state IN ('incoming', 'live') THEN state WHEN state = 'condemned' AND EXISTS"
+        " (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256) THEN 'live' ELSE 'incoming' END,"
+        " changed_us = excluded.changed_us, garbage_since_us = excluded.changed_us"
+        " WHERE bytes <> excluded.bytes OR state IN ('condemned', 'purged')",
+        [(entry.digest, entry.bytes, entry.media_type, at_us) for entry in entries],
+    )
 
 
-def _register(db: sqlite3.Connection, entry: Registration, at_us: int) -> Committed:
-    _expect(db, entry, at_us)
-    if entry.layout is Layout.REFERENCE:
-        _displace(db, entry, at_us)
-    db.execute(
+def _locate(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> None:
+    """Write down where the bytes lie; a key that holds other content is refused by the rule that none changes it."""
+    for entry in entries:
+        if entry.layout is Layout.REFERENCE:
+            _displace(db, entry, at_us)
+    db.executemany(
         "INSERT INTO locations (store_id, key, layout, fold, sha256, inode, mtime_ns, created_us, changed_us)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (store_id, key) DO UPDATE SET"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (store_id, key) DO UPDATE SET"
         # Published anew over a copy that was bad or gone: what the last check said is no longer about these bytes.
-        " inode = excluded.inode, mtime_ns = excluded.mtime_ns, changed_us = excluded.changed_us, outcome = NULL,"
-        " checked_us = 0 WHERE sha256 = excluded.sha256"
-        " AND (inode IS NOT excluded.inode OR mtime_ns IS NOT excluded.mtime_ns)",
-        (
-            entry.store_id, entry.key, entry.layout, fold(entry.key) if entry.layout == "policy" else None,
-            entry.digest, entry.inode, entry.mtime_ns, at_us, at_us,
-        ),
+        " sha256 = excluded.sha256, inode = excluded.inode, mtime_ns = excluded.mtime_ns,"
+        " changed_us = excluded.changed_us, outcome = NULL, checked_us = 0"
+        " WHERE sha256 <> excluded.sha256 OR inode IS NOT excluded.inode OR mtime_ns IS NOT excluded.mtime_ns",
+        [
+            (
+                entry.store_id, entry.key, entry.layout, fold(entry.key) if entry.layout == "policy" else None,
+                entry.digest, entry.inode, entry.mtime_ns, at_us,
+            )
+            for entry in entries
+        ],
     )  # fmt: skip
-    held = db.execute(
-        "SELECT sha256 FROM locations WHERE store_id = ? AND key = ?", (entry.store_id, entry.key)
-    ).fetchone()
-    if held[0] != entry.digest:
-        raise ConstraintError(f"{entry.key} already holds other content; ingest it again")
-    came_alive = db.execute(
-        "UPDATE blobs SET state = 'live', changed_us = ?, garbage_since_us = ? WHERE sha256 = ? AND state = 'incoming'",
-        (at_us, at_us, entry.digest),
-    ).rowcount
-    document_id, outcome = _put_document(db, entry, at_us)
-    if entry.source:
-        stat = entry.source
-        db.execute(
-            "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (stat.folder, stat.name, stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode, entry.digest,
-             document_id),
-        )  # fmt: skip
-    return Committed(document_id, outcome, bool(came_alive))
+
+
+def _bring_alive(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> set[Digest]:
+    """Make the blobs live that were incoming; which they are."""
+    sql = "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ? AND state = 'incoming'"
+    return {digest for digest in {entry.digest for entry in entries} if db.execute(sql, (at_us, digest)).rowcount}
+
+
+def _remember(db: sqlite3.Connection, entries: Sequence[Registration], documents: Sequence[tuple[int, str]]) -> None:
+    """Note what the source files looked like, so that they need not be read again."""
+    db.executemany(
+        "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                stat.folder, stat.name, stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode, entry.digest, document_id,
+            )
+            for entry, (document_id, _) in zip(entries, documents, strict=True)
+            if (stat := entry.source)
+        ],
+    )  # fmt: skip
 
 
 def _displace(db: sqlite3.Connection, entry: Registration, at_us: int) -> None:
@@ -209,23 +226,23 @@ def _document_of(db: sqlite3.Connection, arrival: Arrival) -> Any:
 def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tuple[int, str]:
     arrival = entry.arrival
     fetched_us = None if arrival.fetched_at is None else to_us(arrival.fetched_at)
-    metadata = json.dumps(dict(arrival.metadata), ensure_ascii=False, sort_keys=True)
+    metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
     facts = (entry.digest, arrival.content_type, arrival.run_id, fetched_us, metadata)
-    row = _document_of(db, arrival)
-    if row is None:
-        cursor = db.execute(
-            "INSERT INTO documents (tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
-            " fetched_us, metadata, created_us, changed_us, seen_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*arrival.identity, *facts, at_us, at_us, at_us),
-        )
+    cursor = db.execute(
+        "INSERT INTO documents (tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
+        " fetched_us, metadata, created_us, changed_us, seen_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (source_url, artifact_id, resolver, variant, tenant) DO NOTHING",
+        (*arrival.identity, *facts, at_us, at_us, at_us),
+    )
+    if cursor.rowcount:
         assert cursor.lastrowid is not None
         return cursor.lastrowid, "new"
-    document_id, content, known_fetched_us = row
+    document_id, content, known_fetched_us = _document_of(db, arrival)
     if content == entry.digest:
         db.execute("UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", (at_us, document_id))
         return document_id, "same"
     if not entry.in_order and fetched_us is not None and known_fetched_us is not None and fetched_us < known_fetched_us:
-        return document_id, "older" if _keep_older(db, document_id, facts) else "same"
+        return document_id, "older" if _keep_older(db, document_id, facts, at_us) else "same"
     db.execute(
         "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?, changed_us = ?,"
         " seen_us = max(seen_us, ?) WHERE id = ?",
@@ -234,8 +251,13 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tu
     return document_id, "changed"
 
 
-def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...]) -> bool:
+def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
     """Keep a version that arrived late, as history that never was current; False where it is known already."""
+    # Nothing refers to its bytes, unless another document has them: they count as garbage from the first day.
+    db.execute(
+        "UPDATE blobs SET garbage_since_us = ? WHERE sha256 = ? AND refs = 0 AND garbage_since_us IS NULL",
+        (at_us, facts[0]),
+    )
     known = db.execute(
         "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
     ).fetchone()
@@ -248,10 +270,6 @@ def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...]
             (*facts, document_id),
         )
     return not known
-
-
-def _facts(entry: Registration) -> str:
-    return json.dumps(asdict(entry), ensure_ascii=False, default=str)
 
 
 def _from_facts(text: str) -> Registration:

@@ -142,6 +142,25 @@ class Ledger(Database):
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
+    def holds(self, *, as_of: datetime) -> list[dict[str, Any]]:
+        """Holds in force: id, subject (a document's id or a digest), reason, placed_by, placed_at, expires_at."""
+        rows = self.rows(
+            "SELECT id, coalesce(CAST(document_id AS TEXT), lower(hex(sha256))), reason, placed_by, placed_us, expires_us"
+            " FROM holds WHERE released_us IS NULL AND (expires_us IS NULL OR expires_us > ?) ORDER BY id",
+            (to_us(as_of),),
+        )
+        return [
+            {
+                "id": row[0],
+                "subject": row[1],
+                "reason": row[2],
+                "placed_by": row[3],
+                "placed_at": from_us(row[4]),
+                "expires_at": None if row[5] is None else from_us(row[5]),
+            }
+            for row in rows
+        ]
+
     def release_hold(self, hold_id: int, *, as_of: datetime) -> None:
         """End a hold; one that is not there, or was released before, is an error."""
         with self.write("release hold", to_us(as_of)) as db:

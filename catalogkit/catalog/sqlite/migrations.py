@@ -30,7 +30,7 @@ class Migration:
         return files(__package__).joinpath(f"{self.name}.sql").read_text(encoding="utf-8")
 
 
-MIGRATIONS: Final = (Migration(1, "core"),)
+MIGRATIONS: Final = (Migration(1, "core"), Migration(2, "plans"))
 
 
 def applied(db: sqlite3.Connection) -> list[int]:
@@ -69,7 +69,7 @@ def migrate(db: sqlite3.Connection, at_us: int, *, create: bool) -> list[int]:
     newest = max(applied(db), default=0)
     if newest > MIGRATIONS[-1].version:
         raise SchemaTooNew(
-            f"this catalog has schema {newest}, this catalogkit knows up to {MIGRATIONS[-1].version}: upgrade catalogkit"
+            f"this catalog has schema {newest}, this catalogkit knows {MIGRATIONS[-1].version}: upgrade catalogkit"
         )
     done: list[int] = []
     while pending(db):

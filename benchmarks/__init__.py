@@ -1,0 +1,1 @@
+"""Every speed claim of catalogkit, measured beside the tool it is about: ``python -m benchmarks --help``."""

@@ -1,0 +1,309 @@
+"""What garbage collection asks, and the hand with which the executor changes facts, one transaction a batch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.catalog.contract import PlanRow
+from catalogkit.catalog.sqlite.base import Database
+from catalogkit.model import Digest, from_us, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+_KEPT_BY: Final = (
+    "CASE WHEN EXISTS (SELECT 1 FROM holds WHERE holds.sha256 = b.sha256 AND released_us IS NULL"
+    " AND (expires_us IS NULL OR expires_us > ?1)) THEN 'hold'"
+    " WHEN EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256) THEN 'ingest under way'"
+    " ELSE (SELECT kind || ' ' || name FROM roots r WHERE r.sha256 = b.sha256 LIMIT 1) END"
+)
+# Whose it was last: what a person needs to decide about bytes that nobody refers to any more.
+_LAST: Final = (
+    " LEFT JOIN documents_history h ON h.hid = (SELECT max(hid) FROM documents_history WHERE sha256 = b.sha256)"
+)
+# How many objects hold a blob's bytes in stores of ours. Nearly every blob has one copy, which an index can tell;
+# only the odd ones, listed once, are looked at row by row.
+_OBJECTS: Final = (
+    "iif(b.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1 UNION SELECT l.sha256"
+    " FROM locations l JOIN stores s ON s.id = l.store_id WHERE l.outcome = 'missing' OR s.kind = 'reference'),"
+    " (SELECT count(DISTINCT l.store_id || coalesce('i' || l.inode, 'l' || l.id)) FROM locations l"
+    " JOIN stores s ON s.id = l.store_id"
+    " WHERE l.sha256 = b.sha256 AND s.kind <> 'reference' AND l.outcome IS NOT 'missing'),"
+    " EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256))"
+)
+
+
+class Plans(Database):
+    """The catalog's part in plan and apply."""
+
+    def garbage(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
+        """Live blobs that no document refers to: the columns of `planners.gc.GARBAGE`, times in microseconds."""
+        return self.rows(
+            f"SELECT lower(hex(b.sha256)), b.bytes, b.media_type, b.garbage_since_us, {_OBJECTS}, {_KEPT_BY},"
+            " h.artifact_id, h.resolver, h.tenant"
+            f" FROM blobs b{_LAST} WHERE b.state = 'live' AND b.refs = 0 AND b.garbage_since_us IS NOT NULL",
+            (to_us(as_of),),
+        )
+
+    def condemned(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
+        """Condemned blobs, a row for each copy: the columns of `planners.gc.CONDEMNED`, times in microseconds."""
+        return self.rows(
+            "SELECT lower(hex(b.sha256)), iif(s.kind <> 'reference' AND l.outcome IS NOT 'missing', b.bytes, 0),"
+            f" b.media_type, b.garbage_since_us, s.name, l.key, l.inode, l.mtime_ns, {_KEPT_BY},"
+            " h.artifact_id, h.resolver, h.tenant FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256 LEFT JOIN stores s ON s.id = l.store_id"
+            f"{_LAST} WHERE b.state = 'condemned'",
+            (to_us(as_of),),
+        )
+
+    def strays(self) -> list[tuple[Any, ...]]:
+        """Condemned strays: store, key, bytes, inode, mtime_ns, condemned at (microseconds)."""
+        return self.rows(
+            "SELECT s.name, key, bytes, inode, mtime_ns, condemned_us FROM strays JOIN stores s ON s.id = store_id"
+        )
+
+    def recorded(self, store_id: int, keys: Sequence[str]) -> set[str]:
+        """Those of `keys` that a location, an intent or a condemned stray is about."""
+        found: set[str] = set()
+        with self.read() as db:
+            for table in ("locations", "intents", "strays"):
+                for start in range(0, len(keys), 500):
+                    part = keys[start : start + 500]
+                    marks = ", ".join("?" * len(part))
+                    sql = f"SELECT key FROM {table} WHERE store_id = ? AND key IN ({marks})"
+                    found.update(row[0] for row in db.execute(sql, (store_id, *part)))
+        return found
+
+    def digest_at(self, store_id: int, key: str) -> Digest | None:
+        """The content of a location."""
+        rows = self.rows("SELECT sha256 FROM locations WHERE store_id = ? AND key = ?", (store_id, key))
+        return Digest(rows[0][0]) if rows else None
+
+    def root_kinds(self, digest: Digest, *, as_of: datetime) -> dict[str, Any]:
+        """Why a blob is kept: state, references, documents, holds, intents, roots, garbage since; empty if unknown."""
+        with self.read() as db:
+            row = db.execute(
+                "SELECT state, refs, garbage_since_us, bytes FROM blobs WHERE sha256 = ?", (digest,)
+            ).fetchone()
+            if row is None:
+                return {}
+            documents = db.execute(
+                "SELECT id, artifact_id, resolver FROM documents WHERE sha256 = ? ORDER BY id LIMIT 20", (digest,)
+            ).fetchall()
+            holds = db.execute(
+                "SELECT reason FROM holds WHERE released_us IS NULL AND (expires_us IS NULL OR expires_us > ?)"
+                " AND (sha256 = ? OR document_id IN (SELECT id FROM documents WHERE sha256 = ?))",
+                (to_us(as_of), digest, digest),
+            ).fetchall()
+            intents = db.execute("SELECT owner FROM intents WHERE sha256 = ?", (digest,)).fetchall()
+            roots = db.execute("SELECT kind, name FROM roots WHERE sha256 = ?", (digest,)).fetchall()
+        return {
+            "state": row[0],
+            "refs": row[1],
+            "garbage_since": None if row[2] is None else from_us(row[2]),
+            "bytes": row[3],
+            "documents": documents,
+            "holds": [hold[0] for hold in holds],
+            "intents": [intent[0] for intent in intents],
+            "roots": [f"{kind} {name}" for kind, name in roots],
+        }
+
+    # -- the journal -------------------------------------------------------------------------------------------
+
+    def begin_plan(
+        self, plan_id: str, kind: str, head: Mapping[str, Any], approval: Mapping[str, Any], *, as_of: datetime
+    ) -> bool:
+        """Note that a plan is being applied; False where that was noted before (it goes on, it is not repeated)."""
+        with self.write("begin plan", to_us(as_of), plan_id) as db:
+            return bool(
+                db.execute(
+                    "INSERT INTO plans (id, kind, head, approval, begun_us) VALUES (?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO NOTHING",
+                    (plan_id, kind, json.dumps(head, default=str), json.dumps(approval, default=str), to_us(as_of)),
+                ).rowcount
+            )
+
+    def end_plan(self, plan_id: str, *, as_of: datetime) -> None:
+        """Note that nothing of a plan is left to do."""
+        with self.write("end plan", to_us(as_of), plan_id) as db:
+            db.execute("UPDATE plans SET ended_us = ? WHERE id = ? AND ended_us IS NULL", (to_us(as_of), plan_id))
+
+    def plans(self) -> list[PlanRow]:
+        """Every plan that was ever applied, newest first, with its counts."""
+        return [
+            PlanRow(row[0], row[1], from_us(row[2]), None if row[3] is None else from_us(row[3]), *row[4:])
+            for row in self.rows(
+                "SELECT id, p.kind, begun_us, ended_us, coalesce(sum(outcome = 'done'), 0),"
+                " coalesce(sum(outcome = 'skipped'), 0), coalesce(sum(outcome = 'failed'), 0),"
+                " coalesce(sum(iif(outcome = 'done', bytes, 0)), 0)"
+                " FROM plans p LEFT JOIN journal j ON j.plan_id = p.id GROUP BY p.id ORDER BY begun_us DESC, p.id"
+            )
+        ]
+
+    def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
+        """A plan's steps so far: unit, step, kind, outcome, why, sha256 (hex), document id, store, key, bytes, time."""
+        return self.rows(
+            "SELECT unit, step, kind, outcome, why, lower(hex(sha256)), document_id, s.name, key, bytes, at_us"
+            " FROM journal LEFT JOIN stores s ON s.id = store_id WHERE plan_id = ? ORDER BY unit, step",
+            (plan_id,),
+        )
+
+    def decided(self, plan_id: str) -> set[tuple[int, int]]:
+        """(unit, step) of every step that was done or skipped; a failed one may be tried again."""
+        return {
+            (row[0], row[1])
+            for row in self.rows("SELECT unit, step FROM journal WHERE plan_id = ? AND outcome <> 'failed'", (plan_id,))
+        }
+
+    @contextlib.contextmanager
+    def hand(self, plan_id: str, *, as_of: datetime) -> Iterator[Hand]:
+        """The hand of the executor for one batch: everything it does is one transaction, its notes included."""
+        with self.write("apply", to_us(as_of), plan_id) as db:
+            hand = Hand(db, plan_id, to_us(as_of))
+            yield hand
+            hand.write_down()
+
+
+class Hand:
+    """Changes facts, each guarded by what is true now. Every method returns why not, or an empty text when done."""
+
+    def __init__(self, db: sqlite3.Connection, plan_id: str, at_us: int) -> None:
+        self._db, self._plan_id, self._at_us = db, plan_id, at_us
+        self._notes: list[tuple[Any, ...]] = []
+
+    def note(
+        self, unit: int, step: int, kind: str, outcome: str, why: str, subject: tuple[Any, ...], freed: int
+    ) -> None:
+        """Write a step into the journal; `subject` is (digest, document id, store id, key)."""
+        self._notes.append((self._plan_id, unit, step, kind, outcome, why, *subject, freed, self._at_us))
+
+    def write_down(self) -> None:
+        """Add the notes to the journal, in the transaction of what they tell."""
+        self._db.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._notes)
+
+    def _try(self, sql: str, parameters: tuple[Any, ...], otherwise: str) -> str:
+        try:
+            return "" if self._db.execute(sql, parameters).rowcount else otherwise
+        except sqlite3.IntegrityError as problem:  # one of the rules the database keeps by itself
+            return str(problem)
+
+    def state(self, digest: Digest) -> str | None:
+        """The state of a blob; None where there is no such blob."""
+        row = self._db.execute("SELECT state FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def copies(self, digest: Digest) -> list[tuple[int, str, int | None, int | None]]:
+        """Where a blob lies: store id, key, inode, mtime_ns."""
+        sql = "SELECT store_id, key, inode, mtime_ns FROM locations WHERE sha256 = ? ORDER BY id"
+        return self._db.execute(sql, (digest,)).fetchall()
+
+    def condemn_blob(self, digest: Digest, since_us: int) -> str:
+        """Condemn a blob that has been garbage, without a break, since then."""
+        return self._try(
+            "UPDATE blobs SET state = 'condemned', changed_us = ? WHERE sha256 = ? AND state = 'live' AND refs = 0"
+            " AND garbage_since_us = ?",
+            (self._at_us, digest, since_us),
+            "it is not the garbage it was when the plan was made",
+        )
+
+    def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
+        """Condemn a file that no record knows."""
+        return self._try(
+            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (store_id, key, size, inode, mtime_ns, self._at_us),
+            "it was condemned already",
+        )
+
+    def rearm_blob(self, digest: Digest) -> str:
+        """Take a blob back from the condemned."""
+        return self._try(
+            "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ? AND state = 'condemned'",
+            (self._at_us, digest),
+            "it is not condemned",
+        )
+
+    def rearm_stray(self, store_id: int, key: str) -> str:
+        """Take a stray back from the condemned."""
+        sql = "DELETE FROM strays WHERE store_id = ? AND key = ?"
+        return self._try(sql, (store_id, key), "it is not condemned")
+
+    def forget(self, document_id: int, digest: Digest) -> str:
+        """Forget a document, if it still is what it was."""
+        return self._try(
+            "DELETE FROM documents WHERE id = ? AND sha256 = ?", (document_id, digest),
+            "it is gone, or has other content now",
+        )  # fmt: skip
+
+    def recall(self, document_id: int, digest: Digest) -> str:
+        """Bring a forgotten document back, under its old id, as it was; its bytes must not have been purged."""
+        if self.state(digest) not in ("live", "condemned"):
+            return "its bytes were purged"
+        columns = (
+            "id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id, fetched_us,"
+            " metadata, created_us"
+        )
+        self._db.execute("SAVEPOINT recall")
+        self.rearm_blob(digest)
+        why = self._try(
+            f"INSERT INTO documents ({columns}, changed_us, seen_us) SELECT {columns}, ?, seen_us"
+            " FROM documents_history WHERE hid = (SELECT max(hid) FROM documents_history"
+            " WHERE id = ? AND sha256 = ? AND op = 'delete')"
+            " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = documents_history.id)"
+            # Whoever was downloaded again meanwhile has a new id, and stays as it is.
+            " AND NOT EXISTS (SELECT 1 FROM documents d, documents_history h WHERE h.hid = documents_history.hid"
+            " AND d.source_url = h.source_url AND d.artifact_id = h.artifact_id AND d.resolver = h.resolver"
+            " AND d.variant = h.variant AND d.tenant = h.tenant)",
+            (self._at_us, document_id, digest),
+            "there is nothing to bring back, or it is there again",
+        )
+        if why:
+            self._db.execute("ROLLBACK TO recall")
+        self._db.execute("RELEASE recall")
+        return why
+
+    def purgeable(self, digest: Digest, since_us: int) -> str:
+        """Whether a blob is still condemned, and garbage since then without a break; says why not."""
+        row = self._db.execute(
+            "SELECT 1 FROM blobs b WHERE sha256 = ? AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?"
+            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)"
+            " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
+            " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND released_us IS NULL"
+            " AND (expires_us IS NULL OR expires_us > ?))",
+            (digest, since_us, self._at_us),
+        ).fetchone()
+        return "" if row else "it is not condemned any more, or something needs it again"
+
+    def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
+        """Whether a stray is still condemned since then and no record knows it; says why not."""
+        row = self._db.execute(
+            "SELECT 1 FROM strays s WHERE store_id = ?1 AND key = ?2 AND condemned_us = ?3"
+            " AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?1 AND l.key = ?2)"
+            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.store_id = ?1 AND i.key = ?2)",
+            (store_id, key, since_us),
+        ).fetchone()
+        return "" if row else "it is not condemned any more, or a record knows it now"
+
+    def known_as(self, digest: Digest, store_id: int, key: str) -> bool:
+        """Whether this key is a location of this blob now."""
+        sql = "SELECT 1 FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?"
+        return self._db.execute(sql, (store_id, key, digest)).fetchone() is not None
+
+    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
+        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
+        self._db.execute("DELETE FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?", (store_id, key, digest))
+        self.end_blob(digest)
+
+    def end_blob(self, digest: Digest) -> None:
+        """Mark a blob without copies as purged; it stays as a fact."""
+        self._db.execute(
+            "UPDATE blobs SET state = 'purged', changed_us = ? WHERE sha256 = ? AND state = 'condemned'"
+            " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
+            (self._at_us, digest),
+        )
+
+    def drop_stray(self, store_id: int, key: str) -> None:
+        """Forget a stray whose file is gone."""
+        self._db.execute("DELETE FROM strays WHERE store_id = ? AND key = ?", (store_id, key))

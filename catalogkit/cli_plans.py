@@ -1,0 +1,306 @@
+"""The commands that plan, review, approve and apply; and those that say why, hold and forget."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
+from catalogkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catalogkit.collection import Collection
+    from catalogkit.plan import Plan
+    from catalogkit.planners.gc import GCPolicy
+
+planning = typer.Typer(help="Plan something; nothing happens before it is approved and applied.", no_args_is_help=True)
+holding = typer.Typer(help="Forbid that something goes away.", no_args_is_help=True)
+
+Out = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where the plan is kept; else in the collection.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many units.")]
+PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The path that `plan` printed, or the plan's id.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(planning, name="plan", rich_help_panel=None)
+    app.add_typer(holding, name="hold", rich_help_panel=None)
+    for command in (review, approve, apply, plans, why, forget):
+        app.command()(command)
+
+
+@planning.command("gc")
+def plan_gc(
+    context: typer.Context,
+    stray_age: Annotated[str, typer.Option(help="How old a file without a record must be.")] = "3d",
+    limit: Limit = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Condemn what nothing refers to: blobs, stray files, ingests that died."""
+    from catalogkit.planning import plan_gc as make
+    from catalogkit.units import parse_duration
+
+    policy = _policy(stray_age=parse_duration(stray_age))
+    return _planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
+
+
+@planning.command("purge")
+def plan_purge(
+    context: typer.Context,
+    grace: Annotated[str, typer.Option(help="How long it must have been garbage.")] = "14d",
+    limit: Limit = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Remove the bytes of what was condemned, once the grace is over."""
+    from catalogkit.planning import plan_purge as make
+    from catalogkit.units import parse_duration
+
+    policy = _policy(grace=parse_duration(grace))
+    return _planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
+
+
+@planning.command("undo")
+def plan_undo(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The id of an applied plan.")],
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Take back what a plan did, as far as nothing was purged."""
+    from catalogkit.planning import plan_undo as make
+
+    return _planned(context, lambda collection: make(collection, _id_of(plan)), out, as_json)
+
+
+@planning.command("forget")
+def plan_forget(
+    context: typer.Context,
+    ids: Annotated[list[int], typer.Argument(metavar="ID...")],
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Forget documents; their bytes become garbage if nothing else needs them."""
+    from catalogkit.planning import plan_forget as make
+
+    return _planned(context, lambda collection: make(collection, ids), out, as_json)
+
+
+def forget(
+    context: typer.Context,
+    ids: Annotated[list[int], typer.Argument(metavar="ID...")],
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Plan to forget documents (the same as `plan forget`)."""
+    return plan_forget(context, ids, out, as_json)
+
+
+def approve(
+    context: typer.Context,
+    plan: PlanName,
+    where: Annotated[str | None, typer.Option(help='Only units that fit, such as "bytes > 1000".')] = None,
+    include: Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")] = None,
+    exclude: Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who says yes; else your user name.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Say yes to a plan, or to part of it; without --where to all but last copies."""
+    from catalogkit.approval import DEFAULT_RULE
+    from catalogkit.plan import Plan
+    from catalogkit.planning import approve as say_yes
+    from catalogkit.terminal import say
+
+    home = _home(context, plan)
+    given = say_yes(
+        home, DEFAULT_RULE if where is None else where, include=include or (), exclude=exclude or (), approved_by=by
+    )
+    loaded = Plan.load(home)
+    units = given.units(loaded)
+    values = {"id": loaded.id, "approved": len(units), "of": loaded.units, "approved_by": given.approved_by}
+    say(values | {"path": str(home)}, machine(context, as_json), "Approved")
+    return DONE
+
+
+def apply(
+    context: typer.Context,
+    plan: PlanName,
+    max_share: Annotated[float, typer.Option(min=0, max=1, help="The share of all bytes that may go.")] = 0.5,
+    batch: Annotated[int, typer.Option(min=1, help="Steps in one transaction.")] = 1000,
+    as_json: Json = False,
+) -> int:
+    """Carry out what was approved; run it again to go on."""
+    from catalogkit.apply import apply as carry_out
+    from catalogkit.approval import Approval
+    from catalogkit.plan import Plan
+    from catalogkit.terminal import progress_bar, say, stoppable, tell
+
+    home = _home(context, plan)
+    loaded, approval = Plan.load(home), Approval.load(home)
+    with context.obj.open() as collection, progress_bar("apply") as progress, stoppable() as stop:
+        report = carry_out(
+            collection, loaded, approval=approval, max_share=max_share, batch=batch, progress=progress, stop=stop
+        )
+    for note in report.notes[:50]:
+        tell(f"{note['outcome']}: {note['sha256'] or note['key'] or note['document_id']}: {note['why']}")
+    say(report.to_dict(), machine(context, as_json), "Applied")
+    if report.stopped:
+        return INTERRUPTED
+    return LOOK if report.failed else DONE
+
+
+def plans(context: typer.Context, as_json: Json = False) -> int:
+    """Plans that wait, and plans that were applied."""
+    from dataclasses import asdict
+
+    from catalogkit.planning import waiting_plans
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        applied = [asdict(row) for row in collection.catalog.plans()]
+        waiting = waiting_plans(collection)
+    if machine(context, as_json):
+        say({"waiting": waiting, "applied": applied}, True, "Plans")
+        return DONE
+    for one in waiting:
+        sys.stdout.write("{id:.12}  {kind:<8}  {units:>9,} units  {state:<9}  {path}\n".format_map(one))
+    for one in applied:
+        counts = "{done:>9,} done, {skipped:,} skipped, {failed:,} failed".format_map(one)
+        sys.stdout.write(f"{one['id']:.12}  {one['kind']:<8}  {counts}  {one['begun_at']:%Y-%m-%d %H:%M}\n")
+    return DONE
+
+
+def why(
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(metavar="DIGEST|PATH|ID")],
+    as_json: Json = False,
+) -> int:
+    """Why bytes are kept, or why they are going."""
+    from catalogkit.planning import why as explain
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        sentences = explain(collection, subject)
+    if machine(context, as_json):
+        say({"why": sentences}, True, "Why")
+    else:
+        sys.stdout.write("\n".join(sentences) + "\n")
+    return DONE
+
+
+@holding.command("add")
+def hold_add(
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(metavar="DIGEST|ID")],
+    reason: Annotated[str, typer.Option(help="Why; shown to whoever wants to delete it.")],
+    until: Annotated[str | None, typer.Option(help="For how long, such as 90d; for ever without it.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Hold a document, or bytes."""
+    import getpass
+
+    from catalogkit.model import Digest
+    from catalogkit.terminal import say
+    from catalogkit.units import parse_duration
+
+    with context.obj.open() as collection:
+        now = collection.now()
+        hold = collection.catalog.place_hold(
+            reason,
+            document_id=int(subject) if len(subject) < 20 and subject.isdigit() else None,
+            digest=None if len(subject) < 20 and subject.isdigit() else Digest.parse(subject),
+            placed_by=getpass.getuser(),
+            expires_at=now + parse_duration(until) if until else None,
+            as_of=now,
+        )
+    say({"hold": hold, "subject": subject}, machine(context, as_json), "Held")
+    return DONE
+
+
+@holding.command("list")
+def hold_list(context: typer.Context, as_json: Json = False) -> int:
+    """Holds in force."""
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        holds = collection.catalog.holds(as_of=collection.now())
+    if machine(context, as_json):
+        say({"holds": holds}, True, "Holds")
+        return DONE
+    for hold in holds:
+        sys.stdout.write("{id:>6}  {subject}  {reason}  by {placed_by}\n".format_map(hold))
+    return DONE
+
+
+@holding.command("release")
+def hold_release(
+    context: typer.Context, hold: Annotated[int, typer.Argument(metavar="HOLD")], as_json: Json = False
+) -> int:
+    """End a hold."""
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        collection.catalog.release_hold(hold, as_of=collection.now())
+    say({"released": hold}, machine(context, as_json), "Released")
+    return DONE
+
+
+def review(
+    context: typer.Context,
+    plan: PlanName,
+    where: Annotated[str | None, typer.Option(help='Only units that fit, such as "bytes > 1000".')] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
+    as_json: Json = False,
+) -> int:
+    """Look at a plan: what it would do, and why. Nothing changes; `approve` says yes."""
+    raise InvalidInput("review comes with catalogkit.review")
+
+
+def _planned(context: typer.Context, make: Callable[[Collection], Plan], out: Path | None, as_json: bool) -> int:
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        plan = make(collection)
+        home = plan.save(out or collection.path / "plans")
+    values: dict[str, Any] = {**plan.summary(), "path": str(home)}
+    say(values, machine(context, as_json), f"Plan: {plan.head.kind}")
+    if not plan.units:
+        tell("Nothing to do.")
+        return DONE
+    tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
+    return LOOK
+
+
+def _policy(**values: Any) -> GCPolicy:
+    from catalogkit.planners.gc import GCPolicy
+
+    return GCPolicy(**values)
+
+
+def _home(context: typer.Context, name: str) -> Path:
+    """The folder of a plan, by its path or by the beginning of its id."""
+    path = Path(name)
+    if (path / "plan.json").is_file():
+        return path
+    with context.obj.open() as collection:
+        folder: Path = collection.path / "plans"
+    homes = [head.parent for head in folder.glob("*/plan.json")]
+    found = [home for home in homes if name and home.name.rpartition("-")[2].startswith(name[:12])]
+    if len(found) != 1:
+        raise InvalidInput(f"{len(found) or 'no'} plans are called {name!r}; give the path that `plan` printed")
+    return found[0]
+
+
+def _id_of(name: str) -> str:
+    """A plan's id, from itself or from its folder."""
+    if (Path(name) / "plan.json").is_file():
+        from catalogkit.plan import Plan
+
+        return Plan.load(name).id
+    return name

@@ -1,0 +1,292 @@
+"""Plans: what is to be done, step by step, with a reason for each, before anything happens.
+
+A plan is a frame of steps in *units*, which are approved or rejected whole, and a head that says what it is about.
+Its id is the SHA-256 of both: whoever approves a plan approves these steps and no others.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import io
+import json
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from catalogkit.errors import InvalidInput, PlanError
+from catalogkit.model import to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT: Final = 1
+VALID_FOR: Final = timedelta(days=7)
+
+
+class StepKind(enum.StrEnum):
+    """Everything the executor can do; the set is closed."""
+
+    CONDEMN = "condemn"
+    REARM = "rearm"
+    PURGE = "purge"
+    FORGET = "forget"
+    RECALL = "recall"
+    ABANDON = "abandon"
+
+
+SCHEMA: Final = pl.Schema(
+    {
+        "unit": pl.Int64(),
+        "step": pl.Int64(),
+        "kind": pl.String(),
+        "reason": pl.String(),
+        "sha256": pl.String(),
+        "document_id": pl.Int64(),
+        "store": pl.String(),
+        "key": pl.String(),
+        "bytes": pl.Int64(),
+        "object": pl.String(),
+        "users": pl.Int64(),
+        "inode": pl.Int64(),
+        "mtime_ns": pl.Int64(),
+        "since": pl.Datetime("us", "UTC"),
+        "last_copy": pl.Boolean(),
+        "artifact_id": pl.String(),
+        "resolver": pl.String(),
+        "media_type": pl.String(),
+        "tenant": pl.String(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a plan is about.
+
+    Attributes
+    ----------
+    kind : str
+        For people; the executor never looks at it.
+    catalog : str
+        The identity of the catalog it is for.
+    as_of, expires_at : datetime
+        The state it was made from, and until when it may be applied.
+    policy : mapping
+        The policy as it was, in plain data.
+    reasons : mapping
+        Reason code to words.
+    documents, physical_bytes : int
+        How much there was, so that a catalog that shrank since is noticed.
+    complete : str
+        Empty if everything was looked at, else what was not.
+    """
+
+    kind: str
+    catalog: str
+    as_of: datetime
+    expires_at: datetime
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    author: str = ""
+    documents: int = 0
+    physical_bytes: int = 0
+    complete: str = ""
+
+    def to_json(self) -> str:
+        """As JSON with sorted keys: the same head gives the same text."""
+        plain = asdict(self) | {"as_of": self.as_of.isoformat(), "expires_at": self.expires_at.isoformat()}
+        return json.dumps(plain, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Head:
+        """Read what `to_json` wrote."""
+        plain = json.loads(text)
+        times = {name: datetime.fromisoformat(plain[name]) for name in ("as_of", "expires_at")}
+        return cls(**plain | times)
+
+
+class Plan:
+    """Steps in units, each with a reason; see the module.
+
+    Parameters
+    ----------
+    head
+        What it is about.
+    frame
+        The steps, with the columns of `SCHEMA`; units in ascending order, steps in order within them.
+
+    Raises
+    ------
+    InvalidInput
+        If a step's kind or reason is unknown, a column is missing, or units and steps are not in order.
+    """
+
+    def __init__(self, head: Head, frame: pl.DataFrame) -> None:
+        to_us(head.as_of)
+        to_us(head.expires_at)
+        try:
+            self.frame = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+        except pl.exceptions.PolarsError as problem:
+            raise InvalidInput(f"these are not the steps of a plan: {problem}") from None
+        unknown = set(self.frame["kind"].unique()) - set(StepKind)
+        wordless = set(self.frame["reason"].unique()) - set(head.reasons)
+        if unknown or wordless:
+            raise InvalidInput(f"unknown kinds of step: {unknown or '-'}; reasons without words: {wordless or '-'}")
+        if wrong := _disorder(self.frame):
+            raise InvalidInput(f"these are not the steps of a plan: {wrong}")
+        self.head = head
+        self.id = self._digest()
+
+    def _digest(self) -> str:
+        rows = io.BytesIO()
+        self.frame.write_csv(rows, quote_style="non_numeric")
+        return hashlib.sha256(f"{FORMAT}\n{self.head.to_json()}\n".encode() + rows.getbuffer()).hexdigest()
+
+    # -- what it says ------------------------------------------------------------------------------------------
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return int(self.frame["unit"].n_unique())
+
+    def bytes_freed(self, units: pl.Series | None = None) -> int:
+        """Physical bytes that go if these units (all, without any) are carried out together.
+
+        An object with several names frees its bytes only when every one of them goes: steps that name an `object`
+        count once, and only where as many of them are chosen as it has `users`.
+        """
+        chosen = self.frame if units is None else self.frame.filter(pl.col("unit").is_in(units.implode()))
+        alone = chosen.filter(pl.col("object").is_null())["bytes"].sum()
+        shared = (
+            chosen.filter(pl.col("object").is_not_null())
+            .group_by("object")
+            .agg(pl.len().alias("names"), pl.col("users").max(), pl.col("bytes").max())
+            .filter(pl.col("names") >= pl.col("users"))["bytes"]
+            .sum()
+        )
+        return int(alone) + int(shared)
+
+    def totals(self, by: str = "reason") -> pl.DataFrame:
+        """Units and bytes by ``reason``, ``resolver``, ``media_type``, ``tenant`` or ``kind``; bytes counted apart.
+
+        Bytes of an object with several names are split over them, so that the parts sum to at most the whole.
+        """
+        if by not in ("reason", "resolver", "media_type", "tenant", "kind"):
+            raise InvalidInput(f"no totals by {by!r}; use reason, resolver, media_type, tenant or kind")
+        share = pl.when(pl.col("object").is_null()).then(pl.col("bytes")).otherwise(pl.col("bytes") // pl.col("users"))
+        return (
+            self.frame.group_by(by)
+            .agg(pl.col("unit").n_unique().alias("units"), share.sum().alias("bytes"))
+            .sort("bytes", "units", by, descending=[True, True, False])
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The plan in a few facts, as the command line and the widget show them."""
+        return {
+            "id": self.id,
+            "kind": self.head.kind,
+            "units": self.units,
+            "bytes_freed": self.bytes_freed(),
+            "last_copies": int(self.frame.filter("last_copy")["unit"].n_unique()),
+            "as_of": self.head.as_of,
+            "expires_at": self.head.expires_at,
+            "complete": self.head.complete or "yes",
+        }
+
+    def words(self, reason: str) -> str:
+        """A reason in words."""
+        return self.head.reasons[reason]
+
+    def diff(self, other: Plan) -> pl.DataFrame:
+        """How `other` differs: subjects only one of them has, ``added`` or ``dropped``, with reason and bytes."""
+        subject = ["kind", "sha256", "document_id", "store", "key"]
+        mine, theirs = self.frame, other.frame
+        added = theirs.join(mine, on=subject, how="anti", nulls_equal=True).with_columns(change=pl.lit("added"))
+        dropped = mine.join(theirs, on=subject, how="anti", nulls_equal=True).with_columns(change=pl.lit("dropped"))
+        return pl.concat([added, dropped]).select("change", *subject, "reason", "bytes")
+
+    # -- keeping it --------------------------------------------------------------------------------------------
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the plan into a new folder below `folder` (Parquet and a JSON head); returns that folder."""
+        home = Path(folder) / f"{self.head.kind}-{self.head.as_of:%Y%m%dT%H%M%SZ}-{self.id[:12]}"
+        home.mkdir(parents=True, exist_ok=True)
+        self.frame.write_parquet(home / "plan.parquet")
+        head = {"format": FORMAT, "id": self.id, "head": json.loads(self.head.to_json())}
+        (home / "plan.json").write_text(json.dumps(head, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return home
+
+    @classmethod
+    def load(cls, folder: Path | str) -> Plan:
+        """Read a saved plan, wherever it was made; an expired one can be looked at, too.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no plan, or a newer catalogkit wrote it.
+        PlanError
+            If it was edited since it was made.
+        """
+        home = Path(folder)
+        form: object = FORMAT
+        try:
+            about = json.loads((home / "plan.json").read_text(encoding="utf-8"))
+            form = about["format"]
+            plan = cls(Head.from_json(json.dumps(about["head"])), pl.read_parquet(home / "plan.parquet"))
+            expected = about["id"]
+        except (FileNotFoundError, NotADirectoryError):
+            raise InvalidInput(f"there is no plan at {home}") from None
+        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as problem:
+            if form != FORMAT:
+                raise InvalidInput(f"{home} has format {form}; this catalogkit reads {FORMAT}") from None
+            raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
+        if form != FORMAT:
+            raise InvalidInput(f"{home} has format {form}; this catalogkit reads {FORMAT}")
+        if plan.id != expected:
+            raise PlanError(f"the plan at {home} was edited since it was made; make a new one")
+        return plan
+
+    def limited(self, limit: int) -> Plan:
+        """The first `limit` units as a plan of their own, which says that it is not complete."""
+        if limit < 0:
+            raise InvalidInput("a plan cannot have fewer than 0 units")
+        if self.units <= limit:
+            return self
+        keep = self.frame["unit"].unique().sort().head(limit)
+        left = self.units - limit
+        head = replace(
+            self.head, complete="; ".join(filter(None, [self.head.complete, f"{left} more units were left out"]))
+        )
+        return Plan(head, self.frame.filter(pl.col("unit").is_in(keep.implode())))
+
+    def __len__(self) -> int:
+        return self.units
+
+    def __repr__(self) -> str:
+        return f"Plan({self.head.kind!r}, {self.units:,} units, {self.bytes_freed():,} bytes, id {self.id[:12]})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import facts
+
+        rows = {f"{row['units']:,} x {self.words(row['reason'])}": row["bytes"] for row in self.totals().to_dicts()}
+        return facts(f"Plan: {self.head.kind}", {**self.summary(), **rows})
+
+
+def _disorder(frame: pl.DataFrame) -> str:
+    """What is wrong with the numbers, digests and sizes of some steps, in words."""
+    if frame.is_empty():
+        return ""
+    unit, step = pl.col("unit"), pl.col("step")
+    after = (unit > unit.shift()) | ((unit == unit.shift()) & (step > step.shift()))
+    facts = frame.select(
+        nulls=pl.any_horizontal(pl.col("unit", "step", "kind", "reason", "bytes").has_nulls()),
+        negative=(pl.col("bytes") < 0).any(),
+        disorder=~after.all(),  # the first has nothing before it, which counts for nothing
+        digest=~pl.col("sha256").str.contains("^[0-9a-f]{64}$").all(),
+    ).row(0)
+    words = ("a number, kind or reason is missing", "bytes below zero", "units or steps out of order", "a bad digest")
+    return next((text for text, wrong in zip(words, facts, strict=True) if wrong), "")

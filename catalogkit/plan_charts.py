@@ -1,0 +1,104 @@
+"""A plan as pictures: what it frees of all that is stored, and how old what it is about is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from catalogkit import charts
+from catalogkit.approval import Selection
+from catalogkit.display import format_bytes, plotly_text
+from catalogkit.selecting import Choice
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from catalogkit.plan import Plan
+
+__all__ = ["age_classes", "ages", "freed", "freed_steps"]
+
+
+def freed_steps(plan: Plan) -> pl.DataFrame:
+    """Walk from all stored bytes to those that stay, a step for each reason; the steps add up exactly.
+
+    Returns
+    -------
+    DataFrame
+        ``step``, ``bytes`` (signed), ``units``.
+    """
+    whole, goes = plan.head.physical_bytes, plan.bytes_freed()
+    rows = [("stored", whole, None)]
+    rows += [(plan.words(row["reason"]), -row["bytes"], row["units"]) for row in plan.totals().to_dicts()]
+    # An object of which only some names go frees nothing: the reasons' shares of it are given back here.
+    if difference := -goes - sum(row[1] for row in rows[1:]):
+        rows.append(("shared with what stays", difference, None))
+    rows.append(("stays", whole - goes, None))
+    return pl.DataFrame(rows, schema={"step": pl.String, "bytes": pl.Int64, "units": pl.Int64}, orient="row")
+
+
+def freed(plan: Plan) -> go.Figure:
+    """Draw `freed_steps` as bars that start where the one above ended."""
+    steps = freed_steps(plan)
+    if not plan.head.physical_bytes:
+        return charts.empty("Nothing is stored.")
+    figure = charts._figure(height=120 + 34 * steps.height)
+    level, starts = 0, []
+    sizes = steps["bytes"].to_list()
+    for place, size in enumerate(sizes):
+        total = place in (0, len(sizes) - 1)
+        starts.append(0 if total else min(level, level + size))
+        level = size if total else level + size
+    figure.add_bar(
+        y=[plotly_text(name) for name in steps["step"]],
+        x=[abs(size) for size in sizes],
+        base=starts,
+        orientation="h",
+        marker_color=[charts.GREY, *[charts.ORANGE] * (len(sizes) - 2), charts.BLUE],
+        text=[format_bytes(size) for size in sizes],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="<b>%{y}</b>: %{text}<extra></extra>",
+    )
+    figure.update_xaxes(title_text="bytes", **charts._bytes_axis(max(sizes), exact=True))
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
+
+
+def age_classes(plan: Plan) -> pl.DataFrame:
+    """Units of a plan by age, in at most 20 classes of equal width, and by reason.
+
+    Returns
+    -------
+    DataFrame
+        ``from_days``, ``under_days``, ``reason``, ``units``; only classes that have units.
+    """
+    choice = Choice(plan, Selection(""))
+    classes = [tuple(map(int, part.label.split(":"))) for part in choice.histograms().get("age_days", [])]
+    starts = pl.DataFrame(classes, schema={"from_days": pl.Int64, "under_days": pl.Int64}, orient="row").with_columns(
+        start=pl.col("from_days")
+    )
+    known = choice.table.drop_nulls("age_days").select("reason", from_days="age_days").sort("from_days")
+    placed = known.join_asof(starts, left_on="from_days", right_on="start", coalesce=False)
+    counted = placed.group_by("start", "under_days", "reason").agg(pl.len().cast(pl.Int64).alias("units"))
+    return counted.rename({"start": "from_days"}).sort("from_days", "reason")
+
+
+def ages(plan: Plan) -> go.Figure:
+    """Draw `age_classes` as stacked bars, a colour for each reason."""
+    classes = age_classes(plan)
+    if classes.is_empty():
+        return charts.empty("Nothing in the plan has an age.")
+    figure = charts._figure(height=300)
+    for (reason,), part in classes.group_by(["reason"], maintain_order=True):
+        figure.add_bar(
+            x=[(low + high) / 2 for low, high in part.select("from_days", "under_days").rows()],
+            width=(part["under_days"] - part["from_days"]).to_list(),
+            y=part["units"].to_list(),
+            name=plotly_text(plan.words(str(reason))),
+            customdata=part.select("from_days", "under_days").rows(),
+            hovertemplate="%{customdata[0]} to under %{customdata[1]} days: %{y:,} units<extra></extra>",
+        )
+    figure.update_xaxes(title_text="days since it became what the plan says", rangemode="tozero")
+    figure.update_yaxes(title_text="units", rangemode="tozero")
+    return figure.update_layout(barmode="stack", bargap=0.05, showlegend=len(figure.data) > 1)

@@ -1,0 +1,289 @@
+"""One run of a verification: pages of copies that are due, jobs for workers, results into the ledger.
+
+Where a copy is well, only the number of bytes read crosses from the workers and waits for the ledger; anything else
+is an `Examined`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from concurrent.futures import FIRST_COMPLETED, wait
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from catalogkit.errors import StoreError
+from catalogkit.model import Check, Outcome, to_us
+from catalogkit.progress import OnProgress, Progress
+from catalogkit.stores.contract import Asked, Examined
+from catalogkit.stores.reading import examine_rows
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Executor, Future
+    from datetime import timedelta
+
+    from catalogkit.catalog.contract import Due
+    from catalogkit.collection import Collection
+    from catalogkit.model import Digest
+    from catalogkit.verify import VerifyReport
+
+PAGE: Final = 10_000
+JOB_FILES: Final = 128
+JOB_BYTES: Final = 32_000_000
+# A transaction costs a sync, and every page of the database that its rows touch: many rows share them.
+LEDGER_ROWS: Final = 20_000
+LEDGER_SECONDS: Final = 1.0
+
+INTERRUPTED: Final = "interrupted"
+FAIL_FAST: Final = "fail_fast"
+OUT_OF_TIME: Final = "time budget used up"
+OUT_OF_BYTES: Final = "byte budget used up"
+LATELY: Final = "checked lately enough"
+MEANWHILE: Final = "dropped, or checked by another run, meanwhile"
+_EVER: Final = datetime.max.replace(tzinfo=UTC)
+
+
+class Run:
+    """One verification; its `report` tells how it goes."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        report: VerifyReport,
+        as_of: datetime,
+        progress: OnProgress,
+        stop: threading.Event,
+    ) -> None:
+        self.catalog, self.stores, self.main = collection.catalog, collection.stores, collection.store
+        self.as_of, self.progress, self.stop = as_of, progress, stop
+        self.report = report
+        self.unreachable: dict[int, str] = {}
+        self.asked_bytes = 0
+        self.unwritten: list[tuple[Due, int | Examined]] = []
+        self.written_at = time.monotonic()
+
+    def limit(self, budget: timedelta | None, max_bytes: int | None, fail_fast: bool) -> None:
+        """Set what ends the run early."""
+        self.deadline = None if budget is None else time.monotonic() + budget.total_seconds()
+        self.max_bytes, self.fail_fast = max_bytes, fail_fast
+
+    def over(
+        self,
+        document_ids: Sequence[int] | None,
+        max_age: timedelta | None,
+        resume: bool,
+        concurrency: int,
+        executor: Executor | None,
+    ) -> None:
+        """Prove what is due of all copies, or of some documents'."""
+        began, catalog, report = time.monotonic(), self.catalog, self.report
+        self._choose(document_ids, max_age, resume)
+        self._reach()
+        if document_ids is None:
+            catalog.start_run(report.run_id, "verify", as_of=self.as_of)
+        workers = executor or self.main.executor(concurrency, *self.total)
+        try:
+            self._work(workers, concurrency)
+        except BaseException:
+            report.stopped = INTERRUPTED
+            raise
+        finally:
+            if executor is None:
+                workers.shutdown(cancel_futures=True)
+            report.seconds = time.monotonic() - began
+        self._leave_out(report.stopped or MEANWHILE, self.total[0] - report.checked)
+        if document_ids is None and not report.stopped:
+            summary = {name: getattr(report, name) for name in ("ok", "corrupt", "missing", "unknown", "bytes")}
+            catalog.end_run(report.run_id, summary, as_of=self.as_of)
+        if document_ids is None:  # it takes a look at every copy there is
+            report.coverage = catalog.coverage(as_of=self.as_of)
+
+    # -- what is due -------------------------------------------------------------------------------------------
+
+    def _choose(self, document_ids: Sequence[int] | None, max_age: timedelta | None, resume: bool) -> None:
+        """Settle which copies are due and how many they are; count those that are left out."""
+        # Everything, however lately checked; what this run itself has checked is told by the ledger's mark.
+        self.before, self.mark = _EVER, self.catalog.last_check_id()
+        self.digests: list[Digest] | None = None
+        if max_age is not None:
+            self.before = self.as_of - max_age
+        if document_ids is not None:
+            self._choose_documents(list(dict.fromkeys(document_ids)))
+            return
+        if resume and (last := self.catalog.unfinished_run("verify")):
+            self.report.run_id, self.before = last[0], min(self.before, last[1])
+        self.total = self.catalog.due_totals(before=self.before, up_to_check=self.mark)
+        if self.before is not _EVER:
+            everything, _ = self.catalog.due_totals(before=_EVER, up_to_check=self.mark)
+            self._leave_out(LATELY, everything - self.total[0])
+
+    def _choose_documents(self, document_ids: list[int]) -> None:
+        found = self.catalog.digests_of(document_ids)
+        self.digests = list(dict.fromkeys(found.values()))
+        before_us, copied = to_us(self.before), set()
+        count = size = lately = 0
+        for due in itertools.chain.from_iterable(self._pages()):
+            copied.add(due.digest)
+            if due.checked_us < before_us:
+                count, size = count + 1, size + due.bytes
+            else:
+                lately += 1
+        self.total = count, size
+        self._leave_out("no such document", len(document_ids) - len(found))
+        self._leave_out("no copy is known", sum(digest not in copied for digest in found.values()))
+        self._leave_out(LATELY, lately)
+
+    def _leave_out(self, reason: str, count: int) -> None:
+        if count > 0:
+            self.report.unchecked[reason] += count
+
+    def _reach(self) -> None:
+        self.unreachable.clear()
+        for store_id, store in self.stores.items():
+            try:
+                store.reach()
+            except StoreError as problem:
+                self.unreachable[store_id] = str(problem)
+
+    def _pages(self) -> Iterator[list[Due]]:
+        """Copies, longest unchecked first; of those checked at one time, a folder's files together."""
+        due, after, order = self.catalog.due, (-1, -1), attrgetter("checked_us", "store_id", "key")
+        if self.digests is not None:
+            for start in range(0, len(self.digests), PAGE):
+                some = self.digests[start : start + PAGE]
+                yield sorted(due(before=self.before, limit=PAGE, up_to_check=self.mark, digests=some), key=order)
+            return
+        while page := due(before=self.before, limit=PAGE, after=after, up_to_check=self.mark):
+            after = (page[-1].checked_us, page[-1].location_id)
+            yield sorted(page, key=order)
+
+    def _jobs(self, concurrency: int) -> Iterator[list[Due]]:
+        before_us = to_us(self.before)
+        for page in self._pages():
+            # A store that cannot be reached proves nothing about its copies: unknown, and in the ledger as that.
+            away = [due for due in page if due.store_id in self.unreachable]
+            self._note(away, [Examined(Outcome.UNKNOWN, 0, self.unreachable[due.store_id]) for due in away])
+            # A handful of copies is spread over all readers; a page of many goes out in jobs that are worth sending.
+            files = max(1, min(JOB_FILES, len(page) // (2 * concurrency)))
+            job: list[Due] = []
+            size = 0
+            for due in page:
+                if due.checked_us >= before_us or (away and due.store_id in self.unreachable):
+                    continue
+                if job and (len(job) >= files or size >= JOB_BYTES or due.store_id != job[0].store_id):
+                    yield job
+                    job, size = [], 0
+                if self.max_bytes is not None and self.asked_bytes >= self.max_bytes:
+                    self.report.stopped = OUT_OF_BYTES
+                    break
+                job.append(due)
+                size += due.bytes
+                self.asked_bytes += due.bytes
+            if job:
+                yield job
+            if self.report.stopped:
+                return
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    def _work(self, workers: Executor, concurrency: int) -> None:
+        """Keep a few jobs ahead of the workers, never more, so that memory and what an interrupt loses stay small."""
+        running: dict[Future[list[int | Examined]], list[Due]] = {}
+        try:
+            for job in self._jobs(concurrency):
+                rows = [(due.key, bytes(due.digest), due.bytes) for due in job]
+                running[workers.submit(examine_rows, self.stores[job[0].store_id].examiner(), rows)] = job
+                while len(running) >= 2 * concurrency:
+                    self._collect(running)
+                # Only now, so that the shortest of budgets gets somewhere.
+                if self._over():
+                    break
+            while running and self.report.stopped in ("", OUT_OF_BYTES):
+                self._collect(running)
+        finally:
+            # What was read is worth keeping, also when the rest was cancelled or interrupted.
+            for future in running:
+                future.cancel()
+            wait(running)
+            for future, job in running.items():
+                if not future.cancelled() and not future.exception():
+                    self._record(job, future)
+            self._write()
+
+    def _over(self) -> bool:
+        report = self.report
+        if self.fail_fast and report.corrupt + report.missing:
+            report.stopped = FAIL_FAST
+        elif self.stop.is_set():
+            report.stopped = INTERRUPTED
+        elif self.deadline is not None and time.monotonic() >= self.deadline:
+            report.stopped = OUT_OF_TIME
+        return bool(report.stopped)
+
+    def _collect(self, running: dict[Future[list[int | Examined]], list[Due]]) -> None:
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._record(running.pop(future), future)
+        self._over()
+
+    def _record(self, job: list[Due], future: Future[list[int | Examined]]) -> None:
+        found = _results(job, future.result)
+        gone = [n for n, one in enumerate(found) if isinstance(one, Examined) and one.outcome is Outcome.MISSING]
+        if gone:
+            # Missing is a strong word: look again, for the file may just have been published anew; and is the store
+            # still there, or was its disk taken away meanwhile?
+            copies = [job[n] for n in gone]
+            examine = self.stores[copies[0].store_id].examiner()
+            asked = [Asked(due.key, due.digest, due.bytes) for due in copies]
+            again = _results(copies, lambda: examine(asked))
+            self._reach()
+            for n, due, one in zip(gone, copies, again, strict=True):
+                away = isinstance(one, Examined) and one.outcome is Outcome.MISSING and due.store_id in self.unreachable
+                found[n] = Examined(Outcome.UNKNOWN, 0, self.unreachable[due.store_id]) if away else one
+        self._note(job, found)
+
+    # -- writing down ------------------------------------------------------------------------------------------
+
+    def _note(self, job: list[Due], found: list[int | Examined]) -> None:
+        """Count results, and write them down once they are many or the last time was a while ago."""
+        report = self.report
+        self.unwritten.extend(zip(job, found, strict=True))
+        plain = [one for one in found if isinstance(one, int)]
+        report.add(Outcome.OK, sum(plain), len(plain))
+        for due, one in zip(job, found, strict=True) if len(plain) < len(found) else ():
+            if isinstance(one, Examined):
+                report.add(one.outcome, one.bytes)
+                place = self.stores[due.store_id].describe(due.key)
+                report.keep(due.location_id, due.digest, place, one.outcome, one.detail)
+        if len(self.unwritten) >= LEDGER_ROWS or time.monotonic() - self.written_at >= LEDGER_SECONDS:
+            self._write()
+        self.progress(Progress("verify", report.checked, report.bytes, *self.total, report.checked - report.ok))
+
+    def _write(self) -> None:
+        # In the order of the table, so that neighbours share its pages.
+        self.unwritten.sort(key=lambda pair: pair[0].location_id)
+        checks = [_check(due, one, self.as_of) for due, one in self.unwritten]
+        if checks:
+            self.catalog.record_checks(checks, run_id=self.report.run_id)
+        self.unwritten.clear()
+        self.written_at = time.monotonic()
+
+
+def _check(due: Due, found: int | Examined, as_of: datetime) -> Check:
+    outcome, size, detail = (
+        (Outcome.OK, found, "") if isinstance(found, int) else (found.outcome, found.bytes, found.detail)
+    )
+    return Check(
+        location_id=due.location_id, sha256=due.digest, checked_at=as_of, outcome=outcome, bytes=size, detail=detail
+    )
+
+
+def _results(job: list[Due], examined: Callable[[], Sequence[int | Examined]]) -> list[int | Examined]:
+    """What reading a job found; where the store itself failed, nothing is known about any of it."""
+    try:
+        return list(examined())
+    except (OSError, StoreError) as problem:
+        return [Examined(Outcome.UNKNOWN, 0, f"cannot be read: {problem}")] * len(job)

@@ -1,0 +1,433 @@
+"""Reviewing a plan: look, choose, say yes, have it carried out, keep the receipt.
+
+This is the logic, without widget, kernel or terminal; those are faces of it (`catalogkit.widgets`,
+`catalogkit.review_forms`). Opening a review changes nothing. Saying yes writes one file beside the plan.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import getpass
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.apply import BATCH, ApplyReport, apply
+from catalogkit.approval import FILE, Approval, approve_plan
+from catalogkit.errors import CatalogKitError, InvalidInput, PlanError
+from catalogkit.plan import Plan, StepKind
+from catalogkit.progress import Progress
+from catalogkit.selecting import Choice, Slice, Totals
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from catalogkit.catalog.contract import PlanRow
+    from catalogkit.collection import Collection
+
+__all__ = ["Review", "Slice", "State", "Totals"]
+
+# What a kind of step does to how many of what; a purge is counted in files, for those are gone for good.
+_NOUNS: Final = {StepKind.PURGE.value: "RECORD", StepKind.FORGET.value: "DOCUMENT", StepKind.RECALL.value: "DOCUMENT"}
+_UNDOABLE: Final = {StepKind.CONDEMN.value, StepKind.FORGET.value}
+
+
+class State(enum.StrEnum):
+    """How far a plan is."""
+
+    DRAFT = "Draft"
+    APPROVED = "Approved"
+    APPLIED = "Applied"
+
+
+class Review(Choice):
+    """A plan under review.
+
+    Parameters
+    ----------
+    plan
+        The plan, or the folder it was saved in.
+    collection
+        The collection it is for; without one a plan can be looked at and approved, not applied.
+    folder
+        Where the plan is saved. Without one it is saved in the collection's ``plans`` when it is approved.
+    max_share
+        The largest share of all stored bytes that may go at once; what the plan's policy says without it.
+    batch
+        Steps in one transaction; a stop is heeded after each.
+    clock
+        Gives the time; the collection's clock without it.
+
+    Attributes
+    ----------
+    approval : Approval or None
+        The yes that lies beside the plan.
+    report : ApplyReport or None
+        What came of applying it, in this review.
+    progress : Progress or None
+        How far applying is.
+    problem : str
+        Why applying ended early, where an error ended it.
+    """
+
+    def __init__(
+        self,
+        plan: Plan | str | os.PathLike[str],
+        collection: Collection | None = None,
+        *,
+        folder: str | os.PathLike[str] | None = None,
+        max_share: float | None = None,
+        batch: int = BATCH,
+        clock: Callable[[], datetime] | None = None,
+    ) -> None:
+        if not isinstance(plan, Plan):
+            folder, plan = plan, Plan.load(Path(plan))
+        self.folder = Path(folder) if folder is not None else None
+        self.collection, self.batch = collection, batch
+        self.max_share = max_share if max_share is not None else float(plan.head.policy.get("max_share", 0.5))
+        self.clock = clock or (collection.clock if collection else lambda: datetime.now(UTC))
+        found = Approval.load(self.folder) if self.folder else None
+        # An approval of an earlier plan that lay in this folder says nothing about this one.
+        self.approval = found if found and found.plan_id == plan.id else None
+        super().__init__(plan, self.approval.selection if self.approval else None)
+        self._approved = self.selected if self.approval else None
+        self.report: ApplyReport | None = None
+        self.progress: Progress | None = None
+        self.problem = ""
+        self._row = self._applied_row()
+        self._stop, self._lock, self._running = threading.Event(), threading.Lock(), False
+
+    # -- where it stands ---------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Draft until exactly what is selected was approved; Applied once nothing of it is left to do."""
+        if self._row is not None and self._row.ended_at is not None:
+            return State.APPLIED
+        if self._approved is not None and not (self._approved != self.selected).any():
+            return State.APPROVED
+        return State.DRAFT
+
+    @property
+    def running(self) -> bool:
+        """Whether it is being applied now."""
+        return self._running
+
+    @property
+    def phrase(self) -> str:
+        """What has to be typed to approve: what happens, to how many. Another selection has another phrase."""
+        kinds, totals = self.kinds(), self.totals()
+        if not kinds:
+            return ""
+        [kind, *others] = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
+        if others:
+            kind = StepKind.PURGE.value if StepKind.PURGE.value in kinds else kind
+        if kind == StepKind.PURGE and totals.files:
+            count, noun = totals.files, "FILE"
+        else:
+            count, noun = totals.units, _NOUNS.get(kind, "")
+        words = [kind.upper(), str(count), f"{noun}{'S' * (count != 1)}" if noun else ""]
+        if totals.last_copies:
+            words.append(f"INCLUDING {totals.last_copies} LAST COP{'Y' if totals.last_copies == 1 else 'IES'}")
+        return " ".join(filter(None, words))
+
+    def consequences(self) -> str:
+        """What cannot be undone of what is selected, in a sentence."""
+        totals, kinds = self.totals(), self.kinds()
+        if not totals.units:
+            return "Nothing is selected."
+        said = []
+        if totals.files:
+            said.append(f"{_count(totals.files, 'file')} will be removed for good")
+        if abandoned := kinds.get(StepKind.ABANDON.value, 0):
+            said.append(f"{_count(abandoned, 'unfinished ingest')} will be dropped for good")
+        if totals.final > abandoned and not totals.files:
+            said.append(f"{_count(totals.final - abandoned, 'record')} of bytes that are gone will be closed")
+        if totals.last_copies:
+            said.append(f"{_count(totals.last_copies, 'row')} are the last copy of something")
+        if not said:
+            return "Everything here can be undone; no file is touched."
+        return f"Cannot be undone: {', '.join(said)}."
+
+    def brakes(self) -> list[str]:
+        """Why this cannot be approved now; empty if it can."""
+        totals, head = self.totals(), self.plan.head
+        said = []
+        if self._running:
+            said.append("It is being applied.")
+        if self._row is not None and self._row.ended_at is not None:
+            ended = _when(self._row.ended_at)
+            said.append(f"It was applied {ended}; a plan is applied once. Make a new one for the rest.")
+        elif self.clock() >= head.expires_at and self._row is None:
+            said.append(f"It expired {_when(head.expires_at)}; it can be looked at. Make a new one to go on.")
+        if self.collection is not None and self.collection.identity != head.catalog:
+            said.append(f"It is for catalog {head.catalog[:8]}, not for {self.collection.identity[:8]}.")
+        if not self.table.height:
+            said.append("There is nothing in it.")
+        elif not totals.units:
+            said.append("Nothing is selected.")
+        if totals.share is not None and totals.share > self.max_share:
+            said.append(
+                f"The selection is {totals.share:.1%} of all stored bytes, more than the {self.max_share:.0%} that may"
+                " go at once. Select less."
+            )
+        return said
+
+    def apply_brakes(self) -> list[str]:
+        """Why this cannot be applied now; empty if it can."""
+        said = self.brakes()
+        if self.collection is None:
+            said.append("Applying needs the collection: ck.review(plan, collection), or `catalogkit apply`.")
+        if not said and self.state is not State.APPROVED:
+            said.append("What is selected is not approved." if self.approval else "It is not approved.")
+        return said
+
+    def must_be_open(self) -> None:
+        """Raise a `PlanError` once the selection has to stay: while it is being applied, and after."""
+        if self._running or self.state is State.APPLIED:
+            raise PlanError(
+                "it is being applied" if self._running else "it was applied; nothing can be chosen any more"
+            )
+
+    # -- explaining --------------------------------------------------------------------------------------------
+
+    def why(self, unit: int) -> list[str]:
+        """Why a unit is in the plan, in sentences: the plan's reason, then what the catalog says now."""
+        steps = self.steps(unit)
+        said = []
+        for step in steps.iter_rows(named=True):
+            what = step["key"] or step["sha256"] or f"document {step['document_id']}"
+            said.append(f"{step['kind']} {what}: {self.plan.words(step['reason'])}")
+        first = steps.row(0, named=True)
+        if first["since"] is not None:
+            age = _count(first["age_days"], "day")
+            said.append(f"so since {_when(first['since'])}, {age} before the plan was made")
+        if steps["last_copy"].any():
+            said.append("it is the last copy of something, so it is not selected unless somebody says so")
+        subject = first["sha256"] or first["document_id"]
+        if self.collection is not None and subject is not None:
+            from catalogkit.planning import why
+
+            try:
+                said += [f"now: {sentence}" for sentence in why(self.collection, subject, as_of=self.clock())]
+            except InvalidInput as problem:
+                said.append(f"now: {problem}")
+        return said
+
+    def as_python(self) -> str:
+        """A line of Python that approves exactly this selection, without any widget."""
+        place = repr(str(self.folder)) if self.folder else f"plan.save({str(self._home())!r})"
+        return f"ck.approve({place}, {self.selection.arguments()})"
+
+    def commands(self) -> list[str]:
+        """What to type in a terminal to approve this selection and to apply it."""
+        import shlex
+
+        place = shlex.quote(str(self.folder)) if self.folder else "PLAN"
+        selection = self.selection
+        words = [f"catalogkit approve {place} --where {shlex.quote(selection.rule)}"]
+        words += [f"--include {unit}" for unit in selection.include]
+        words += [f"--exclude {unit}" for unit in selection.exclude]
+        return [" ".join(words), f"catalogkit apply {place}"]
+
+    # -- saying yes --------------------------------------------------------------------------------------------
+
+    def approve(self, by: str | None = None, *, typed: str) -> Approval:
+        """Say yes to what is selected; writes the approval beside the plan.
+
+        Parameters
+        ----------
+        by
+            Who says it; the user's name without it.
+        typed
+            The `phrase`, to the letter.
+
+        Raises
+        ------
+        PlanError
+            If something is in the way, or the phrase is another one. Nothing is written then.
+        """
+        if brakes := self.brakes():
+            raise PlanError(brakes[0])
+        if typed.strip() != self.phrase:
+            raise PlanError(f"type {self.phrase} to approve; nothing was approved")
+        chosen = self.selection
+        approval = approve_plan(
+            self.plan,
+            chosen.rule,
+            include=chosen.include,
+            exclude=chosen.exclude,
+            approved_by=by if by is not None else getpass.getuser(),
+            as_of=self.clock(),
+        )
+        if self.folder is None:
+            self.folder = self.plan.save(self._home())
+        approval.save(self.folder)
+        self.approval, self._approved = approval, self.selected
+        return approval
+
+    @property
+    def can_withdraw(self) -> bool:
+        """Whether there is an approval that nothing was done about yet."""
+        return self.approval is not None and not self._running and self._row is None
+
+    def withdraw(self) -> None:
+        """Take an approval back.
+
+        Raises
+        ------
+        PlanError
+            If there is none, or the plan is being applied, or was.
+        """
+        if not self.can_withdraw:
+            raise PlanError("there is no approval, or applying it has begun; what was done, a plan can undo")
+        if self.folder is not None:
+            (self.folder / FILE).unlink(missing_ok=True)
+        self.approval = self._approved = None
+
+    # -- carrying it out ---------------------------------------------------------------------------------------
+
+    def start(self, on_change: Callable[[], None] = lambda: None) -> threading.Thread | None:
+        """Apply what was approved, in a thread of its own, so that a kernel goes on answering.
+
+        Parameters
+        ----------
+        on_change
+            Called from that thread after every batch, and when it has ended.
+
+        Returns
+        -------
+        threading.Thread or None
+            None where it is being applied already: a second click does nothing.
+
+        Raises
+        ------
+        PlanError
+            If something is in the way.
+        """
+        with self._lock:
+            if self._running:
+                return None
+            if brakes := self.apply_brakes():
+                raise PlanError(brakes[0])
+            self._stop.clear()
+            self._running, self.problem, self.progress = True, "", None
+        thread = threading.Thread(target=self._carry_out, args=(on_change,), name="catalogkit-apply", daemon=True)
+        thread.start()
+        return thread
+
+    def stop(self) -> None:
+        """Stop after the batch under way. What is left can be applied later."""
+        self._stop.set()
+
+    def apply(self, on_change: Callable[[], None] = lambda: None) -> ApplyReport:
+        """Apply what was approved, and wait for it.
+
+        Raises
+        ------
+        PlanError
+            If something is in the way, or it ended with an error.
+        """
+        thread = self.start(on_change)
+        if thread is None:
+            raise PlanError("it is being applied already")
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            self.stop()
+            thread.join()
+        if self.report is None or self.problem:
+            raise PlanError(self.problem)
+        return self.report
+
+    def _carry_out(self, on_change: Callable[[], None]) -> None:
+        def tell(progress: Progress) -> None:
+            self.progress = progress
+            on_change()
+
+        try:
+            assert self.collection is not None
+            report = apply(
+                self.collection,
+                self.plan,
+                approval=self.approval,
+                max_share=self.max_share,
+                batch=self.batch,
+                as_of=self.clock(),
+                progress=tell,
+                stop=self._stop,
+            )
+            self.report = report
+        except CatalogKitError as problem:
+            self.problem = str(problem)
+        except Exception as problem:  # noqa: BLE001 - whoever looks on must hear of it; a thread has nobody to raise to
+            self.problem = f"{type(problem).__name__}: {problem}"
+        finally:
+            with contextlib.suppress(CatalogKitError):
+                self._row = self._applied_row()
+            self._running = False
+            on_change()
+
+    # -- the receipt -------------------------------------------------------------------------------------------
+
+    def receipt(self) -> dict[str, Any]:
+        """Who approved what, when; what was done, skipped and why; how to undo it. Empty before it was applied."""
+        row = self._row
+        if row is None:
+            return {}
+        approval = self.approval
+        facts: dict[str, Any] = {
+            "state": State.APPLIED.value if row.ended_at else "Stopped; apply it again to go on",
+            "plan": f"{row.kind} {row.id[:12]}",
+            "approved": f"{approval.approved_by}, {_when(approval.approved_at)}" if approval else "without an approval",
+            "begun": _when(row.begun_at),
+            "ended": _when(row.ended_at) if row.ended_at else "not yet",
+            "done": row.done,
+            "skipped": row.skipped,
+            "failed": row.failed,
+            "bytes_freed": row.bytes_freed,
+            "selected": approval.rule or "everything" if approval else "everything",
+        }
+        if approval and (approval.include or approval.exclude):
+            more, less = len(approval.include), len(approval.exclude)
+            facts["selected"] += f", with {_count(more, 'more unit')} and without {less:,}"
+        if row.done and self.plan.frame["kind"].is_in(list(_UNDOABLE)).any():
+            facts["undo"] = f"catalogkit plan undo {row.id[:12]}"
+        return facts
+
+    def reasons_not_done(self) -> dict[str, int]:
+        """Why steps were skipped or failed, and how many each."""
+        if self._row is None or self.collection is None or not self._row.skipped + self._row.failed:
+            return {}
+        why: dict[str, int] = {}
+        for step in self.collection.catalog.journal(self.plan.id):
+            if step[4]:
+                why[step[4]] = why.get(step[4], 0) + 1
+        return dict(sorted(why.items(), key=lambda item: -item[1]))
+
+    def _applied_row(self) -> PlanRow | None:
+        if self.collection is None:
+            return None
+        return next((row for row in self.collection.catalog.plans() if row.id == self.plan.id), None)
+
+    def _home(self) -> Path:
+        return self.collection.path / "plans" if self.collection is not None else Path("plans")
+
+    def __repr__(self) -> str:
+        return f"Review({self.plan!r}, {self.state.value})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.review_forms import render_text, static_html
+
+        return {"text/html": static_html(self), "text/plain": render_text(self)}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _when(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,88 @@
+"""What many tests share: a clock that stands still, collections in temporary folders, trees of files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalogkit.collection import Collection, init
+from tests.stores.quick import Unsynced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+DEMO = Path(__file__).parent / "data" / "demo"
+LAYOUTS = ("cas", "policy")
+
+
+@dataclass
+class Clock:
+    """A clock that only moves when told to."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **length: float) -> datetime:
+        self.now += timedelta(**length)
+        return self.now
+
+
+def hurry(collection: Collection) -> Collection:
+    """`collection`, no longer waiting for the disk."""
+    collection.store.files = Unsynced()
+    collection.catalog._db.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
+    return collection
+
+
+def make_tree(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Write `files`, named by their path below `folder`."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Every file below `folder` by its path; the counterpart of `make_tree`."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands at noon of a day in 2026."""
+    return Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def make_collection(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Collection]]:
+    """Makes collections in the test's folder: ``make_collection("cas")``, with any argument of `init`."""
+    made: list[Collection] = []
+
+    def make(layout: str = "cas", name: str = "collection", **settings: str) -> Collection:
+        made.append(hurry(init(tmp_path / name, layout=layout, clock=clock, **settings)))
+        return made[-1]
+
+    yield make
+    for collection in made:
+        collection.close()
+
+
+@pytest.fixture(params=LAYOUTS)
+def collection(request: pytest.FixtureRequest, make_collection: Callable[..., Collection]) -> Collection:
+    """An empty collection; the test runs once per layout."""
+    return make_collection(request.param)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """An empty folder for what a downloader would leave."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    return folder

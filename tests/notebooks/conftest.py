@@ -1,0 +1,88 @@
+"""One run of each report for all tests here, and a browser that reaches nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogkit.reports import ReportResult, run_report
+
+ROOT = Path(__file__).parents[2]
+AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A kernel finds the package here, and keeps its demo in a folder that goes away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def report(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+    """``dedup_analytics`` with no parameters: on the demo."""
+    return run_report("dedup_analytics", {}, tmp_path_factory.mktemp("reports"), as_of=AS_OF)
+
+
+class Page:
+    """A page that was opened, with everything it asked for and complained about."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.requests: list[str] = []
+        self.refused: list[str] = []
+        self.complaints: list[str] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("requestfailed", lambda request: self.refused.append(request.url))
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
+
+    def open(self, path: Path, *, drawn: bool = True) -> None:
+        self.page.goto(path.as_uri())
+        if drawn:
+            self.page.locator("html[data-drawn]").wait_for(state="attached", timeout=60_000)
+
+    def types(self) -> list[list[str]]:
+        """The trace types of each chart, as drawn: an unknown type would turn up as a scatter."""
+        found: list[list[str]] = self.page.evaluate(
+            "[...document.querySelectorAll('.ck-plot')].map(plot => (plot._fullData ?? []).map(trace => trace.type))"
+        )
+        return found
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+    arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def new_page(browser: Any) -> Iterator[Callable[..., Page]]:
+    contexts = []
+
+    def new(**options: Any) -> Page:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        context.route(lambda url: not url.startswith(("file:", "data:", "blob:")), lambda route: route.abort())
+        return Page(context.new_page())
+
+    yield new
+    for context in contexts:
+        context.close()

@@ -1,0 +1,143 @@
+"""A report in a real browser: every chart is drawn, no address is asked, nothing is complained of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import plotly.graph_objects as go
+import polars as pl
+import pytest
+
+from catalogkit.display import PLOTLY_MIME, TRACES, Chart
+from catalogkit.html import to_html
+from catalogkit.reports import ReportResult
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>"
+
+
+def asked_for(path: Path) -> list[list[str]]:
+    return [
+        [trace["type"] for trace in output.data[PLOTLY_MIME]["data"]]
+        for cell in nbformat.read(path, 4).cells
+        for output in cell.get("outputs", ())
+        if PLOTLY_MIME in output.get("data", {})
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_chart_is_drawn_offline(
+    new_page: Callable[..., Any], report: ReportResult, scheme: str, width: int
+) -> None:
+    opened = new_page(color_scheme=scheme, viewport={"width": width, "height": 900}, is_mobile=width < 500)
+    opened.open(report.html)
+    assert opened.requests == [report.html.as_uri()]
+    assert opened.complaints == []
+    assert opened.types() == asked_for(report.ipynb)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator(".ck-chart details[open]").count() == 0
+    ink = page.locator(".ck-plot .ytick text").first.evaluate("text => getComputedStyle(text).fill")
+    brightness = sum(int(part) for part in ink.removeprefix("rgb(").rstrip(")").split(",")) / 3
+    assert (brightness > 128) == (scheme == "dark")
+
+
+def test_no_label_is_cut_off(new_page: Callable[..., Any], report: ReportResult) -> None:
+    for width in (1280, 390):
+        opened = new_page(viewport={"width": width, "height": 900})
+        opened.open(report.html)
+        cut = opened.page.evaluate(
+            """[...document.querySelectorAll('.ck-plot')].flatMap(plot => {
+                const frame = plot.getBoundingClientRect();
+                return [...plot.querySelectorAll('.main-svg text')].filter(text => {
+                    const box = text.getBoundingClientRect();
+                    return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1);
+                }).map(text => text.textContent);
+            })"""
+        )
+        assert cut == []
+
+
+def test_a_change_of_scheme_recolours_the_charts(new_page: Callable[..., Any], report: ReportResult) -> None:
+    opened = new_page(color_scheme="light")
+    opened.open(report.html)
+    tick = opened.page.locator(".ck-plot .ytick text").first
+    ink = "text => getComputedStyle(text).fill"
+    light = tick.evaluate(ink)
+    opened.page.emulate_media(color_scheme="dark")
+    opened.page.wait_for_timeout(1500)
+    assert opened.page.locator(".ck-plot .ytick text").first.evaluate(ink) != light
+    assert opened.complaints == []
+
+
+def test_without_javascript_every_chart_is_its_numbers(new_page: Callable[..., Any], report: ReportResult) -> None:
+    opened = new_page(java_script_enabled=False)
+    opened.open(report.html, drawn=False)
+    tables = opened.page.locator(".ck-chart table")
+    assert tables.count() == len(asked_for(report.ipynb))
+    assert all(tables.nth(i).is_visible() for i in range(tables.count()))
+    assert not opened.page.locator("#code-toggle").is_visible()
+
+
+def test_the_code_is_shown_on_request(new_page: Callable[..., Any], report: ReportResult) -> None:
+    opened = new_page()
+    opened.open(report.html)
+    code = opened.page.locator("pre.code").first
+    assert not code.is_visible()
+    opened.page.locator("#code-toggle").click()
+    assert code.is_visible()
+
+
+def hostile_page(path: Path) -> Path:
+    traces = [
+        go.Bar(x=[HOSTILE], y=[1], text=[HOSTILE], name=HOSTILE),
+        go.Scatter(x=[1], y=[1], text=[f"<a href='javascript:alert(3)'>{HOSTILE}</a>"], mode="text"),
+        go.Heatmap(z=[[1]], x=[HOSTILE], text=[[HOSTILE]], texttemplate="%{text}"),
+        go.Pie(labels=[HOSTILE], values=[1]),
+        go.Treemap(labels=[HOSTILE], parents=[""], values=[1]),
+        go.Waterfall(x=[HOSTILE], y=[1]),
+        go.Table(header={"values": [HOSTILE]}, cells={"values": [[HOSTILE]]}),
+    ]
+    assert {trace.type for trace in traces} == TRACES
+    cells = [nbformat.v4.new_markdown_cell(f"# {HOSTILE}")]
+    for trace in traces:
+        chart = Chart(go.Figure(trace), HOSTILE, HOSTILE, pl.DataFrame({HOSTILE: [HOSTILE]}))
+        data, about = chart._repr_mimebundle_()
+        cell = nbformat.v4.new_code_cell(HOSTILE)
+        cell.outputs = [nbformat.v4.new_output("display_data", data=data, metadata=about)]
+        cells.append(cell)
+    cells.append(
+        nbformat.v4.new_code_cell("", outputs=[nbformat.v4.new_output("display_data", data={"text/html": HOSTILE})])
+    )
+    path.write_text(to_html(nbformat.v4.new_notebook(cells=cells)))
+    return path
+
+
+def test_every_trace_type_is_drawn_and_hostile_names_do_nothing(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    opened = new_page()
+    opened.open(hostile_page(tmp_path / "hostile.html"))
+    assert {types[0] for types in opened.types()} == TRACES
+    assert opened.page.locator(".ck-plot img, .ck-plot script").count() == 0
+    # The last cell holds raw HTML that tries to run and to load: the page's policy stops both, and says so.
+    assert not [complaint for complaint in opened.complaints if complaint.startswith("dialog")]
+    assert all("Content Security Policy" in complaint for complaint in opened.complaints)
+    assert opened.refused == opened.requests[1:]
+
+
+def test_a_chart_that_cannot_be_drawn_says_so_and_shows_its_numbers(
+    new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    page = hostile_page(tmp_path / "broken.html")
+    text = page.read_text()
+    start = text.index('id="plotly">') + len('id="plotly">')
+    page.write_text(text[:start] + "AAAA" + text[start + 4 :])
+    opened = new_page()
+    opened.page.goto(page.as_uri())
+    opened.page.locator(".ck-failed").first.wait_for()
+    assert opened.page.locator(".ck-failed").count() == 7
+    assert opened.page.locator(".ck-chart table").first.is_visible()

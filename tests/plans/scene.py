@@ -1,0 +1,152 @@
+"""A small collection with a history, and what must hold of it whatever was planned and applied."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalogkit.apply import ApplyReport, apply
+from catalogkit.ingest import register_or_get
+from catalogkit.model import Digest
+from catalogkit.planners.gc import GCPolicy
+from catalogkit.planning import plan_forget, plan_gc, plan_purge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalogkit.collection import Collection
+    from catalogkit.model import DocumentRecord
+    from catalogkit.plan import Plan
+
+AT_ONCE = GCPolicy(grace=timedelta(0), stray_age=timedelta(0))
+
+
+def digest_of(content: bytes) -> Digest:
+    return Digest(hashlib.sha256(content).digest())
+
+
+def put(collection: Collection, name: str, content: bytes, **more: Any) -> DocumentRecord:
+    """Take `content` in as the document `name`."""
+    waiting = collection.path.parent / "waiting"
+    waiting.mkdir(exist_ok=True)
+    path = waiting / f"{name}-{os.getpid()}"
+    path.write_bytes(content)
+    url = f"https://example.org/{name}"
+    return register_or_get(collection, path, artifact_id=name, source_url=url, **{"mode": "copy", **more})
+
+
+def run(collection: Collection, plan: Plan, **more: Any) -> ApplyReport:
+    """Apply all of a plan, however much that is."""
+    return apply(collection, plan, **{"unapproved": True, "max_share": 1.0, **more})
+
+
+def forget(collection: Collection, *records: DocumentRecord) -> ApplyReport:
+    return run(collection, plan_forget(collection, [record.id for record in records]))
+
+
+def condemn(collection: Collection, policy: GCPolicy = AT_ONCE) -> ApplyReport:
+    return run(collection, plan_gc(collection, policy))
+
+
+def purge(collection: Collection, policy: GCPolicy = AT_ONCE) -> ApplyReport:
+    return run(collection, plan_purge(collection, policy))
+
+
+def collect(collection: Collection) -> ApplyReport:
+    """Condemn and purge, without a grace."""
+    condemn(collection)
+    return purge(collection)
+
+
+def state_of(collection: Collection, content: bytes) -> str | None:
+    """The state of the blob with that content."""
+    blobs = {row["sha256"]: row["state"] for row in collection.frame("blobs").iter_rows(named=True)}
+    return blobs.get(str(digest_of(content)))
+
+
+def path_of(collection: Collection, content: bytes) -> Path:
+    """Where that content lies first."""
+    return Path(collection.store.path(collection.catalog.locations_of(digest_of(content))[0].key))
+
+
+def stray(collection: Collection, content: bytes, *, days: float = 10, key: str | None = None) -> Path:
+    """A file of the store that no record knows, by default as old as its clock minus `days`."""
+    text = hashlib.sha256(content).hexdigest()
+    path = Path(collection.store.root, key or f"cas/{text[:2]}/{text}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    when = (collection.now() - timedelta(days=days)).timestamp()
+    os.utime(path, (when, when))
+    return path
+
+
+def files(collection: Collection) -> dict[str, int]:
+    """The published files of the store and their inodes."""
+    root = Path(collection.store.root)
+    return {
+        str(path.relative_to(root)): path.stat().st_ino
+        for top in ("cas", "docs")
+        for path in sorted((root / top).rglob("*"))
+        if path.is_file()
+    }
+
+
+def stored_bytes(collection: Collection) -> int:
+    """Physical bytes of the store's files: each inode once."""
+    root = Path(collection.store.root)
+    sizes = {inode: (root / key).stat().st_size for key, inode in files(collection).items()}
+    return sum(sizes.values())
+
+
+def broken(collection: Collection) -> Iterator[str]:
+    """Where the one rule does not hold: every live document's bytes exist and hash right, and so do held bytes."""
+    rows = collection.frame("locations").filter(outcome=None).to_dicts()
+    copies: dict[str, list[str]] = {}
+    for row in rows:
+        copies.setdefault(row["sha256"], []).append(row["key"] if row["store"] != "in-place" else "/" + row["key"])
+    root = Path(collection.store.root)
+
+    def good(sha256: str) -> bool:
+        found = [root / key for key in copies.get(sha256, ())]
+        return bool(found) and all(path.is_file() and _sha256(path) == sha256 for path in found)
+
+    for row in collection.frame("documents").iter_rows(named=True):
+        if not good(row["sha256"]):
+            yield f"document {row['id']} {row['artifact_id']} lost its bytes {row['sha256'][:8]}"
+    for row in collection.frame("blobs").iter_rows(named=True):
+        if row["state"] == "live" and not good(row["sha256"]):
+            yield f"live blob {row['sha256'][:8]} has no good copy"
+        if row["refs"] and row["state"] != "live":
+            yield f"blob {row['sha256'][:8]} is {row['state']}, with {row['refs']} references"
+    yield from collection.catalog.integrity()
+
+
+def facts(collection: Collection) -> dict[str, Any]:
+    """All that counts of a collection and its journals, without times."""
+    catalog = collection.catalog
+    documents = {
+        row["id"]: (row["artifact_id"], row["sha256"]) for row in collection.frame("documents").iter_rows(named=True)
+    }
+    blobs = {row["sha256"]: (row["state"], row["refs"]) for row in collection.frame("blobs").iter_rows(named=True)}
+    locations = {row["key"]: row["sha256"] for row in collection.frame("locations").iter_rows(named=True)}
+    journals = {
+        plan.id: [(*row[:4], *row[5:9]) for row in catalog.journal(plan.id)] + [plan.ended_at is not None]
+        for plan in catalog.plans()
+    }
+    strays = {row[1] for row in catalog.strays()}
+    return {
+        "documents": documents,
+        "blobs": blobs,
+        "locations": locations,
+        "strays": strays,
+        "journals": journals,
+        "intents": len(catalog.intents()),
+        "files": set(files(collection)),
+    }
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,114 @@
+"""Docs that go stale fail here. ``python tests/test_docs.py`` writes the generated page anew."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+ROOT = Path(__file__).parent.parent
+CLI_PAGE = ROOT / "docs" / "cli.md"
+
+
+def commands(command: Any, path: str) -> list[tuple[str, Any]]:
+    """Every command below `command`, with what a person types."""
+    children = getattr(command, "commands", {})
+    return [(path, command)] + [pair for name, child in children.items() for pair in commands(child, f"{path} {name}")]
+
+
+def cli_page() -> str:
+    """The page of every command's help, as the program gives it at 100 columns."""
+    from catalogkit.cli import app
+
+    parts = ["# Every command", "", "Written by `python tests/test_docs.py` from the commands' own help.", ""]
+    for path, command in commands(typer.main.get_command(app), "catalogkit"):
+        context = command.make_context(path, [], resilient_parsing=True, terminal_width=100, max_content_width=100)
+        text = "\n".join(line.rstrip() for line in context.get_help().splitlines())
+        parts += [f"## {path}", "", "```text", text, "```", ""]
+    return "\n".join(parts)
+
+
+def test_the_page_of_commands_is_what_the_program_says() -> None:
+    """docs/cli.md equals the help of every command."""
+    assert CLI_PAGE.read_text(encoding="utf-8") == cli_page(), "run python tests/test_docs.py"
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link of a page names a file that is there."""
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "tests" / "data").rglob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), (page, target)
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    """A page nobody links to is a page nobody reads."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme, page
+
+
+def test_figures_are_defined_as_the_code_defines_them() -> None:
+    """The table of docs/figures.md has every figure of `catalogkit.stats`, with the same formula."""
+    from catalogkit import stats
+
+    page = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+    table = re.findall(r"^([a-z]+) +``([^`]+)``( if \w+)?", inspect.getdoc(stats) or "", re.MULTILINE)
+    assert {name for name, *_ in table} >= {"logical", "saved", "reclaimable", "physical"}
+    for name, formula, condition in table:
+        assert f"| {name} | `{formula}`{condition}" in page, name
+
+
+def test_the_readme_names_only_what_is_there() -> None:
+    """Its `make` targets, commands and Python names exist."""
+    import catalogkit as ck
+    from catalogkit.cli import app
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^make ([a-z]+)|`make ([a-z]+)", readme, re.MULTILINE)
+    for target in {bare or quoted for bare, quoted in targets}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", readme, re.DOTALL))
+    for command in set(re.findall(r"^catalogkit (?:-C \w+ )?([a-z-]+)", shell, re.MULTILINE)):
+        assert command in known, command
+    for name in set(re.findall(r"\bck\.(\w+)", readme)):
+        assert name in ck.__all__, name
+
+
+def test_the_readme_example_runs(tmp_path: Path, monkeypatch: Any) -> None:
+    """The notebook example of the README does what it says, line by line."""
+    import asyncio
+
+    source = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert source
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "downloads").mkdir()
+    for number in range(3):
+        (tmp_path / "downloads" / f"{number}.txt").write_text(str(number))
+    code = compile(source[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    names: dict[str, Any] = {}
+    outcome = eval(code, names)
+    if outcome is not None:
+        asyncio.run(outcome)
+    assert names["c"].catalog.totals()["documents"] == 3
+    names["c"].close()
+
+
+def test_nothing_speaks_of_machines_or_registries() -> None:
+    """No page and no source names a registry's host or a path of somebody's machine."""
+    banned = re.compile(r"pypi\.org|pythonhosted|npmjs\.(org|com)|deb\.debian\.org|/root/|/home/\w+/|/work/")
+    for page in [*ROOT.glob("*.*"), *(ROOT / "docs").glob("*.md"), *(ROOT / "catalogkit").rglob("*.py")]:
+        if page.is_file() and page.suffix not in (".png",):
+            assert not banned.search(page.read_text(encoding="utf-8")), page
+
+
+if __name__ == "__main__":
+    CLI_PAGE.write_text(cli_page(), encoding="utf-8")
+    sys.stdout.write(f"wrote {CLI_PAGE}\n")
