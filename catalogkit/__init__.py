@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import plan_purge as plan_purge
     from catalogkit.planning import plan_undo as plan_undo
     from catalogkit.planning import why as why
+    from catalogkit.review_forms import review as review
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
 
@@ -54,6 +55,7 @@ _WHERE: Final = {
     "plan_purge": "planning",
     "plan_undo": "planning",
     "register_or_get": "ingest",
+    "review": "review_forms",
     "verify": "verify",
     "verify_batch": "verify",
     "why": "planning",

@@ -287,7 +287,11 @@ def _carry_out(collection: Collection, plan_id: str, steps: list[_Step], when: d
         world = _World(hand, stores)
         for store in touched:
             store.reach()
+        # Somebody else may be applying the same plan: what they decided meanwhile is not decided twice.
+        already = hand.decided(steps[0].unit, steps[-1].unit)
         for step in steps:
+            if (step.unit, step.step) in already:
+                continue
             result = _unless(settled[step.document_id]) if step.kind == StepKind.ABANDON else world.act(step)
             store_id = stores[step.store][0] if step.store in stores else None
             subject = (step.sha256, step.document_id, store_id, step.key)
@@ -297,7 +301,12 @@ def _carry_out(collection: Collection, plan_id: str, steps: list[_Step], when: d
         if any(result.why == GONE for _, result in results):
             for store in touched:
                 store.reach()
+        for name in {step.store for step, result in results if result.removed}:
+            _, store = stores[name]
+            if isinstance(store, LocalStore):
+                store.settle_removed([step.key for step, result in results if result.removed and step.store == name])
     # Counted only now: a batch that could not be committed did not happen.
+    report.already += len(steps) - len(results)
     for step, result in results:
         setattr(report, result.outcome, getattr(report, result.outcome) + 1)
         report.removed += result.removed

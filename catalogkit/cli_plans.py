@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import CatalogKitError, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
@@ -254,12 +255,49 @@ def hold_release(
 def review(
     context: typer.Context,
     plan: PlanName,
-    where: Annotated[str | None, typer.Option(help='Only units that fit, such as "bytes > 1000".')] = None,
+    where: Annotated[str | None, typer.Option(help='Select units that fit, such as "bytes > 1000".')] = None,
+    include: Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")] = None,
+    exclude: Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")] = None,
+    yes: Annotated[bool, typer.Option("--approve", help="Approve what is selected, without asking.")] = False,
+    by: Annotated[str | None, typer.Option(help="Who says yes; else your user name.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
     as_json: Json = False,
 ) -> int:
-    """Look at a plan: what it would do, and why. Nothing changes; `approve` says yes."""
-    raise InvalidInput("review comes with catalogkit.review")
+    """Look at a plan: what it would do, and why; in a terminal, filter, choose and approve. Opening changes nothing."""
+    from catalogkit.plan import Plan
+    from catalogkit.review import Review, State
+    from catalogkit.review_forms import ask, choose, render_text
+    from catalogkit.terminal import say
+
+    home = _home(context, plan)
+    with _door(context, Plan.load(home)) as collection:
+        looked_at = Review(home, collection)
+        if where is not None or include or exclude:
+            choose(looked_at, where=where, include=include or (), exclude=exclude or ())
+        to_machine = machine(context, as_json)
+        if yes:
+            looked_at.approve(by, typed=looked_at.phrase)
+        elif sys.stdin.isatty() and not to_machine and looked_at.state is State.DRAFT:
+            return DONE if ask(looked_at, by=by) else LOOK
+        totals = looked_at.totals()
+        if to_machine:
+            values = looked_at.plan.summary() | {"state": looked_at.state.value, "selected": totals.units}
+            say(values | {"selected_bytes": totals.bytes, "path": str(home)}, True, "Review")
+        else:
+            sys.stdout.write(render_text(looked_at, limit) + "\n")
+        return LOOK if looked_at.state is State.DRAFT and looked_at.plan.units else DONE
+
+
+@contextlib.contextmanager
+def _door(context: typer.Context, plan: Plan) -> Iterator[Collection | None]:
+    """The collection a plan is for, where it is at hand; a plan can be looked at anywhere."""
+    try:
+        collection = context.obj.open()
+    except CatalogKitError:
+        yield None
+        return
+    with collection:
+        yield collection if collection.identity == plan.head.catalog else None
 
 
 def _planned(context: typer.Context, make: Callable[[Collection], Plan], out: Path | None, as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -44,12 +45,14 @@ def read_config(folder: Path) -> Config:
     """
     path = folder / CONFIG_NAME
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         raise NotACollection(
             f"no collection at {folder}: it has no {CONFIG_NAME}; make one with `catalogkit init {folder}`,"
             " or name another with -C"
         ) from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InvalidInput(f"{path} cannot be read as UTF-8 text: {problem}") from None
     try:
         return parse_config(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, InvalidInput) as problem:
@@ -65,15 +68,20 @@ def parse_config(values: dict[str, Any]) -> Config:
 
 
 def write_config(folder: Path, config: Config) -> None:
-    """Write the settings of a new collection."""
+    """Write the settings of a new collection, whole or not at all: an empty file would mean every default."""
     store = config.store
     text = (
         f"catalog = {_toml(config.catalog)}\n\n[store]\nname = {_toml(store.name)}\nurl = {_toml(store.url)}\n"
         f"layout = {_toml(store.layout)}\ntemplate = {_toml(store.template)}\n"
     )
-    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+    unfinished = folder / f"{CONFIG_NAME}.part"
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(folder / CONFIG_NAME)
 
 
 def _toml(text: str) -> str:
-    # A JSON string is a TOML basic string, except that TOML has no surrogate pairs, which this encoder never makes.
-    return msgspec.json.encode(text).decode()
+    # A JSON string is a TOML basic string, but for surrogate pairs, which this encoder never makes, and DEL.
+    return msgspec.json.encode(text).decode().replace("\x7f", "\\u007f")

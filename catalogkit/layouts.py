@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 DEFAULT_TEMPLATE: Final = "{resolver}/{artifact_id}/{basename}"
 FIELDS: Final = ("tenant", "artifact_id", "resolver", "variant", "run_id", "basename", "sha256")
 
-# A name may have 255 bytes on every common file system; the rest is room for a collision suffix.
+# A name may have 255 bytes on every common file system; the rest is room for what `beside` adds.
+LONGEST_NAME_BYTES: Final = 255
 MAX_NAME_BYTES: Final = 180
 # Windows and SMB shares refuse these whatever the extension (Microsoft, "Naming Files, Paths, and Namespaces").
-_RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)", re.IGNORECASE)
+_RESERVED: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\.|$)", re.IGNORECASE)
 _FORBIDDEN: Final = re.compile(r'[<>:"/\\|?*]')
 _CAS: Final = re.compile(r"cas/([0-9a-f]{2})/(\1[0-9a-f]{62})", re.ASCII)
 
@@ -41,7 +42,9 @@ def layout_of(key: str) -> Layout | None:
     if _CAS.fullmatch(key):
         return Layout.CAS
     parts = key.split("/")
-    if parts[0] == "docs" and len(parts) > 1 and all(part and part == segment(part) for part in parts[1:]):
+    if parts[0] == "docs" and len(parts) > 1 and all(
+        part and part == segment(part, LONGEST_NAME_BYTES) for part in parts[1:]
+    ):
         return Layout.POLICY
     return None
 
@@ -52,8 +55,8 @@ def digest_of(key: str) -> Digest | None:
     return Digest.parse(match[2]) if match else None
 
 
-def segment(text: str) -> str:
-    """`text` as one safe path segment, the same on every platform; empty text gives ``_``.
+def segment(text: str, room: int = MAX_NAME_BYTES) -> str:
+    """`text` as one safe path segment of at most `room` bytes, the same on every platform; empty text gives ``_``.
 
     Examples
     --------
@@ -65,18 +68,18 @@ def segment(text: str) -> str:
     name = _FORBIDDEN.sub("_", name).rstrip(". ").lstrip(" ")
     if not name or name.startswith(".") or _RESERVED.match(name):
         name = f"_{name}"
-    return _shorten(name)
+    return _shorten(name, room)
 
 
-def _shorten(name: str) -> str:
-    if len(name.encode()) <= MAX_NAME_BYTES:
+def _shorten(name: str, room: int) -> str:
+    if len(name.encode()) <= room:
         return name
     stem, dot, extension = name.rpartition(".")
     if not dot or len(extension.encode()) > 16:
         stem, dot, extension = name, "", ""
     mark = f"~{hashlib.sha256(name.encode()).hexdigest()[:8]}{dot}{extension}"
-    room = MAX_NAME_BYTES - len(mark.encode())
-    return stem.encode()[:room].decode(errors="ignore").rstrip(". ") + mark
+    kept = stem.encode()[: room - len(mark.encode())]
+    return kept.decode(errors="ignore").rstrip(". ") + mark
 
 
 def fold(key: str) -> str:
@@ -130,8 +133,10 @@ def beside(key: str, digest: Digest, hex_digits: int = 12) -> str:
 
 def basename_of(source_url: str, path_name: str) -> str:
     """The file name a reader expects: the last segment of the URL's path, else the name of the file."""
-    if source_url.startswith(("http://", "https://", "ftp://")):
+    if not source_url.startswith(("http://", "https://", "ftp://")):
+        return path_name
+    try:
         name = unquote(urlsplit(source_url).path.rpartition("/")[2])
-        if "." in name.strip("."):
-            return name
-    return path_name
+    except ValueError:  # a host in brackets that is no address
+        return path_name
+    return name if "." in name.strip(".") else path_name

@@ -114,11 +114,7 @@ class Arrival:
             if not getattr(self, name):
                 raise InvalidInput(f"a document needs a non-empty {name}")
         for name in ("tenant", "artifact_id", "source_url", "resolver", "variant", "run_id", "content_type"):
-            value = getattr(self, name)
-            if not isinstance(value, str):
-                raise InvalidInput(f"{name} must be text, not {type(value).__name__}")
-            if "\x00" in value or not _encodable(value):
-                raise InvalidInput(f"{name} has a NUL or a character that is not Unicode text: {value[:80]!r}")
+            check_text(name, getattr(self, name))
         if self.fetched_at is not None:
             to_us(self.fetched_at)
         if self.metadata:
@@ -179,6 +175,18 @@ class Check:
     bytes: int = 0
     method: str = "read"
     detail: str = ""
+
+
+def check_text(name: str, value: object) -> None:
+    """Refuse what not every database can hold as text: other types, NUL, unpaired surrogates."""
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name} must be text, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{name} has a character that is not Unicode text: {value[:80]!r}") from None
+    if "\x00" in value:
+        raise InvalidInput(f"{name} has a NUL in it: {value[:80]!r}")
 
 
 def to_us(when: datetime) -> int:
@@ -260,14 +268,6 @@ def text_path(text: str) -> str:
         return text
     raw = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), text.encode())
     return os.fsdecode(raw)
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 # -- frames ------------------------------------------------------------------------------------------------------

@@ -148,6 +148,9 @@ class Run:
             except StoreError as problem:
                 self.unreachable[store_id] = str(problem)
 
+    def _why_away(self, store_id: int) -> str:
+        return self.unreachable.get(store_id, "its store was added after the collection was opened; open it again")
+
     def _pages(self) -> Iterator[list[Due]]:
         """Copies, longest unchecked first; of those checked at one time, a folder's files together."""
         due, after, order = self.catalog.due, (-1, -1), attrgetter("checked_us", "store_id", "key")
@@ -164,14 +167,15 @@ class Run:
         before_us = to_us(self.before)
         for page in self._pages():
             # A store that cannot be reached proves nothing about its copies: unknown, and in the ledger as that.
-            away = [due for due in page if due.store_id in self.unreachable]
-            self._note(away, [Examined(Outcome.UNKNOWN, 0, self.unreachable[due.store_id]) for due in away])
+            here = self.stores.keys() - self.unreachable.keys()
+            away = [due for due in page if due.store_id not in here]
+            self._note(away, [Examined(Outcome.UNKNOWN, 0, self._why_away(due.store_id)) for due in away])
             # A handful of copies is spread over all readers; a page of many goes out in jobs that are worth sending.
             files = max(1, min(JOB_FILES, len(page) // (2 * concurrency)))
             job: list[Due] = []
             size = 0
             for due in page:
-                if due.checked_us >= before_us or (away and due.store_id in self.unreachable):
+                if due.checked_us >= before_us or (away and due.store_id not in here):
                     continue
                 if job and (len(job) >= files or size >= JOB_BYTES or due.store_id != job[0].store_id):
                     yield job
@@ -256,7 +260,7 @@ class Run:
         for due, one in zip(job, found, strict=True) if len(plain) < len(found) else ():
             if isinstance(one, Examined):
                 report.add(one.outcome, one.bytes)
-                place = self.stores[due.store_id].describe(due.key)
+                place = self.stores[due.store_id].describe(due.key) if due.store_id in self.stores else due.key
                 report.keep(due.location_id, due.digest, place, one.outcome, one.detail)
         if len(self.unwritten) >= LEDGER_ROWS or time.monotonic() - self.written_at >= LEDGER_SECONDS:
             self._write()

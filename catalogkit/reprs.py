@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from typing import Final
+
+# Beyond this a long name takes its value along, and leaves those of the others where they are.
+NAME_WIDTH: Final = 40
 
 
 def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
@@ -14,10 +18,11 @@ def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
     title
         What this is.
     values
-        Shown in their order; numbers with thousands separators.
+        Shown in their order; numbers with thousands separators. Names of attributes become words; any other name,
+        such as a path, stays as it is. What cannot be printed is replaced, so that no text moves a cursor.
     """
-    shown = {name.replace("_", " "): _text(value) for name, value in values.items()}
-    width = max(map(len, shown), default=0)
+    shown = {_printable(_words(name)): _printable(_text(value)) for name, value in values.items()}
+    width = min(max(map(len, shown), default=0), NAME_WIDTH)
     plain = "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in shown.items())])
     rows = "".join(
         f'<tr><th scope="row" style="text-align:left;font-weight:normal;opacity:.7">{escape(name)}</th>'
@@ -25,6 +30,14 @@ def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
         for name, value in shown.items()
     )
     return {"text/plain": plain, "text/html": f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ") if name.isidentifier() else name
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _text(value: object) -> str:

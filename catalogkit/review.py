@@ -392,8 +392,8 @@ class Review(Choice):
             "selected": approval.rule or "everything" if approval else "everything",
         }
         if approval and (approval.include or approval.exclude):
-            more, less = len(approval.include), len(approval.exclude)
-            facts["selected"] += f", with {_count(more, 'more unit')} and without {less:,}"
+            for units, words in ((approval.include, "taken in by hand"), (approval.exclude, "left out by hand")):
+                facts["selected"] += f"; {_count(len(units), 'unit')} {words}" if units else ""
         if row.done and self.plan.frame["kind"].is_in(list(_UNDOABLE)).any():
             facts["undo"] = f"catalogkit plan undo {row.id[:12]}"
         return facts

@@ -127,7 +127,12 @@ def by_reason(review: Review) -> pl.DataFrame:
     counted = review.table.select("reason", chosen=review.selected).group_by("reason")
     rows = counted.agg(pl.len().alias("units"), pl.col("chosen").sum().alias("selected")).rows(named=True)
     found = [
-        (review.plan.words(row["reason"]), row["units"], row["selected"], format_bytes(bytes_[row["reason"]]))
+        (
+            f"{row['reason']}: {review.plan.words(row['reason'])}",
+            row["units"],
+            row["selected"],
+            format_bytes(bytes_[row["reason"]]),
+        )
         for row in sorted(rows, key=lambda row: (-row["units"], row["reason"]))
     ]
     names = {"reason": pl.String(), "units": pl.Int64(), "selected": pl.Int64(), "bytes": pl.String()}
@@ -146,7 +151,7 @@ def largest(review: Review, top: int = TOP) -> pl.DataFrame:
                 "age": "" if row["age_days"] is None else f"{row['age_days']:,} d",
                 "resolver": row["resolver"] or "",
                 "type": row["media_type"] or "",
-                "reason": row["words"],
+                "reason": row["reason"],
             }
             for row in rows(review, 0, top, "bytes", True)
         ],
@@ -156,9 +161,10 @@ def largest(review: Review, top: int = TOP) -> pl.DataFrame:
 
 def rows(review: Review, start: int, count: int, sort: str = "unit", descending: bool = False) -> list[dict[str, Any]]:
     """A window of rows as plain data, each with what it is about and its reason in words."""
-    names = ("unit", "kind", "bytes", "age_days", "resolver", "media_type", "tenant", "last_copy", "selected", "steps")
+    names = ("unit", "kind", "reason", "bytes", "age_days", "resolver", "media_type", "tenant", "last_copy", "steps")
     return [
-        {name: row[name] for name in names} | {"what": subject(row), "words": review.plan.words(row["reason"])}
+        {name: row[name] for name in (*names, "selected")}
+        | {"what": subject(row), "words": review.plan.words(row["reason"])}
         for row in review.page(start, count, sort, descending).iter_rows(named=True)
     ]
 
@@ -179,8 +185,8 @@ def _minute(moment: datetime) -> str:
 # -- the static form ---------------------------------------------------------------------------------------------
 
 
-def static_html(review: Review, top: int = TOP) -> str:
-    """The review as HTML that needs no script: summary, by reason, the largest units, and how to approve."""
+def static_html(review: Review, top: int = TOP, *, receipt: bool = True) -> str:
+    """The review as HTML that needs no script: summary, by reason, the largest units, how to approve, the receipt."""
     notices = [*review.brakes(), *filter(None, [review.plan.head.complete])]
     shown = largest(review, top)
     approve, apply = review.commands()
@@ -208,7 +214,7 @@ def static_html(review: Review, top: int = TOP) -> str:
         ]
     elif review.state is State.APPROVED:
         parts.append(f"<p>To apply it: <code>{escape(apply)}</code></p>")
-    return "".join(parts) + f"{receipt_html(review)}</section>"
+    return "".join(parts) + f"{receipt_html(review) if receipt else ''}</section>"
 
 
 def render_text(review: Review, top: int = TOP) -> str:
@@ -230,7 +236,7 @@ def render_text(review: Review, top: int = TOP) -> str:
         lines += ["", f"To apply it: {apply}"]
     if receipt := receipt_text(review):
         lines += ["", receipt]
-    return "\n".join(lines)
+    return _printable("\n".join(lines))
 
 
 def _columns(frame: pl.DataFrame) -> list[str]:
@@ -240,10 +246,12 @@ def _columns(frame: pl.DataFrame) -> list[str]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    # A name must not move the cursor or colour the terminal of whoever reads it.
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in str(value))
+    return f"{value:,}" if isinstance(value, int) else _printable(str(value).replace("\n", " "))
+
+
+def _printable(text: str) -> str:
+    """A name must not move the cursor or colour the terminal of whoever reads it."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def _html(shown: Cards | Notice) -> str:
@@ -257,7 +265,8 @@ def _receipt(review: Review) -> tuple[dict[str, str], dict[str, int]]:
     facts = review.receipt()
     shown = {name.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for name, value in facts.items()}
     if facts:
-        shown["bytes freed"] = format_bytes(facts["bytes_freed"])
+        later = "" if review.totals().final else " (a purge frees them, after the grace)"
+        shown["bytes freed"] = format_bytes(facts["bytes_freed"]) + later
     return shown, review.reasons_not_done() if facts else {}
 
 
@@ -283,7 +292,7 @@ def receipt_text(review: Review) -> str:
     if not facts:
         return ""
     lines = ["Receipt", *(f"  {name:<12} {value}" for name, value in facts.items())]
-    return "\n".join(lines + [f"  not done: {count:,} x {reason}" for reason, count in why.items()])
+    return _printable("\n".join(lines + [f"  not done: {count:,} x {reason}" for reason, count in why.items()]))
 
 
 # -- the terminal ------------------------------------------------------------------------------------------------
@@ -338,11 +347,11 @@ def ask(
                 write(f"Approved {review.totals().units:,} units; now run: {review.commands()[1]}\n")
                 return True
             if word:
-                write(f"{_answer(review, word, rest.strip())}\n")
+                write(_printable(f"{_answer(review, word, rest.strip())}\n"))
         except EOFError:
             return False
         except CatalogKitError as problem:
-            write(f"{problem}\n")
+            write(_printable(f"{problem}\n"))
 
 
 def _answer(review: Review, word: str, rest: str) -> str:

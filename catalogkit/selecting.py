@@ -256,7 +256,7 @@ class Choice:
         if ages.is_empty():
             return "n/a"
         newest, oldest = cast("int", ages.min()), cast("int", ages.max())
-        return f"{newest:,} days" if newest == oldest else f"{newest:,} to {oldest:,} days"
+        return f"{newest:,} d" if newest == oldest else f"{newest:,} to {oldest:,} d"
 
     def kinds(self) -> dict[str, int]:
         """Selected units by the kind of their first step."""
@@ -330,7 +330,7 @@ class _Joint:
             return 0
         so_far = selected.gather(self.places).cast(pl.Int64).cum_sum().gather(self.ends)
         names = so_far - so_far.shift(1, fill_value=0)
-        return int(self.bytes.filter(names >= self.users).sum())
+        return int(self.bytes.filter((names > 0) & (names >= self.users)).sum())
 
 
 def _tables(rows: pl.DataFrame, place: pl.Series) -> tuple[pl.DataFrame, _Joint]:

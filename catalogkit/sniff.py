@@ -22,6 +22,7 @@ _SIGNATURES: Final = (
     (b"\x28\xb5\x2f\xfd", "application/zstd"),
     (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
     (b"Rar!\x1a\x07", "application/vnd.rar"),
+    (b"PK\x05\x06", "application/zip"),  # without any member
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF87a", "image/gif"),
@@ -91,7 +92,8 @@ def sniff(head: bytes, whole: bool = False) -> str:
     if head[4:8] == b"ftyp":
         return "video/mp4"
     for signature, media_type in _SIGNATURES:
-        if head.startswith(signature):
+        # Letters alone may begin a text, too ("BMJ Open ..."): then the bytes have to be those of no text.
+        if head.startswith(signature) and (not signature.isalnum() or _BINARY.search(head)):
             return media_type
     text = _text(head)
     return UNKNOWN if text is None else _text_type(text, whole and len(head) <= HEAD_BYTES)
@@ -101,7 +103,7 @@ def _zip(head: bytes) -> str:
     names = re.findall(rb"PK\x03\x04.{22}(.{2}).{2}", head, re.DOTALL)
     length = int.from_bytes(names[0], "little") if names else 0
     name, rest = head[30 : 30 + length], head[30 + length :]
-    if name == b"mimetype" and (found := re.match(rb"[\w.+-]+/[\w.+-]+?(?=PK|[^\w.+-]|$)", rest)):
+    if name == b"mimetype" and (found := re.match(rb"application/(epub\+zip|vnd\.[\w.+-]+?)(?=PK|[^\w.+-]|$)", rest)):
         return found[0].decode()
     if b"META-INF/container.xml" in head or b".opf" in head or b"application/epub+zip" in head:
         return "application/epub+zip"

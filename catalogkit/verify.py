@@ -105,8 +105,10 @@ class VerifyReport:
         return pl.DataFrame([asdict(finding) for finding in self.findings], schema=columns, orient="row")
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain data."""
+        """The report as plain data, fit for JSON."""
         coverage = self.coverage.to_dict() if self.coverage else None
+        if coverage and coverage["oldest_check"]:
+            coverage["oldest_check"] = coverage["oldest_check"].isoformat()
         # `asdict` of the whole would take a Counter for a mapping of pairs.
         return {name: getattr(self, name) for name in self.__slots__} | {
             "checked": self.checked,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import anywidget
 
 from catalogkit.errors import CatalogKitError, InvalidInput
-from catalogkit.review_forms import cards, heading, receipt_html, receipt_text, rows
+from catalogkit.review import State
+from catalogkit.review_forms import cards, heading, receipt_html, receipt_text, render_text, rows, static_html
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ class ReviewWidget(anywidget.AnyWidget):
         self.review = review
         self._version = 0
         self._shown = 0.0
-        self._receipt_id = f"catalogkit-{uuid.uuid4().hex}"
+        self._face_id, self._receipt_id = (f"catalogkit-{uuid.uuid4().hex}" for _ in range(2))
         self.on_msg(self._hear)
 
     # -- messages ----------------------------------------------------------------------------------------------
@@ -127,13 +128,17 @@ class ReviewWidget(anywidget.AnyWidget):
 
         shown = self._repr_mimebundle_()
         if shown is not None:
-            display(shown[0], raw=True)  # type: ignore[no-untyped-call]
+            display(shown[0], raw=True, display_id=self._face_id)  # type: ignore[no-untyped-call]
         display(self._receipt(), raw=True, display_id=self._receipt_id)  # type: ignore[no-untyped-call]
 
     def _show_receipt(self) -> None:
         from IPython.display import update_display
 
         update_display(self._receipt(), raw=True, display_id=self._receipt_id)  # type: ignore[no-untyped-call]
+        if self.review.state is State.APPLIED:
+            # A widget does not outlive its kernel. Nothing can be chosen any more, so a page takes its place.
+            page = {"text/html": static_html(self.review, receipt=False), "text/plain": render_text(self.review)}
+            update_display(page, raw=True, display_id=self._face_id)  # type: ignore[no-untyped-call]
 
     def _receipt(self) -> dict[str, str]:
         """What a reader of the saved notebook sees: the receipt, or that nothing was applied."""

@@ -261,9 +261,7 @@ class Catalog(Protocol):
     def document(self, document_id: int) -> DocumentRecord | None:
         """One document, if it lives."""
 
-    def find(
-        self, *, limit: int = 100, after_id: int = 0, **filters: str | Digest | None
-    ) -> list[DocumentRecord]:
+    def find(self, *, limit: int = 100, after_id: int = 0, **filters: str | Digest | None) -> list[DocumentRecord]:
         """Documents by tenant, artifact_id, source_url, resolver, variant, run_id, media_type or sha256, by id."""
 
     def locations_of(self, digest: Digest) -> list[LocationRecord]:
@@ -334,6 +332,9 @@ class Hand(Protocol):
         self, unit: int, step: int, kind: str, outcome: str, why: str, subject: tuple[Any, ...], freed: int
     ) -> None:
         """Write a step into the journal; `subject` is (digest, document id, store id, key)."""
+
+    def decided(self, first: int, last: int) -> set[tuple[int, int]]:
+        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
 
     def state(self, digest: Digest) -> str | None:
         """The state of a blob; None where there is no such blob."""

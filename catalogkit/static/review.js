@@ -6,7 +6,7 @@ const TALLEST = 8_000_000; // browsers cap the height of an element; above this 
 const COLUMNS = [
   ["selected", "Selected", null],
   ["what", "What", "artifact_id"],
-  ["words", "Why", "reason"],
+  ["reason", "Why", "reason"],
   ["bytes", "Frees", "bytes"],
   ["age_days", "Age", "age_days"],
   ["resolver", "Resolver", "resolver"],
@@ -93,6 +93,7 @@ class Face {
     this.final = make("p", { class: "ck-final" });
     this.live = make("p", { class: "ck-hidden", "aria-live": "polite" });
     this.parts = make("div", { class: "ck-parts" });
+    this.legend = make("p", { class: "ck-soft", text: "Selected / all, by part. Click a part to filter to it, again to undo." });
     this.filter = make("input", {
       type: "text", id: `${id}-filter`, spellcheck: "false", autocomplete: "off",
       placeholder: "resolver = 'core' AND age_days > 180", "aria-describedby": `${id}-matching ${id}-wrong`,
@@ -142,14 +143,14 @@ class Face {
     this.far = make("span", { class: "ck-soft", role: "status" });
     this.step1 = make(
       "div", { class: "ck-line" },
-      make("label", { for: `${id}-typed` }, "To approve, type ", this.phrase), this.typed, this.approve, this.withdraw,
+      make("label", { for: `${id}-typed` }, "To approve, type ", this.phrase), this.typed, this.approve,
     );
-    this.step2 = make("div", { class: "ck-line" }, this.apply, this.stop, this.bar, this.far);
+    this.step2 = make("div", { class: "ck-line" }, this.apply, this.stop, this.withdraw, this.bar, this.far);
     this.said = make("p", { class: "ck-wrong", role: "alert" });
     this.blocked = make("p", { class: "ck-soft" });
     this.body = make(
       "div", {},
-      this.parts,
+      this.legend, this.parts,
       make("div", { class: "ck-line" },
         make("label", { for: `${id}-filter`, text: "Filter" }), this.filter,
         button("Look", () => this.setFilter(this.filter.value)), button("Clear", () => this.setFilter("")), this.matching),
@@ -159,12 +160,13 @@ class Face {
       make("div", { class: "ck-line" }, make("span", { text: "Selected by rule" }), this.rule, this.copy, this.copied),
       this.python,
     );
+    this.doing = make("div", { class: "ck-do" }, this.step1, this.step2, this.blocked, this.said);
     this.root.append(
       make("div", { class: "ck-top" }, this.title, this.steps), this.brakes, this.cards, this.final, this.live, this.body,
-      make("div", { class: "ck-do" }, this.step1, this.step2, this.blocked, this.said),
+      this.doing,
     );
     for (const [name, label, sort] of COLUMNS) {
-      const cell = make("div", { role: "columnheader", class: `ck-${name}` });
+      const cell = make("div", { role: "columnheader", class: `ck-at-${name}` });
       if (sort) cell.append(button(label, () => this.order(sort), { tabindex: "-1", "data-sort": sort }));
       else cell.textContent = label;
       this.head.append(cell);
@@ -183,7 +185,7 @@ class Face {
     })));
     this.brakes.replaceChildren(...state.notices.map((text) => make("p", { class: "ck-notice", text })));
     this.cards.replaceChildren(...state.cards.map(([label, value, what]) =>
-      make("div", {}, make("dt", { text: label }), make("dd", { text: value }), make("dd", { class: "ck-what", text: what }))));
+      make("div", {}, make("dt", { text: label }), make("dd", { text: value }), make("dd", { class: "ck-means", text: what }))));
     this.final.textContent = state.consequences;
     const total = `${state.cards[0][1]} selected, ${state.cards[1][1]}. ${state.consequences}`;
     if (before && this.live.textContent !== total) this.live.textContent = total;
@@ -214,6 +216,7 @@ class Face {
     if (!state) return;
     const done = state.state === "Applied";
     const frozen = done || state.running;
+    this.doing.hidden = done && !state.problem;
     for (const control of [this.include, this.exclude, this.only]) control.disabled = frozen || !state.matching;
     this.step1.hidden = state.state !== "Draft";
     this.withdraw.hidden = !state.can_withdraw;
@@ -231,8 +234,8 @@ class Face {
       this.far.textContent = `${number(state.progress.done)} of ${plural(state.progress.total, "step")}`
         + (state.running ? "" : ", stopped; what is left can be applied later");
     }
-    const why = state.state === "Approved" ? state.apply_brakes : [];
-    this.blocked.textContent = state.running ? "" : why.join(" ");
+    const replaced = state.can_withdraw ? ["Another selection was approved before; approving this one takes its place."] : [];
+    this.blocked.textContent = state.running ? "" : (state.state === "Approved" ? state.apply_brakes : replaced).join(" ");
   }
 
   drawParts() {
@@ -273,6 +276,7 @@ class Face {
           make("span", { class: "ck-ends" }, make("span", { text: write(low) }), make("span", { text: write(high) })))));
     }
     this.parts.replaceChildren(...shown);
+    this.legend.hidden = !shown.length;
     if (within) this.parts.querySelector(`[data-clause="${CSS.escape(within)}"]`)?.focus();
   }
 
@@ -375,11 +379,11 @@ class Face {
       resolver: row.resolver ?? "", media_type: row.media_type ?? "",
     };
     for (const [name] of COLUMNS) {
-      const cell = make("div", { role: "gridcell", class: `ck-${name}` });
+      const cell = make("div", { role: "gridcell", class: `ck-at-${name}` });
       if (name === "selected") cell.append(box);
-      else if (name === "words") {
+      else if (name === "reason") {
         cell.append(button("why?", (event) => { event.stopPropagation(); this.active = index; this.ask("why", { unit: row.unit }); },
-          { tabindex: "-1", class: "ck-small", "aria-label": `Why ${row.what}` }), ` ${row.words}`);
+          { tabindex: "-1", class: "ck-small", "aria-label": `Why ${row.what}` }), ` ${row.reason}`);
         cell.title = row.words;
       } else if (name === "what") {
         if (row.last_copy) cell.append(make("span", { class: "ck-last", text: "last copy" }), " ");

@@ -96,6 +96,11 @@ class Publisher:
             return 0
         return about.st_size if about.st_nlink == 1 else 0
 
+    def settle_removed(self, keys: Sequence[str]) -> None:
+        """Wait until the removal of these names is on stable storage: a power cut could bring them back before."""
+        with self._writing():
+            self._sync_names(keys)
+
     def names(self, key: str) -> int:
         """How many names the file at `key` has, in the store or elsewhere; 0 where nothing lies."""
         try:

@@ -7,12 +7,12 @@ what was synced. After a power cut `Disk.restore` rebuilds the folder as the cut
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +30,7 @@ MIXED: Final = "some lost, some kept"
 HAVOCS: Final = (LOST, KEPT, MIXED)
 
 _FOLDER: Final = "folder"
+_TAKE_ROOM: Final = frozenset({"create", "write", "link", "make_folder"})
 _CATALOG_WRITES: Final = frozenset(
     {"stage", "commit", "abandon", "touch", "start_run", "end_run", "record_checks", "add_store"}
 )
@@ -58,10 +59,19 @@ class Disk(Files):
         An `errno`, or None for a power cut.
     for_good
         Whether every later call that needs room fails too, as on a disk that is full.
+    meanwhile
+        Called before that call, instead of failing it.
     """
 
-    def __init__(self, at: int | None = None, error: int | None = None, *, for_good: bool = False) -> None:
-        self.at, self.error, self.for_good = at, error, for_good
+    def __init__(
+        self,
+        at: int | None = None,
+        error: int | None = None,
+        *,
+        for_good: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> None:
+        self.at, self.error, self.for_good, self.meanwhile = at, error, for_good, meanwhile
         self.count = 0
         self.dead = False
         self.calls: Counter[str] = Counter()
@@ -79,14 +89,21 @@ class Disk(Files):
                 raise PowerCut
             self.count += 1
             self.calls[what] += 1
-            late = self.for_good and self.at is not None and self.count > self.at
-            if self.count == self.at or (late and what in ("create", "write", "link", "make_folder")):
-                if spoil:
-                    spoil()
-                if self.error is None:
-                    self.dead = True
-                    raise PowerCut
-                raise OSError(self.error, os.strerror(self.error), path)
+            now = self.count == self.at
+            full = self.for_good and self.at is not None and self.count > self.at and what in _TAKE_ROOM
+        if now and self.meanwhile:
+            # In a thread of its own, as every process has its own read buffer.
+            with ThreadPoolExecutor(1) as other:
+                other.submit(self.meanwhile).result()
+            if self.dead:
+                raise PowerCut
+        elif now or full:
+            if spoil:
+                spoil()
+            if self.error is None:
+                self.die()
+                raise PowerCut
+            raise OSError(self.error, os.strerror(self.error), path)
 
     def create(self, path: str) -> int:
         self.step("create", path)
@@ -159,6 +176,14 @@ class Disk(Files):
         if made:
             self._became(path, _FOLDER, was)
         return made
+
+    def die(self) -> None:
+        """Lose power now."""
+        self.dead = True
+
+    def go_on(self) -> None:
+        """Let the next process run: only the last one died, and what it did not sync is in memory still."""
+        self.dead, self.at = False, None
 
     # -- the books ---------------------------------------------------------------------------------------------
 
@@ -275,4 +300,4 @@ class Wired:
         return call
 
 
-__all__ = ["HAVOCS", "KEPT", "LOST", "MIXED", "Disk", "PowerCut", "Wired", "errno"]
+__all__ = ["HAVOCS", "KEPT", "LOST", "MIXED", "Disk", "PowerCut", "Wired"]

@@ -33,6 +33,7 @@ AFTER = {
     "two.txt": b"new content",
     "none.txt": b"",
 }
+ROTTEN = BEFORE["rotten.txt"].upper()
 LATE = b"%PDF-1.7 handed over by a downloader"
 
 
@@ -99,7 +100,7 @@ def build(top: Path, layout: str, mode: str, clock: Clock) -> World:
         ingest(collection, world.source, executor=Inline())
         (rotten,) = collection.find(artifact_id="rotten.txt").get_column("location")
         os.chmod(rotten, 0o644)
-        Path(rotten).write_bytes(BEFORE["rotten.txt"].upper())
+        Path(rotten).write_bytes(ROTTEN)
         os.chmod(rotten, 0o444)
         clock.advance(days=1)
         verify(collection, executor=Inline())
@@ -160,7 +161,7 @@ def broken_promises(world: World, collection: Collection) -> list[str]:
         # What has gone bad in the store is still where it came from: it waits to be healed.
         if digest not in good and not (artifact == "rotten.txt" and digest in hashes.values()):
             problems.append(f"document {artifact} has no good copy")
-    contents = [*BEFORE.values(), *AFTER.values(), LATE]
+    contents = [*BEFORE.values(), *AFTER.values(), LATE, ROTTEN]  # bad bytes are kept, too
     return problems + [f"{content!r} is lost" for content in contents if _sha256(content) not in hashes.values()]
 
 

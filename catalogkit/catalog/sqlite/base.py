@@ -33,6 +33,8 @@ class Database:
         Whether a file that is not there may be made; otherwise a mistyped path would become an empty catalog.
     as_of
         When a new catalog is made, or an older one upgraded.
+    busy_seconds
+        How long to wait while another program writes.
 
     Raises
     ------
@@ -42,7 +44,9 @@ class Database:
         If a newer catalogkit wrote it.
     """
 
-    def __init__(self, path: Path | str, *, create: bool = False, as_of: datetime) -> None:
+    def __init__(
+        self, path: Path | str, *, create: bool = False, as_of: datetime, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
             raise CatalogError(f"SQLite {sqlite3.sqlite_version} is too old; catalogkit needs 3.37 or newer")
         self.path = Path(path).absolute()
@@ -50,16 +54,20 @@ class Database:
         if not create and not self.path.is_file():
             raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
         if create:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                raise CatalogError(f"no folder for a catalog at {self.path}: {problem.strerror}") from problem
         self._lock = threading.RLock()
         with driver_errors(self.path):
+            # mode=rw: a file that goes away at this moment is not made anew, empty, either.
             self._db = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
+                f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=busy_seconds,
+                isolation_level=None, check_same_thread=False, cached_statements=256,
+            )  # fmt: skip
             try:
                 # FULL: a committed row outlives a power cut; the bytes it names were made durable before it.
                 self._db.execute("PRAGMA synchronous = FULL")
-                self._db.execute("PRAGMA foreign_keys = ON")
                 self._db.execute("PRAGMA recursive_triggers = ON")
                 self._db.execute("PRAGMA secure_delete = OFF")
                 self._db.execute("PRAGMA temp_store = MEMORY")
@@ -67,6 +75,8 @@ class Database:
                 # A batch of ingest is more than the default 1000 pages: each would wait for a checkpoint of its own.
                 self._db.execute("PRAGMA wal_autocheckpoint = 4000")
                 migrate(self._db, to_us(as_of), create=create)
+                # Only now: a migration may have to take a table apart that others refer to, and checks at its end.
+                self._db.execute("PRAGMA foreign_keys = ON")
                 # Only now, so that a file that is no catalog was not touched.
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self.identity = self._identity(create)
@@ -75,10 +85,9 @@ class Database:
                 raise
 
     def _identity(self, create: bool) -> str:
+        if create:
+            self._db.execute("INSERT INTO meta VALUES ('identity', ?) ON CONFLICT DO NOTHING", (uuid.uuid4().hex,))
         row = self._db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
-        if row is None and create:
-            self._db.execute("INSERT INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex,))
-            return self._identity(False)
         if row is None:
             raise CatalogError(f"{self.path} has no identity; it is not a whole catalog: restore it from a backup")
         return str(row[0])
@@ -154,15 +163,15 @@ def driver_errors(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError as problem:
         if "closed" in str(problem):
             raise CatalogError(f"the catalog {path} was closed; open it again") from problem
-        raise
+        raise InvalidInput(f"a value does not fit the catalog: {problem}") from problem
     except sqlite3.OperationalError as problem:
         text = str(problem)
         if "locked" in text or "busy" in text:
-            raise CatalogBusy(f"another program has been writing to {path} for {BUSY_SECONDS:g} s; try again") from problem
+            raise CatalogBusy(f"another program has been writing to {path} for too long; try again") from problem
         if "full" in text:
             raise CatalogError(f"no room left for {path}: {text}; free some space, nothing was lost") from problem
         raise CatalogError(f"{path}: {text}") from problem
+    except (sqlite3.DataError, OverflowError, UnicodeEncodeError) as problem:
+        raise InvalidInput(f"a value does not fit the catalog: {problem}") from problem
     except sqlite3.DatabaseError as problem:
         raise CatalogError(f"{path} is damaged or not a catalog: {problem}; restore a backup") from problem
-    except (OverflowError, UnicodeEncodeError) as problem:
-        raise InvalidInput(f"a value does not fit the catalog: {problem}") from problem

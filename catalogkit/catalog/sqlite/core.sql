@@ -221,15 +221,15 @@ CREATE TRIGGER blobs_end BEFORE DELETE ON blobs WHEN OLD.state IN ('live', 'cond
     SELECT RAISE(ABORT, 'a blob is purged, not deleted');
 END;
 
--- The last copy that is not known to be bad stays as long as a document needs it; so does a bad one, which
--- may be all there is to repair from. Only a place where nothing lies may always be forgotten.
+-- The last copy that is not known to be bad stays as long as its blob is live; so does a bad one, which may be all
+-- there is to repair from. Only a place where nothing lies may always be forgotten.
 
 CREATE TRIGGER locations_last BEFORE DELETE ON locations
-WHEN OLD.outcome IS NOT 'missing' AND (SELECT refs FROM blobs WHERE sha256 = OLD.sha256) > 0 AND NOT EXISTS (
+WHEN OLD.outcome IS NOT 'missing' AND (SELECT state FROM blobs WHERE sha256 = OLD.sha256) = 'live' AND NOT EXISTS (
     SELECT 1 FROM locations
     WHERE sha256 = OLD.sha256 AND id <> OLD.id AND (outcome IS NULL OR outcome IN ('ok', 'unknown'))
 ) BEGIN
-    SELECT RAISE(ABORT, 'the last good copy of a document cannot be dropped');
+    SELECT RAISE(ABORT, 'the last good copy of a live blob cannot be dropped');
 END;
 
 CREATE TRIGGER locations_fixed BEFORE UPDATE OF store_id, key, sha256 ON locations

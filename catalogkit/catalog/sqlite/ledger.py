@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Due
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import InvalidInput
-from catalogkit.model import Digest, from_us, to_us
+from catalogkit.model import Digest, check_text, from_us, json_text, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +21,7 @@ class Ledger(Database):
 
     def start_run(self, run_id: str, operation: str, *, as_of: datetime) -> None:
         """Note that a run began; a run id may be continued."""
+        check_text("a run id", run_id)
         with self.write(operation, to_us(as_of), run_id) as db:
             db.execute(
                 "INSERT INTO runs (id, operation, started_us) VALUES (?, ?, ?)"
@@ -33,7 +33,7 @@ class Ledger(Database):
         """Note that a run came to its end, with its counts."""
         with self.write("end run", to_us(as_of), run_id) as db:
             db.execute(
-                "UPDATE runs SET ended_us = ?, summary = ? WHERE id = ?", (to_us(as_of), json.dumps(summary), run_id)
+                "UPDATE runs SET ended_us = ?, summary = ? WHERE id = ?", (to_us(as_of), json_text(summary), run_id)
             )
 
     def unfinished_run(self, operation: str) -> tuple[str, datetime] | None:
@@ -126,6 +126,9 @@ class Ledger(Database):
         """
         if not reason.strip() or (document_id is None) == (digest is None):
             raise InvalidInput("a hold needs a reason and exactly one of document_id and digest")
+        check_text("a hold's reason", reason)
+        check_text("the name of who placed a hold", placed_by)
+        until_us = None if expires_at is None else to_us(expires_at)
         with self.write("hold", to_us(as_of)) as db:
             there = (
                 db.execute("SELECT 1 FROM documents WHERE id = ?", (document_id,))
@@ -137,7 +140,7 @@ class Ledger(Database):
             cursor = db.execute(
                 "INSERT INTO holds (document_id, sha256, reason, placed_by, placed_us, expires_us)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
-                (document_id, digest, reason, placed_by, to_us(as_of), None if expires_at is None else to_us(expires_at)),
+                (document_id, digest, reason, placed_by, to_us(as_of), until_us),
             )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
@@ -145,7 +148,8 @@ class Ledger(Database):
     def holds(self, *, as_of: datetime) -> list[dict[str, Any]]:
         """Holds in force: id, subject (a document's id or a digest), reason, placed_by, placed_at, expires_at."""
         rows = self.rows(
-            "SELECT id, coalesce(CAST(document_id AS TEXT), lower(hex(sha256))), reason, placed_by, placed_us, expires_us"
+            "SELECT id, coalesce(CAST(document_id AS TEXT), lower(hex(sha256))), reason, placed_by, placed_us,"
+            " expires_us"
             " FROM holds WHERE released_us IS NULL AND (expires_us IS NULL OR expires_us > ?) ORDER BY id",
             (to_us(as_of),),
         )

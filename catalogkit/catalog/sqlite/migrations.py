@@ -82,7 +82,8 @@ def migrate(db: sqlite3.Connection, at_us: int, *, create: bool) -> list[int]:
                 done.append(todo[0].version)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:
+                db.execute("ROLLBACK")
             raise
     return done
 
@@ -97,6 +98,8 @@ def _apply(db: sqlite3.Connection, step: Migration, at_us: int) -> None:
         db.execute(statement)
     # Last, because changing a table can drop its triggers, and history would silently stop.
     install_history(db)
+    if broken := db.execute("PRAGMA foreign_key_check").fetchone():
+        raise CatalogError(f"schema {step.version} would break references from {broken[0]} to {broken[2]}")
     db.execute("INSERT INTO migrations VALUES (?, ?, ?)", (step.version, step.name, at_us))
 
 

@@ -54,7 +54,8 @@ class Plans(Database):
         return self.rows(
             "SELECT lower(hex(b.sha256)), iif(s.kind <> 'reference' AND l.outcome IS NOT 'missing', b.bytes, 0),"
             f" b.media_type, b.garbage_since_us, s.name, l.key, l.inode, l.mtime_ns, {_KEPT_BY},"
-            " h.artifact_id, h.resolver, h.tenant FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256 LEFT JOIN stores s ON s.id = l.store_id"
+            " h.artifact_id, h.resolver, h.tenant FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256"
+            " LEFT JOIN stores s ON s.id = l.store_id"
             f"{_LAST} WHERE b.state = 'condemned'",
             (to_us(as_of),),
         )
@@ -146,8 +147,8 @@ class Plans(Database):
     def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
         """A plan's steps so far: unit, step, kind, outcome, why, sha256 (hex), document id, store, key, bytes, time."""
         return self.rows(
-            "SELECT unit, step, kind, outcome, why, lower(hex(sha256)), document_id, s.name, key, bytes, at_us"
-            " FROM journal LEFT JOIN stores s ON s.id = store_id WHERE plan_id = ? ORDER BY unit, step",
+            "SELECT unit, step, j.kind, outcome, why, lower(hex(sha256)), document_id, s.name, key, bytes, at_us"
+            " FROM journal j LEFT JOIN stores s ON s.id = store_id WHERE plan_id = ? ORDER BY unit, step",
             (plan_id,),
         )
 
@@ -189,6 +190,11 @@ class Hand:
             return "" if self._db.execute(sql, parameters).rowcount else otherwise
         except sqlite3.IntegrityError as problem:  # one of the rules the database keeps by itself
             return str(problem)
+
+    def decided(self, first: int, last: int) -> set[tuple[int, int]]:
+        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
+        sql = "SELECT unit, step FROM journal WHERE plan_id = ? AND unit BETWEEN ? AND ? AND outcome <> 'failed'"
+        return set(self._db.execute(sql, (self._plan_id, first, last)))
 
     def state(self, digest: Digest) -> str | None:
         """The state of a blob; None where there is no such blob."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-CHUNK: Final = 100_000
+CHUNK: Final = 20_000
 
 _HEX: Final = "lower(hex({0}.sha256))"
 _DOCUMENT: Final = (
@@ -26,7 +26,8 @@ _DOCUMENT: Final = (
 )
 _FRAMES: Final = {
     "documents": "SELECT " + _DOCUMENT.format(sha256=_HEX.format("d")) + " ORDER BY d.id",
-    "blobs": "SELECT lower(hex(sha256)), bytes, media_type, state, refs, created_us, changed_us FROM blobs",
+    "blobs": "SELECT lower(hex(sha256)), bytes, media_type, state, refs, created_us, changed_us"
+    " FROM blobs ORDER BY sha256",
     "locations": "SELECT l.id, s.name, l.key, l.layout, lower(hex(l.sha256)), b.bytes, l.inode, l.mtime_ns,"
     " l.created_us, nullif(l.checked_us, 0), l.outcome"
     " FROM locations l JOIN blobs b ON b.sha256 = l.sha256 JOIN stores s ON s.id = l.store_id ORDER BY l.id",
@@ -55,10 +56,12 @@ class Queries(Database):
         InvalidInput
             If a filter is unknown or `limit` is negative.
         """
-        unknown = set(filters) - set(_FILTERS)
+        unknown = sorted(set(filters) - set(_FILTERS))
         if unknown or limit < 0:
             raise InvalidInput(f"cannot find by {', '.join(unknown) or 'a negative limit'}; use {', '.join(_FILTERS)}")
         given = {name: value for name, value in filters.items() if value is not None}
+        if isinstance(digest := given.get("sha256"), str):
+            given["sha256"] = Digest.parse(digest)
         where = "".join(f" AND {_FILTERS[name]} = ?" for name in given)
         return [
             _record(row)
@@ -132,15 +135,13 @@ class Queries(Database):
         columns = schema(table)
         # Times travel as integers and become times in one cast; rows come in chunks, so that a table of millions
         # never stands in memory as Python objects.
-        raw = {
-            name: pl.Int64() if COLUMNS[table][name] == "time" else kind for name, kind in columns.items()
-        }
+        raw = {name: pl.Int64() if COLUMNS[table][name] == "time" else kind for name, kind in columns.items()}
         with self._lock, driver_errors(self.path):
             cursor = self._db.execute(sql, parameters)
-            parts = [pl.DataFrame([], schema=raw, orient="row")]
+            parts = [pl.DataFrame(schema=columns)]
             while rows := cursor.fetchmany(CHUNK):
-                parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
-        return pl.concat(parts).cast(columns)  # type: ignore[arg-type]
+                parts.append(pl.DataFrame(rows, schema=raw, orient="row").cast(columns))  # type: ignore[arg-type]
+        return pl.concat(parts)
 
     def totals(self) -> dict[str, int]:
         """documents, blobs, locations, logical_bytes, physical_bytes; counted by the database.
@@ -167,17 +168,19 @@ class Queries(Database):
             "physical_bytes": physical,
         }
 
-
     def coverage(self, *, as_of: datetime, days: int = 30) -> Coverage:
         """How much of what is stored was proved within so many days."""
         until = to_us(as_of)
         since = until - days * 86_400_000_000
         ((size, verified, never_bytes, never, bad, oldest),) = self.rows(
-            # An object's newest check speaks for it; SQLite takes the bare `outcome` from the row of the maximum.
-            "SELECT coalesce(sum(bytes), 0), coalesce(sum(iif(outcome = 'ok' AND at BETWEEN ?1 AND ?2, bytes, 0)), 0),"
-            " coalesce(sum(iif(at = 0, bytes, 0)), 0), coalesce(sum(at = 0), 0),"
-            " coalesce(sum(coalesce(outcome = 'corrupt', 0)), 0), min(nullif(at, 0)) FROM ("
-            " SELECT max(l.checked_us) AS at, l.outcome AS outcome, b.bytes AS bytes"
+            # The newest check of an object's paths speaks for it, and of two at one moment the worse: time * 4 plus
+            # 0 for ok, 1 for unknown, 2 for corrupt; null without a check, and one from the future is none.
+            "SELECT coalesce(sum(bytes), 0),"
+            " coalesce(sum(iif(newest & 3 = 0 AND newest >> 2 BETWEEN ?1 AND ?2, bytes, 0)), 0),"
+            " coalesce(sum(iif(newest IS NULL, bytes, 0)), 0), coalesce(sum(newest IS NULL), 0),"
+            " coalesce(sum(coalesce(newest & 3 = 2, 0)), 0), min(newest >> 2) FROM ("
+            " SELECT max(iif(l.checked_us BETWEEN 1 AND ?2, l.checked_us * 4"
+            " + CASE l.outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, NULL)) AS newest, b.bytes AS bytes"
             " FROM locations l JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'"
             " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id))",
             (since, until),

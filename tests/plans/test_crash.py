@@ -1,0 +1,124 @@
+"""Crashes while a plan is applied: at every call, with every kind of loss, once and twice, and killed for real."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalogkit.errors import CatalogKitError
+from tests.crash.disk import HAVOCS
+from tests.plans.crashing import ACTS, PowerCut, World, after, build, disk_of, outcome, promises
+from tests.plans.killing import kill_and_resume
+from tests.plans.scene import broken, facts, run
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from catalogkit.plan import Plan
+    from tests.conftest import Clock
+
+BATCH = 2
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, World]:
+    """A world in which garbage lies about, and one in which it is condemned."""
+    from datetime import UTC, datetime
+
+    from tests.conftest import Clock
+
+    top = tmp_path_factory.mktemp("worlds")
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    return {condemned: build(top / str(condemned), Clock(noon), condemned=condemned) for condemned in (False, True)}
+
+
+def fresh(worlds: dict[bool, World], act: str, top: Path) -> tuple[World, Plan]:
+    world = worlds[act != "gc"].copy(top)
+    return world, world.plan(act)
+
+
+def finish(world: World, plan: Plan, when: datetime) -> dict[str, Any]:
+    """Apply to the end with nothing in the way; what has become of everything."""
+    with world.open() as collection:
+        run(collection, plan, batch=BATCH, as_of=when)
+        assert run(collection, plan, as_of=when).done == 0
+        assert not [*broken(collection), *promises(collection)]
+        return outcome(collection)
+
+
+def attempt(world: World, plan: Plan, when: datetime, disk: Any) -> bool:
+    """Apply until it ends or is cut; whether it was cut."""
+    collection = world.open(disk)
+    try:
+        run(collection, plan, batch=BATCH, as_of=when)
+    except PowerCut:
+        return True
+    except CatalogKitError:
+        return False
+    finally:
+        disk.dead = False  # closing must work, whatever happened
+        collection.close()
+    return False
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_a_power_cut_at_any_call_changes_nothing_in_the_end(
+    act: str, worlds: dict[bool, World], tmp_path: Path, clock: Clock
+) -> None:
+    """Cut at call k, every kind of loss, then cut again somewhere; applied again, all is as if nothing had happened."""
+    world, plan = fresh(worlds, act, tmp_path / "whole")
+    when = world.clock()
+    counting = disk_of(world)
+    attempt(world, plan, when, counting)
+    expected = finish(world, plan, when)
+    assert counting.count >= 10
+    for at in range(1, counting.count + 1):
+        for number, havoc in enumerate(HAVOCS):
+            random = Random(at * 10 + number)
+            world, plan = fresh(worlds, act, tmp_path / f"{at}-{number}")
+            for times in range(1 + (at + number) % 2):
+                disk = disk_of(world, at if not times else random.randint(1, counting.count))
+                if attempt(world, plan, when, disk):
+                    after(disk, havoc, random, world)
+                with world.open() as collection:
+                    assert not [*broken(collection), *promises(collection)], (at, havoc)
+            found = finish(world, plan, when)
+            assert found == expected, (at, havoc)
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_an_error_at_any_call_changes_nothing_in_the_end(act: str, worlds: dict[bool, World], tmp_path: Path) -> None:
+    """Call k fails, of the disk or of the catalog; applied again, all is as if nothing had happened."""
+    world, plan = fresh(worlds, act, tmp_path / "whole")
+    when = world.clock()
+    counting = disk_of(world)
+    attempt(world, plan, when, counting)
+    expected = finish(world, plan, when)
+    for at in range(1, counting.count + 1):
+        world, plan = fresh(worlds, act, tmp_path / str(at))
+        assert not attempt(world, plan, when, disk_of(world, at, errno.EIO))
+        with world.open() as collection:
+            assert not [*broken(collection), *promises(collection)], at
+        assert finish(world, plan, when) == expected, at
+
+
+def test_what_crashes_did_not_spoil_is_worth_comparing(worlds: dict[bool, World], tmp_path: Path) -> None:
+    """The acts that are crashed over do something: each changes facts, and the purge removes files."""
+    for act in ACTS:
+        world, plan = fresh(worlds, act, tmp_path / act)
+        with world.open() as collection:
+            before = facts(collection)
+        then = finish(world, plan, world.clock())
+        assert plan.units >= 3
+        assert then["blobs"] != before["blobs"]
+        assert (then["files"] != before["files"]) == (act == "purge")
+
+
+def test_killed_for_real_and_applied_again(tmp_path: Path) -> None:
+    """A child that condemns and purges is killed with SIGKILL; the next goes on; in the end the plan is done."""
+    assert kill_and_resume(tmp_path, seed=1, rounds=1, most=2) >= 2

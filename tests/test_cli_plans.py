@@ -1,0 +1,123 @@
+"""Plan, review, approve, apply and undo on the command line: real processes, exit codes, one JSON object."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import answer, run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A collection of five documents, two of them with equal bytes."""
+    pile, home = tmp_path / "pile", tmp_path / "home"
+    pile.mkdir()
+    for number in range(4):
+        (pile / f"{number}.txt").write_text(f"document {number}")
+    (pile / "twin.txt").write_text("document 0")
+    run("init", home)
+    run("-C", home, "ingest", pile, "--resolver", "r")
+    return home
+
+
+def stored(home: Path) -> int:
+    """How many files the store holds."""
+    return sum(path.is_file() for path in (home / "store" / "cas").rglob("*"))
+
+
+def test_forget_collect_purge(home: Path) -> None:
+    """Documents are forgotten, their bytes condemned and, after the grace, removed; shared bytes stay."""
+    ids = {d["artifact_id"]: d["id"] for d in answer("-C", home, "find")["documents"]}
+    plan = answer("-C", home, "forget", ids["0.txt"], ids["1.txt"], code=2)
+    assert (plan["kind"], plan["units"], plan["bytes_freed"]) == ("forget", 2, len("document 1"))
+    assert "nobody approved" in answer("-C", home, "apply", plan["path"], code=1)["error"]
+    assert answer("-C", home, "approve", plan["path"])["approved"] == 1  # the last copy is not selected by itself
+    assert answer("-C", home, "approve", plan["path"], "--where", "")["approved"] == 2
+    done = answer("-C", home, "apply", plan["path"])
+    assert (done["done"], done["skipped"], done["failed"]) == (2, 0, 0)
+    again = answer("-C", home, "apply", plan["path"])
+    assert (again["done"], again["already"]) == (0, 2)
+    collect = answer("-C", home, "plan", "gc", code=2)
+    assert (collect["units"], collect["bytes_freed"]) == (1, len("document 1"))
+    run("-C", home, "approve", collect["id"])
+    assert answer("-C", home, "apply", collect["id"])["done"] == 1
+    assert stored(home) == 4
+    assert answer("-C", home, "plan", "purge")["units"] == 0  # the grace is not over
+    purge = answer("-C", home, "plan", "purge", "--grace", "0s", code=2)
+    run("-C", home, "review", purge["path"], "--approve")
+    assert answer("-C", home, "apply", purge["path"])["bytes_freed"] == len("document 1")
+    assert stored(home) == 3
+    assert answer("-C", home, "verify")["ok"] == 3
+    assert {row["kind"] for row in answer("-C", home, "plans")["applied"]} == {"forget", "gc", "purge"}
+
+
+def test_undo_brings_documents_back(home: Path) -> None:
+    """What was forgotten comes back under its old id; what was condemned is alive again."""
+    before = answer("-C", home, "find")["documents"]
+    plan = answer("-C", home, "forget", before[1]["id"], code=2)
+    run("-C", home, "approve", plan["path"], "--where", "")
+    run("-C", home, "apply", plan["path"])
+    assert len(answer("-C", home, "find")["documents"]) == 4
+    back = answer("-C", home, "plan", "undo", plan["id"], code=2)
+    run("-C", home, "approve", back["path"])
+    assert answer("-C", home, "apply", back["path"])["done"] == 1
+    after = answer("-C", home, "find")["documents"]
+    assert [(d["id"], d["sha256"]) for d in after] == [(d["id"], d["sha256"]) for d in before]
+
+
+def test_review_shows_and_changes_nothing(home: Path) -> None:
+    """Opening a review says what would happen; the plan still waits for somebody."""
+    plan = answer("-C", home, "forget", 2, code=2)
+    text = run("-C", home, "review", plan["path"], code=2).stdout
+    assert "forget" in text.lower()
+    shown = answer("-C", home, "review", plan["path"], "--where", "bytes > 0", code=2)
+    assert (shown["state"].lower(), shown["selected"]) == ("draft", 1)
+    assert answer("-C", home, "plans")["waiting"][0]["state"] == "draft"
+    assert len(answer("-C", home, "find")["documents"]) == 5
+
+
+def test_holds_and_why(home: Path) -> None:
+    """A held document is not forgotten, and `why` says who keeps it."""
+    hold = answer("-C", home, "hold", "add", 2, "--reason", "court order 7")
+    plan = answer("-C", home, "forget", 2, code=2)
+    run("-C", home, "approve", plan["path"], "--where", "")
+    done = answer("-C", home, "apply", plan["path"])
+    assert (done["done"], done["skipped"]) == (0, 1)
+    assert "hold" in done["notes"][0]["why"]
+    said = " ".join(answer("-C", home, "why", 2)["why"])
+    assert "court order 7" in said
+    assert answer("-C", home, "hold", "list")["holds"][0]["reason"] == "court order 7"
+    answer("-C", home, "hold", "release", hold["hold"])
+    assert answer("-C", home, "hold", "list")["holds"] == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("apply", "nonsense"),
+        ("approve", ""),
+        ("plan", "undo", "feed"),
+        ("forget", "999"),
+        ("why", "/nowhere/at/all"),
+        ("why", "ABC"),
+        ("hold", "add", "2", "--reason", " "),
+        ("hold", "release", "5"),
+        ("plan", "purge", "--grace", "soon"),
+        ("review", "nonsense"),
+    ],
+)
+def test_bad_input_is_one_clear_error(home: Path, args: tuple[str, ...]) -> None:
+    """Exit code 1 and an error in words."""
+    assert answer("-C", home, *args, code=1)["error"]
+
+
+def test_an_approval_is_for_one_plan(home: Path) -> None:
+    """A rule that is no condition is refused; an edited plan is not applied."""
+    plan = answer("-C", home, "forget", 2, code=2)
+    assert answer("-C", home, "approve", plan["path"], "--where", "colour = 'red'", code=1)["kind"] == "InvalidInput"
+    run("-C", home, "approve", plan["path"], "--where", "")
+    head = Path(plan["path"], "plan.json")
+    head.write_text(head.read_text().replace('"author": "', '"author": "not '))
+    assert answer("-C", home, "apply", plan["path"], code=1)["kind"] == "PlanError"
