@@ -1,7 +1,7 @@
 """The demo: real documents, and an invented story of how they were downloaded.
 
 Fourteen nights of six resolvers fetching what they were asked for, often what another had fetched before. Up to the
-summer their files lie where the downloader left them; since then they are taken into a content-addressed store.
+spring their files lie where the downloader left them; since May they are taken into a content-addressed store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from catalogkit.progress import OnProgress, quiet
 LABEL: Final = "Demo data: the documents are real; resolvers, URLs, runs and dates are invented."
 WHOLE, BEGUN = "demo.txt", ".demo-begun"
 # From here on the invented team used catalogkit's store; what came before stayed in place.
-ADOPTED: Final = datetime(2026, 7, 1, tzinfo=UTC)
+ADOPTED: Final = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def demo_data() -> Path:

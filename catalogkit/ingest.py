@@ -335,10 +335,14 @@ class _Run:
             self.report.fail(item.path, item.reason)
 
     def _moved(self, path: str, arrival: Arrival, expected: Digest | None) -> bool:
-        """Whether a file that is gone is the one that this document came from."""
+        """Whether a file that is gone is one that this document has from there."""
         folder, name = (path_text(part) for part in os.path.split(path))
         row = self._folder(folder).get(name)
-        return row is not None and row.identity == arrival.identity and expected in (None, row.digest)
+        (current,) = self.collection.catalog.current([arrival])
+        if row is None or current is None or expected not in (None, row.digest):
+            return False
+        document_id, digest = current
+        return digest == row.digest or str(row.digest) in self.collection.catalog.versions(document_id)["sha256"]
 
     def _unchanged(self, item: Candidate, batch: Batch) -> bool:
         """Count a file whose content is known as seen; put any other into the batch."""

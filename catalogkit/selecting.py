@@ -98,9 +98,14 @@ class Choice:
         # A class of sizes is a condition on steps, so sizes are those of steps here; ages are the same for all of them.
         values = {"bytes": self.table["size"], "age_days": self.table["age_days"]}
         self._scales = {name: _edges(name, values[name]) for name in HISTOGRAMS}
-        self._parts = self.table.select(
-            *(pl.col(name).cast(pl.Categorical) for name in FACETS),
+        parts = self.table.select(
+            *(pl.col(name).cast(pl.Categorical(pl.Categories.random())) for name in FACETS),
             *(_binned(values[name], self._scales[name]).alias(name) for name in HISTOGRAMS),
+        )
+        # Units that agree in all of these are one cell: to count the few cells is quicker than to count the units.
+        self._cell = _cells(parts)
+        self._cells = (
+            parts.with_columns(cell=self._cell).group_by("cell").agg(pl.all().first(), pl.len().alias("total"))
         )
         self._orders: dict[tuple[str, bool], pl.Series] = {}
         self._figures: dict[str, Any] = {}
@@ -280,8 +285,12 @@ class Choice:
         return Totals(units, of, int(row["steps"]), int(freed), share, int(row["files"]), last, final)
 
     def _counted(self, name: str) -> pl.DataFrame:
-        counted = self._parts.select(name, chosen=self.selected).group_by(name).agg(pl.len(), pl.col("chosen").sum())
-        return counted.sort("len", name, descending=[True, False], nulls_last=True)
+        counted = self._once("cells", self._count_cells).group_by(name).agg(pl.col("total", "chosen").sum())
+        return counted.sort("total", pl.col(name).cast(pl.String), descending=[True, False], nulls_last=True)
+
+    def _count_cells(self) -> pl.DataFrame:
+        chosen = pl.DataFrame({"cell": self._cell}).filter(self.selected).group_by("cell").agg(pl.len().alias("chosen"))
+        return self._cells.join(chosen, on="cell", how="left").with_columns(pl.col("chosen").fill_null(0))
 
     def _slice(self, column: str, value: str | None, total: int, selected: int) -> Slice:
         if value is None:
@@ -339,13 +348,10 @@ def _tables(rows: pl.DataFrame, place: pl.Series) -> tuple[pl.DataFrame, _Joint]
     An object frees its bytes when as many of its names go as it has users. Most objects have one name, or all of them
     in one unit; only the others need a look at the whole selection.
     """
-    # Numbers are quicker to compare than names.
-    objects = rows["object"].cast(pl.Categorical).to_physical()
-    twice = objects.is_duplicated() & objects.is_not_null()
+    twice = rows["object"].is_duplicated() & rows["object"].is_not_null()
     plain = pl.col("object").is_null() | ((pl.col("users") <= 1).fill_null(False) & ~twice)
     rows = rows.with_columns(
         place=place,
-        object=objects,
         twice=twice,
         size=pl.col("bytes"),
         alone=pl.when(plain).then(pl.col("bytes")).otherwise(0),
@@ -354,7 +360,8 @@ def _tables(rows: pl.DataFrame, place: pl.Series) -> tuple[pl.DataFrame, _Joint]
         steps=pl.lit(1, dtype=pl.Int64),
         last_copy=pl.col("last_copy").fill_null(False),
     )
-    names = rows.filter("twice").select("object", "place", "users", "bytes").sort("object", "place")
+    names = rows.filter("twice").select("object", "place", "users", "bytes")
+    names = names.with_columns(object=_codes(names["object"])).sort("object", "place")
     place_, object_ = pl.col("place"), pl.col("object")
     whole = names.group_by("object", maintain_order=True).agg(
         pl.len().alias("names"),
@@ -404,6 +411,23 @@ def _edges(name: str, values: pl.Series) -> list[int]:
     width = next((w for w in _WIDTHS if (high - low) // w < BINS), (high - low) // (BINS - 1) + 1)
     first = low - low % width
     return list(range(first, high + width + 1, width))
+
+
+def _codes(names: pl.Series) -> pl.Series:
+    """A small number for each different name: quicker to compare than the name. Random categories start from zero."""
+    return names.cast(pl.Categorical(pl.Categories.random())).to_physical()
+
+
+def _cells(parts: pl.DataFrame) -> pl.Series:
+    """A number for every row, the same for rows that agree in every column."""
+    cell, size = pl.repeat(0, parts.height, dtype=pl.UInt64, eager=True), 1
+    for column in parts.get_columns():
+        codes = (column.to_physical().cast(pl.UInt64) + 1).fill_null(0)
+        values = cast("int", codes.max() or 0) + 1
+        if size * values >= 1 << 64:
+            cell, size = cell.rank("dense").cast(pl.UInt64), parts.height + 1
+        cell, size = cell * values + codes, size * values
+    return cell
 
 
 def _binned(values: pl.Series, edges: list[int]) -> pl.Series:

@@ -152,11 +152,11 @@ class Settler:
             known = self.catalog.known(self.store_id, {work.entry.digest for work in works})
             self._look(places, known)
             self._publish(places, known)
-            for place in places:
-                self._found(place)
             for work in works:
                 if work.taken.temp:
                     self.store.discard(work.taken.temp)
+            for place in places:
+                self._found(place)
         self._commit(works)
 
     def finish(self) -> None:
@@ -341,8 +341,8 @@ class Settler:
             entry, source = work.entry, work.entry.source
             if (entry.inode, entry.mtime_ns) != (there.inode, there.mtime_ns):
                 work.entry = entry = replace(entry, inode=there.inode, mtime_ns=there.mtime_ns)
-            if self.mode is Mode.LINK and source is not None and source.inode == there.inode:
-                # One more name changed its change time.
+            if self.mode is Mode.LINK and source is not None and source.inode in (there.inode, work.taken.inode):
+                # Names that came and went changed its change time.
                 with contextlib.suppress(OSError):
                     now = Stamp.of(os.stat(work.item.path))
                     if (now.bytes, now.mtime_ns, now.inode) == (source.bytes, source.mtime_ns, source.inode):

@@ -146,6 +146,9 @@ def _walk(
                 if not follow_links:
                     yield PassedOver(entry.path, "it is a symbolic link")
                     continue
+                if not os.path.exists(entry.path):
+                    yield PassedOver(entry.path, "it is a link to nowhere")
+                    continue
                 if _belongs(os.path.realpath(entry.path), own):
                     continue
             if entry.is_dir():
@@ -165,7 +168,7 @@ def _candidate(path: str, about: About, entry: os.DirEntry[str] | None = None) -
     try:
         found = os.stat(path) if entry is None else entry.stat()
     except FileNotFoundError:
-        return PassedOver(path, "it is gone, or a link to nowhere")
+        return PassedOver(path, "it is gone")
     except OSError as problem:
         return PassedOver(path, f"it cannot be looked at: {problem.strerror}", failed=True)
     if not stat.S_ISREG(found.st_mode):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import select
 import struct
 import subprocess
 import sys
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 _HEADER: Final = struct.Struct("<Q")
 _CHILD: Final = "import sys; sys.path[:] = {path!r}; from catalogkit.workers import serve; serve()"
+_IMPORTABLE: Final = "a worker process takes functions and plain data of modules that it can import"
 _HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -54,7 +56,7 @@ class Workers(Executor):
     """`count` child interpreters, each served by one thread of this process.
 
     Calls and results cross as pickles, so `fn` must be importable. Children ignore Ctrl-C (the parent decides)
-    and end when the parent does, however it ends, because their input then closes.
+    and end at once when the parent does, however it ends, because their input then closes.
     """
 
     def __init__(self, count: int | None = None) -> None:
@@ -68,7 +70,10 @@ class Workers(Executor):
         return self._threads.submit(self._call, fn, args, kwargs)
 
     def _call(self, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
-        call = _pack((fn, args, kwargs))
+        try:
+            call = _pack((fn, args, kwargs))
+        except (pickle.PicklingError, AttributeError, TypeError, RecursionError) as problem:
+            raise InvalidInput(f"{problem}; {_IMPORTABLE}") from problem
         child: subprocess.Popen[bytes] | None = getattr(self._local, "child", None)
         if child is None:
             child = self._local.child = self._start()
@@ -127,23 +132,25 @@ def serve() -> None:
     # What is called can neither eat a call nor spoil an answer.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    while True:
-        try:
-            call = _receive(calls)
-        except EOFError:
-            return
-        try:
-            _send(answers, _answer(call))
-        except BrokenPipeError:
-            os._exit(1)  # the parent is gone; nothing is left to tidy up, nobody to tell
+    threading.Thread(target=_end_with, args=(calls.fileno(),), daemon=True).start()
+    with contextlib.suppress(EOFError):
+        while True:
+            _send(answers, _answer(_receive(calls)))
+
+
+def _end_with(pipe: int) -> None:
+    """End this process, whatever it is doing, once the other end of `pipe` is closed."""
+    poll = select.poll()
+    poll.register(pipe, 0)  # that it was hung up is told unasked
+    poll.poll()
+    os._exit(0)
 
 
 def _answer(call: bytes) -> bytes:
     try:
         fn, args, kwargs = pickle.loads(call)
     except Exception as problem:  # noqa: BLE001 - loading a pickle may raise anything
-        words = f"a worker process cannot load its call: {problem}; use functions of an importable module"
-        return _pack((False, InvalidInput(words)))
+        return _pack((False, InvalidInput(f"{problem}; {_IMPORTABLE}")))
     try:
         return _pack((True, fn(*args, **kwargs)))
     except Exception as problem:  # noqa: BLE001 - it is raised again on the other side

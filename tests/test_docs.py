@@ -82,23 +82,24 @@ def test_the_readme_names_only_what_is_there() -> None:
         assert name in ck.__all__, name
 
 
-def test_the_readme_example_runs(tmp_path: Path, monkeypatch: Any) -> None:
-    """The notebook example of the README does what it says, line by line."""
+def test_the_readme_examples_run(tmp_path: Path, monkeypatch: Any) -> None:
+    """The notebook examples of the README do what they say, line by line."""
     import asyncio
 
-    source = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert source
+    sources = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(sources) == 2
     monkeypatch.chdir(tmp_path)
     (tmp_path / "downloads").mkdir()
     for number in range(3):
         (tmp_path / "downloads" / f"{number}.txt").write_text(str(number))
-    code = compile(source[1], "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    names: dict[str, Any] = {}
-    outcome = eval(code, names)
-    if outcome is not None:
-        asyncio.run(outcome)
-    assert names["c"].catalog.totals()["documents"] == 3
-    names["c"].close()
+    for source in sources:
+        code = compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        names: dict[str, Any] = {}
+        outcome = eval(code, names)
+        if outcome is not None:
+            asyncio.run(outcome)
+        assert names["c"].catalog.totals()["documents"] == 3
+        names["c"].close()
 
 
 def test_nothing_speaks_of_machines_or_registries() -> None:

@@ -60,7 +60,7 @@ class Disk(Files):
     for_good
         Whether every later call that needs room fails too, as on a disk that is full.
     meanwhile
-        Called before that call, instead of failing it.
+        Called with the disk before that call, instead of failing it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Disk(Files):
         error: int | None = None,
         *,
         for_good: bool = False,
-        meanwhile: Callable[[], None] | None = None,
+        meanwhile: Callable[[Disk], None] | None = None,
     ) -> None:
         self.at, self.error, self.for_good, self.meanwhile = at, error, for_good, meanwhile
         self.count = 0
@@ -94,7 +94,7 @@ class Disk(Files):
         if now and self.meanwhile:
             # In a thread of its own, as every process has its own read buffer.
             with ThreadPoolExecutor(1) as other:
-                other.submit(self.meanwhile).result()
+                other.submit(self.meanwhile, self).result()
             if self.dead:
                 raise PowerCut
         elif now or full:
@@ -262,7 +262,9 @@ class Disk(Files):
                 node.unsynced = False
                 content = path.read_bytes()
                 half = len(content) // 2
-                torn = random.choice([b"", content[:half], bytes(len(content)), content[:half] + bytes(len(content) - half)])
+                torn = random.choice(
+                    [b"", content[:half], bytes(len(content)), content[:half] + bytes(len(content) - half)]
+                )
                 path.chmod(0o600)
                 path.write_bytes(torn)
                 path.chmod(stat.S_IMODE(about.st_mode))

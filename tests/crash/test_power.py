@@ -12,9 +12,9 @@ import pytest
 
 from catalogkit.errors import CatalogBusy, CatalogKitError, SourceError, StoreFull
 from catalogkit.stores import publishing, taking
+from tests.conftest import read_tree
 from tests.crash.disk import HAVOCS, LOST, Disk, PowerCut
 from tests.crash.world import World, broken_promises, build, leftovers, state
-from tests.conftest import read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,7 +158,7 @@ def test_power_cut_after_a_killed_run_was_recovered(world: World, monkeypatch: p
 @pytest.mark.parametrize("cut", [False, True], ids=["and both end well", "and then the power goes"])
 @pytest.mark.parametrize("world", [("cas", "copy"), ("policy", "link")], indirect=True, ids="-".join)
 def test_another_ingest_in_the_middle(world: World, cut: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another process that takes the same files in, from start to end, between any two calls, relies on nothing unsafe."""
+    """Another process that takes the same files in between any two calls relies on nothing unsafe."""
     expected = outcome(world)
     met = 0
     for number in range(3 + cut, 75, 3):
@@ -166,7 +166,7 @@ def test_another_ingest_in_the_middle(world: World, cut: bool, monkeypatch: pyte
         seed = f"another ingest at call {number}"
         copy = world.copy(world.top.with_name(f"world-{number}"))
 
-        def meanwhile(copy: World = copy, seed: str = seed) -> None:
+        def meanwhile(disk: Disk, copy: World = copy, seed: str = seed) -> None:
             assert not spoil(copy, disk, None, seed)
             if cut:
                 disk.die()
@@ -185,7 +185,9 @@ def test_another_ingest_in_the_middle(world: World, cut: bool, monkeypatch: pyte
 @pytest.mark.parametrize(
     "error, world",
     [
-        pytest.param(error, way, id=f"{errno.errorcode[error]}-{'-'.join(way)}", marks=[] if usual else pytest.mark.stress)
+        pytest.param(
+            error, way, id=f"{errno.errorcode[error]}-{'-'.join(way)}", marks=[] if usual else pytest.mark.stress
+        )
         for way in WAYS
         for error, usual in ((errno.EIO, way == ("cas", "copy")), (errno.ENOSPC, way == ("policy", "move")))
     ],

@@ -1,6 +1,7 @@
-"""Processes that ingest until they are killed. Reads ``seconds workers`` lines, one victim each, and says when it is dead.
+"""Processes that ingest until they are killed.
 
-Victims are forked, so that the interpreter starts once; nothing here has threads when it forks.
+Reads lines of seconds and a number of workers, one line per victim, and says when that is dead. Victims are forked,
+so that the interpreter starts once; nothing here has threads when it forks.
 """
 
 from __future__ import annotations

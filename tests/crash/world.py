@@ -118,8 +118,8 @@ def state(collection: Collection) -> dict[str, Any]:
     root = Path(collection.store.root)
     return {
         "documents": rows(
-            "SELECT artifact_id, resolver, variant, content_type, sha256,"
-            " (SELECT group_concat(hex(h.sha256)) FROM documents_history h WHERE h.id = d.id) FROM documents d ORDER BY 1"
+            "SELECT artifact_id, resolver, variant, content_type, sha256, (SELECT group_concat(hex(h.sha256))"
+            " FROM documents_history h WHERE h.id = d.id) FROM documents d ORDER BY 1"
         ),
         "blobs": rows("SELECT sha256, bytes, media_type, state, refs FROM blobs ORDER BY 1"),
         "locations": rows("SELECT key, layout, sha256, outcome FROM locations ORDER BY 1"),

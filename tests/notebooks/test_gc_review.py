@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from catalogkit.collection import Collection, open_collection
+from catalogkit.collection import open_collection
 from catalogkit.demo import demo_collection
 from catalogkit.errors import ReportError
 from catalogkit.plan import Plan
@@ -29,14 +31,11 @@ def outputs(path: Path) -> list[Any]:
 
 
 @pytest.fixture
-def collection(surroundings: None, tmp_path: Path) -> Collection:
-    """A copy of the demo that may be changed."""
-    import shutil
-
+def folder(surroundings: None, tmp_path: Path) -> Path:
+    """A copy of the demo's collection that may be changed."""
     with demo_collection() as demo:
         shutil.copytree(demo.path, tmp_path / "collection", symlinks=True)
-    with open_collection(tmp_path / "collection") as opened:
-        return opened
+    return tmp_path / "collection"
 
 
 @pytest.fixture(scope="module")
@@ -78,28 +77,29 @@ def test_a_dry_run_changes_nothing(shown: ReportResult) -> None:
         assert demo.frame("blobs").filter(state="condemned").is_empty()
 
 
-def test_it_applies_only_what_was_approved(collection: Collection, tmp_path: Path) -> None:
+def test_it_applies_only_what_was_approved(folder: Path, tmp_path: Path) -> None:
     """Not a dry run: it fails without an approval, and applies the very plan that was approved before."""
     given = {"dry_run": False, "limit": 5}
+    as_of = datetime.now(UTC).replace(microsecond=0)  # whether a plan expired is up to the real clock
 
     def run() -> ReportResult:
-        return run_report("gc_review", given, tmp_path / "reports", collection=str(collection.path), as_of=AS_OF)
+        return run_report("gc_review", given, tmp_path / "reports", collection=str(folder), as_of=as_of)
 
     with pytest.raises(ReportError, match="not approved"):
         run()
-    [home] = (collection.path / "plans").iterdir()
+    [home] = (folder / "plans").glob(f"gc-{as_of:%Y%m%dT%H%M%SZ}-*")
     assert Plan.load(home).units == 5
-    approve(home, "NOT last_copy", exclude=[0], approved_by="ada", as_of=AS_OF)
+    approve(home, "NOT last_copy", exclude=[0], approved_by="ada", as_of=as_of)
     run()
-    with open_collection(collection.path) as opened:
+    with open_collection(folder) as opened:
         [row] = opened.catalog.plans()
         assert (row.id, row.done) == (Plan.load(home).id, 4)
 
 
-def test_plain_papermill_runs_it(collection: Collection, tmp_path: Path) -> None:
+def test_plain_papermill_runs_it(folder: Path, tmp_path: Path) -> None:
     """It runs under plain papermill with parameters, and shows the form."""
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), "--no-progress-bar"]
-    command += ["-p", "collection", str(collection.path), "-p", "limit", "2"]
+    command += ["-p", "collection", str(folder), "-p", "limit", "2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     shown = [output.data for output in outputs(tmp_path / "out.ipynb") if "ck-review-form" in str(output.get("data"))]

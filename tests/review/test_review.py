@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -9,10 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from catalogkit import review as module
 from catalogkit.approval import FILE, Approval
 from catalogkit.collection import Collection
 from catalogkit.errors import PlanError
+from catalogkit.model import Digest
 from catalogkit.plan import Plan
 from catalogkit.review import Review, State
 from tests.conftest import Clock
@@ -210,10 +211,8 @@ def test_what_was_skipped_is_on_the_receipt(garbage: Garbage, tmp_path: Path) ->
     collection, plan = garbage
     review = Review(plan, collection)
     review.approve("ada", typed=review.phrase)
-    digest = plan.frame["sha256"][0]
-    from catalogkit.model import Digest
-
-    collection.catalog.place_hold("a lawsuit", digest=Digest.parse(digest), as_of=collection.now())
+    digest = Digest.parse(plan.frame["sha256"][0])
+    collection.catalog.place_hold("a lawsuit", digest=digest, as_of=collection.now())
     review.apply()
     assert (review.receipt()["done"], review.receipt()["skipped"]) == (5, 1)
     assert sum(review.reasons_not_done().values()) == 1
@@ -230,7 +229,7 @@ def test_an_error_while_applying_is_told(garbage: Garbage, monkeypatch: pytest.M
         raise OSError("the disk is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "apply", fail)
+        patch.setattr(sys.modules["catalogkit.review"], "apply", fail)
         with pytest.raises(PlanError, match="the disk is gone"):
             review.apply()
     assert not review.running

@@ -251,9 +251,12 @@ def test_fail_fast_in_threads(small: Collection) -> None:
 
 def test_fail_fast_does_not_stop_for_the_unknown(small: Collection) -> None:
     """What could not be decided is no failure: the run goes on."""
-    root = Path(small.store.root)
-    root.rename(root.with_name("away"))
-    report = verify(small, fail_fast=True)
+
+    def fail(read: object, batch: Sequence[Asked]) -> list[Examined]:
+        raise TimeoutError
+
+    Around(small, fail)
+    report = verify(small, fail_fast=True, executor=Inline(), concurrency=1)
     assert outcomes(report) == (0, 0, 0, 10) and report.stopped == ""
 
 

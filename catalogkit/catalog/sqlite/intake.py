@@ -228,16 +228,16 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tu
     fetched_us = None if arrival.fetched_at is None else to_us(arrival.fetched_at)
     metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
     facts = (entry.digest, arrival.content_type, arrival.run_id, fetched_us, metadata)
-    cursor = db.execute(
-        "INSERT INTO documents (tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
-        " fetched_us, metadata, created_us, changed_us, seen_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (source_url, artifact_id, resolver, variant, tenant) DO NOTHING",
-        (*arrival.identity, *facts, at_us, at_us, at_us),
-    )
-    if cursor.rowcount:
+    row = _document_of(db, arrival)  # rather than ON CONFLICT, which would use up an id
+    if row is None:
+        cursor = db.execute(
+            "INSERT INTO documents (tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
+            " fetched_us, metadata, created_us, changed_us, seen_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*arrival.identity, *facts, at_us, at_us, at_us),
+        )
         assert cursor.lastrowid is not None
         return cursor.lastrowid, "new"
-    document_id, content, known_fetched_us = _document_of(db, arrival)
+    document_id, content, known_fetched_us = row
     if content == entry.digest:
         db.execute("UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", (at_us, document_id))
         return document_id, "same"

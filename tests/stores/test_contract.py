@@ -1,0 +1,195 @@
+"""What every store promises to those who read from it."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from catalogkit.errors import StoreError, StoreUnreachable
+from catalogkit.layouts import cas_key
+from catalogkit.model import Digest, Outcome
+from catalogkit.stores.contract import Asked, Store
+from catalogkit.stores.local import LocalStore, Publication, ReferenceStore
+from catalogkit.stores.memory import MemoryStore
+from catalogkit.stores.reading import BUFFER_BYTES
+
+CONTENTS = {
+    "empty": b"",
+    "small": b"a small document",
+    "one buffer": b"x" * BUFFER_BYTES,
+    "more": b"0123456789" * (BUFFER_BYTES // 4),
+}
+
+
+@dataclass
+class Given:
+    """A store to test: how bytes get into it, and how it goes away."""
+
+    store: Store
+    put: Callable[[bytes], str]
+    lose: Callable[[], None]
+    spoil: Callable[[str, bytes | None], None]
+    """Puts other bytes, or nothing, in the place of a key."""
+
+
+def local(folder: Path) -> Given:
+    """A folder of ours."""
+    store = LocalStore.create(folder / "store", name="main", catalog="the catalog")
+
+    def put(content: bytes) -> str:
+        key = cas_key(digest_of(content))
+        (folder / "temp").write_bytes(content)
+        store.publish([Publication(key, str(folder / "temp"))])
+        (folder / "temp").unlink()
+        return key
+
+    return Given(store, put, lambda: shutil.move(store.root, folder / "elsewhere"), partial(spoil, store))
+
+
+def in_place(folder: Path) -> Given:
+    """Files in their owner's hands."""
+    store = ReferenceStore()
+    home = folder / "home"
+    home.mkdir()
+
+    def put(content: bytes) -> str:
+        path = home / hashlib.sha256(content).hexdigest()
+        path.write_bytes(content)
+        return store.key(str(path))
+
+    return Given(store, put, lambda: shutil.move(home, folder / "elsewhere"), partial(spoil, store))
+
+
+def in_memory(folder: Path) -> Given:
+    """No folder at all."""
+    store = MemoryStore()
+
+    def put(content: bytes) -> str:
+        key = cas_key(digest_of(content))
+        store.objects[key] = content
+        return key
+
+    def spoil(key: str, content: bytes | None) -> None:
+        store.objects.pop(key)
+        if content is not None:
+            store.objects[key] = content
+
+    return Given(store, put, lambda: store.faults.update({"": "unplugged"}), spoil)
+
+
+def spoil(store: LocalStore | ReferenceStore, key: str, content: bytes | None) -> None:
+    Path(store.path(key)).unlink()
+    if content is not None:
+        Path(store.path(key)).write_bytes(content)
+
+
+def digest_of(content: bytes) -> Digest:
+    return Digest(hashlib.sha256(content).digest())
+
+
+def asked(key: str, content: bytes) -> Asked:
+    return Asked(key, digest_of(content), len(content))
+
+
+@pytest.fixture(params=[local, in_place, in_memory], ids=lambda factory: factory.__name__)
+def given(request: pytest.FixtureRequest, tmp_path: Path) -> Given:
+    return request.param(tmp_path)
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_what_was_put_is_read(given: Given, name: str) -> None:
+    """Stat, open and examine agree on content of any size."""
+    content = CONTENTS[name]
+    key = given.put(content)
+    about = given.store.stat(key)
+    assert about is not None and (about.key, about.bytes) == (key, len(content))
+    with given.store.open(key) as file:
+        assert file.read() == content
+    (found,) = given.store.examiner()([asked(key, content)])
+    assert (found.outcome, found.bytes) == (Outcome.OK, len(content))
+
+
+@pytest.mark.parametrize("other", [b"a small documenT", b"", b"a small document and more", b"y" * (BUFFER_BYTES + 1)])
+def test_other_bytes_are_corrupt(given: Given, other: bytes) -> None:
+    """Whatever else lies at a key, of the same length or not, is found corrupt and said to be."""
+    key = given.put(CONTENTS["small"])
+    given.spoil(key, other)
+    (found,) = given.store.examiner()([asked(key, CONTENTS["small"])])
+    assert found.outcome is Outcome.CORRUPT and found.detail
+
+
+def test_results_come_in_the_order_of_the_questions(given: Given) -> None:
+    """A batch over several folders, with copies that are missing between good ones, is answered one by one."""
+    contents = [b"%d" % number for number in range(30)]
+    questions = [asked(given.put(content), content) for content in contents]
+    given.spoil(questions[7].key, None)
+    outcomes = [found.outcome for found in given.store.examiner()(questions)]
+    assert outcomes[7] is Outcome.MISSING
+    assert set(outcomes[:7] + outcomes[8:]) == {Outcome.OK}
+
+
+def test_nothing_there(given: Given) -> None:
+    """Where nothing lies, stat says None and open says so in an error of ours."""
+    key = given.put(b"something")
+    given.spoil(key, None)
+    assert given.store.stat(key) is None
+    with pytest.raises(StoreError, match="nothing lies"):
+        given.store.open(key)
+
+
+def test_hazard_41_a_store_that_cannot_be_reached_has_lost_nothing(given: Given) -> None:
+    """Once the place is gone, no copy is called good, and either the store or each copy is reported as unknown."""
+    key = given.put(b"something")
+    given.lose()
+    try:
+        given.store.reach()
+    except StoreUnreachable:
+        return
+    (found,) = given.store.examiner()([asked(key, b"something")])
+    assert found.outcome is Outcome.UNKNOWN
+
+
+def test_an_examiner_can_be_sent_to_another_process(given: Given) -> None:
+    """What reads copies survives pickling, and finds the same."""
+    key = given.put(b"something")
+    examine = pickle.loads(pickle.dumps(given.store.examiner()))
+    assert [found.outcome for found in examine([asked(key, b"something"), asked(key, b"else")])] == ["ok", "corrupt"]
+
+
+@pytest.mark.parametrize("given", [local, in_memory], indirect=True)
+def test_keys_come_in_order_and_by_prefix(given: Given) -> None:
+    """Every key is listed once, in the order of its text; a prefix leaves out the rest."""
+    keys = sorted(given.put(b"%d" % number) for number in range(300))
+    assert list(given.store.keys()) == keys
+    for prefix in ("cas/", "cas/4", "cas/41/", keys[10], "docs/", "ca", "x"):
+        assert list(given.store.keys(prefix)) == [key for key in keys if key.startswith(prefix)], prefix
+
+
+def test_workers_read(given: Given) -> None:
+    """The executor that a store proposes runs its examiner."""
+    key = given.put(b"something")
+    with given.store.executor(2, 10, 1000) as workers:
+        (found,) = workers.submit(given.store.examiner(), [asked(key, b"something")]).result()
+    assert found.outcome is Outcome.OK
+
+
+def test_a_place_has_a_name(given: Given) -> None:
+    """A person is told a place by text that can be printed."""
+    assert given.store.describe(given.put(b"something")).isprintable()
+
+
+def test_memory_store_faults_are_unknown() -> None:
+    """A key with a fault cannot be opened and is unknown, neither missing nor corrupt; its neighbours are fine."""
+    store = MemoryStore({"a": b"1", "b": b"2"}, faults={"a": "time-out"})
+    found = store.examiner()([asked("a", b"1"), asked("b", b"2"), asked("c", b"3")])
+    assert [one.outcome for one in found] == [Outcome.UNKNOWN, Outcome.OK, Outcome.MISSING]
+    assert "time-out" in found[0].detail
+    with pytest.raises(StoreUnreachable, match="time-out"):
+        store.open("a")

@@ -1,0 +1,183 @@
+"""The public door of the package: these names and no others, each documented, typed, and where it should be."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import catalogkit as ck
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from catalogkit.collection import Collection
+
+PUBLIC = [
+    "Collection",
+    "DedupAnalytics",
+    "Plan",
+    "__version__",
+    "apply",
+    "approve",
+    "demo_collection",
+    "gc_incremental",
+    "ingest",
+    "init",
+    "is_demo",
+    "open",
+    "plan_forget",
+    "plan_gc",
+    "plan_purge",
+    "plan_undo",
+    "register_or_get",
+    "review",
+    "verify",
+    "verify_batch",
+    "why",
+]
+NAMES = [name for name in PUBLIC if name != "__version__"]
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_list_is_complete() -> None:
+    """`__all__` and `dir()` are exactly the names above: a name comes or goes here, too, or not at all."""
+    assert sorted(ck.__all__) == PUBLIC
+    assert dir(ck) == PUBLIC
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_is_there_and_says_what_it_is(name: str) -> None:
+    """Every public name can be had, and has a docstring that begins with a sentence."""
+    thing = getattr(ck, name)
+    first = (inspect.getdoc(thing) or "").partition("\n\n")[0]
+    assert first.endswith((".", ":")), (name, first)
+
+
+def signatures(name: str) -> list[tuple[str, inspect.Signature]]:
+    """The signature of a public function, or of each public method of a class and of making one."""
+    thing = getattr(ck, name)
+    if not inspect.isclass(thing):
+        return [(name, inspect.signature(thing))]
+    own = {key: value for key, value in vars(thing).items() if key == "__init__" or not key.startswith("_")}
+    methods = {key: getattr(value, "__func__", value) for key, value in own.items()}
+    return [(f"{name}.{key}", inspect.signature(call)) for key, call in methods.items() if inspect.isfunction(call)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_is_typed(name: str) -> None:
+    """Every argument and result of what is public has a type."""
+    found = signatures(name)
+    assert found
+    for where, signature in found:
+        given = [one for one in signature.parameters.values() if one.name not in ("self", "cls")]
+        untyped = [one.name for one in given if one.annotation is inspect.Parameter.empty]
+        assert not untyped, (where, untyped)
+        assert signature.return_annotation is not inspect.Signature.empty, where
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    """Type checkers read the package's types only where this marker lies."""
+    assert (ROOT / "catalogkit" / "py.typed").is_file()
+
+
+def test_what_a_type_checker_sees_is_what_is_loaded() -> None:
+    """The imports for type checkers and the table of lazy names say the same."""
+    source = ast.parse((ROOT / "catalogkit" / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = [node for node in source.body if isinstance(node, ast.If)]
+    told = {}
+    for node in block.body:
+        assert isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names:
+            assert alias.asname, "a re-export for type checkers is written `x as x`"
+            told[alias.asname] = (node.module, alias.name)
+    table = {}
+    for name, where in ck._WHERE.items():
+        module, _, attribute = where.partition(":")
+        table[name] = (f"catalogkit.{module}", attribute or name)
+    assert told == table
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if ck._WHERE[name].partition(":")[0] == name])
+@pytest.mark.parametrize("how", ["import catalogkit.{0}", "from catalogkit.{0} import {0}", "import catalogkit.cli"])
+def test_a_module_never_hides_a_verb(name: str, how: str) -> None:
+    """`catalogkit.verify` is the function, whichever import of the module of that name came first."""
+    code = f"{how.format(name)}\nimport catalogkit as ck\nprint(callable(ck.{name}), ck.{name}.__name__)"
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == ["True", name]
+
+
+def test_a_name_that_is_not_there() -> None:
+    """An unknown name is the usual AttributeError, which names it."""
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        ck.nothing  # noqa: B018 - asking is the point
+
+
+def test_errors_have_a_module_of_their_own() -> None:
+    """Errors are imported from `catalogkit.errors`, each with a docstring, all under one base."""
+    errors = import_module("catalogkit.errors")
+    classes = [thing for thing in vars(errors).values() if inspect.isclass(thing)]
+    assert len(classes) > 5
+    for error in classes:
+        assert issubclass(error, errors.CatalogKitError) and error.__doc__
+
+
+# -- as the first sketch of the project promised them ----------------------------------------------------------------
+
+
+@pytest.fixture
+def stocked(make_collection: Callable[..., Collection], source: Path, monkeypatch: pytest.MonkeyPatch) -> Collection:
+    """A collection at $CATALOGKIT_HOME: three documents, two of which share their bytes."""
+    for name, content in {"a.txt": b"same" * 1000, "b.txt": b"same" * 1000, "c.txt": b"other"}.items():
+        (source / name).write_bytes(content)
+    collection = make_collection("cas")
+    assert ck.ingest(collection, source, resolver="unpaywall").ingested == 3
+    monkeypatch.setenv("CATALOGKIT_HOME", str(collection.path))
+    return collection
+
+
+def parameters(thing: Any) -> dict[str, Any]:
+    """Name and default of the arguments that can be given by place, in their order."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    found = inspect.signature(thing).parameters.values()
+    return {one.name: one.default for one in found if one.kind in kinds and one.name != "self"}
+
+
+def test_verify_batch_as_sketched(stocked: Collection) -> None:
+    """`await verify_batch(record_ids, max_concurrent=5)` works with no more than that."""
+    assert parameters(ck.verify_batch) == {"record_ids": inspect.Parameter.empty, "max_concurrent": 5}
+    assert inspect.iscoroutinefunction(ck.verify_batch)
+
+    async def as_typed() -> ck.verify.VerifyReport:  # type: ignore[name-defined]
+        return await ck.verify_batch([1, 2, 3], max_concurrent=5)
+
+    assert asyncio.run(as_typed()).ok == 2
+
+
+def test_dedup_analytics_as_sketched(stocked: Collection) -> None:
+    """`DedupAnalytics` answers the five questions of the sketch, in its types."""
+    analytics = ck.DedupAnalytics(stocked)
+    assert analytics.storage_saved_gb() == pytest.approx(4000 / 1e9)
+    assert 0 < analytics.dedup_ratio() < 1
+    (group,) = analytics.top_duplicates(n=10)
+    assert type(group).__name__ == "DedupGroup" and group.documents == 2
+    assert list(analytics.dedup_by_resolver()) == ["unpaywall"]
+    assert all(isinstance(share, float) for share in analytics.dedup_by_resolver().values())
+    assert all(isinstance(line, str) for line in analytics.recommendations())
+
+
+def test_gc_incremental_as_sketched(stocked: Collection) -> None:
+    """`gc_incremental(batch_size=100, dry_run=True)` needs no more than that, and changes nothing by itself."""
+    wanted = {"batch_size": 100, "dry_run": True}
+    given = inspect.signature(ck.gc_incremental).parameters
+    assert {name: given[name].default for name in wanted} == wanted
+    before = stocked.catalog.totals()
+    ck.gc_incremental()
+    assert stocked.catalog.totals() == before
