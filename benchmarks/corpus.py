@@ -49,7 +49,7 @@ class Recipe:
 RECIPES: Final = {
     recipe.name: recipe
     for recipe in (
-        Recipe("documents", files=1200, copies=0.25, least=20_000, most=20_000_000, median=1_000_000),
+        Recipe("documents", files=2000, copies=0.25, least=20_000, most=20_000_000, median=1_000_000),
         Recipe("small", files=50_000, copies=0.3, least=4_000, most=16_000),
         Recipe("tiny", files=200_000, copies=0.1, least=100, most=1_500),
     )

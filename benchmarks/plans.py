@@ -41,8 +41,9 @@ def run(bench: Bench, planned: int | None = None, applied: int | None = None) ->
 
     home = litter(work / "garbage", applied)
     result = _race("condemn", bench, work, home, "plan", applied)
-    result.expect_share("bare loop", "cpu", 2.0, f"{applied:,} condemned: at most twice the CPU of the same SQL, bare")
-    result.expect_share("bare loop", "wall", 2.0, f"{applied:,} condemned: at most twice the time of the same SQL, bare")
+    for measure in ("cpu", "wall"):
+        text = f"{applied:,} condemned: at most twice the {measure} time of the same SQL, bare"
+        result.expect_share("bare loop", measure, 2.0, text)
     yield result
 
     store(home)
@@ -105,11 +106,11 @@ def _race(name: str, bench: Bench, work: Path, home: Path, plan: str, count: int
 def _look_again(home: Path) -> None:
     with _open(home) as collection, collection.catalog.write("looks") as db:
         rows = [
-            (about.st_ino, about.st_mtime_ns, key)
-            for (key,) in db.execute("SELECT key FROM locations").fetchall()
+            (about.st_ino, about.st_mtime_ns, number)
+            for number, key in db.execute("SELECT id, key FROM locations").fetchall()
             if (about := os.stat(collection.store.path(key)))
         ]
-        db.executemany("UPDATE locations SET inode = ?, mtime_ns = ? WHERE key = ?", rows)
+        db.executemany("UPDATE locations SET inode = ?, mtime_ns = ? WHERE id = ?", rows)
 
 
 def _step(words: str, home: Path, plans: Path, check: object, title: str = "", prepare: object = None) -> Contender:
@@ -160,7 +161,8 @@ def _bare(home: Path, plans: Path, *, purge: bool) -> dict[str, int]:
     root, at, done = home / "store", int(LATER.timestamp() * 1e6), 0
     db.execute("INSERT INTO plans VALUES (?, 'bare', '{}', '{}', ?, NULL)", ("0" * 64, at))
     rows = db.execute(
-        "SELECT b.sha256, b.garbage_since_us, l.key FROM blobs b JOIN locations l ON l.sha256 = b.sha256 ORDER BY b.sha256"
+        "SELECT b.sha256, b.garbage_since_us, l.key FROM blobs b JOIN locations l ON l.sha256 = b.sha256"
+        " ORDER BY b.sha256"
     ).fetchall()
     for start in range(0, len(rows), BATCH):
         notes = []

@@ -6,6 +6,7 @@ import os
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -136,6 +137,7 @@ def race(
     """Let every contender run once a round; each round begins with another one."""
     result = Race(title, facts, {contender.name: [] for contender in contenders}, left_out)
     for number in range(rounds):
+        print(f"{title}: round {number + 1} of {rounds}", file=sys.stderr, flush=True)
         start = number % len(contenders)
         for contender in [*contenders[start:], *contenders[:start]]:
             result.samples[contender.name].append(once(contender, watch=watch))

@@ -357,14 +357,13 @@ def _purge(world: _World, step: _Step) -> _Result:
             lambda: hand.drop_stray(store_id, step.key),
         )
     digest = step.digest
-    why = hand.purgeable(digest, step.since)
     if step.store is None:
+        why = hand.purgeable(digest, step.since, None, None)
         if not why:
             hand.end_blob(digest)
         return _unless(why)
     store_id, _ = world.stores[step.store]
-    if not why and not hand.known_as(digest, store_id, step.key):
-        why = "it is no copy of these bytes any more"
+    why = hand.purgeable(digest, step.since, store_id, step.key)
     return _removed(world, step, why, lambda: hand.drop_copy(digest, store_id, step.key))
 
 

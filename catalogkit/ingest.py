@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, SourceError
-from catalogkit.intents import LEASE, new_owner, recover
+from catalogkit.intents import LEASE, new_owner, recover, retire
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.settling import Batch, Settler
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from catalogkit.model import Digest, DocumentRecord
     from catalogkit.stores.taking import Taken
 
-BATCH_FILES: Final = 1000
+BATCH_FILES: Final = 2000
 BATCH_BYTES: Final = 256_000_000
 JOB_FILES: Final = 64
 JOB_BYTES: Final = 16_000_000
@@ -152,7 +152,7 @@ def ingest(
     when = as_of or collection.now()
     report = IngestReport(run_id or f"ingest-{when:%Y%m%dT%H%M%S.%f}Z")
     about = About(resolver=resolver, run_id=report.run_id, tenant=tenant)
-    about.arrival("/any")  # so that what is not acceptable shows before anything is taken in
+    about.arrival(about.identity("any", "any"), 0)  # what is not acceptable shows before anything is taken in
     found: Iterable[Candidate | PassedOver] = ()
     if manifest is not None:
         found = from_manifest(Path(manifest), about)
@@ -209,7 +209,7 @@ def register_or_get(
     full = os.path.realpath(os.fspath(path))
     item: Candidate | PassedOver
     try:
-        item = Candidate(full, arrival, Stamp.of(os.stat(full)))
+        item = Candidate.listed(full, Stamp.of(os.stat(full)), arrival)
     except OSError as problem:
         why = f"it cannot be looked at: {problem.strerror}"
         item = PassedOver(full, why, failed=True, arrival=arrival)
@@ -248,24 +248,32 @@ class _Run:
 
     def over(self, found: Iterable[Candidate | PassedOver]) -> None:
         began = time.monotonic()
-        collection = self.collection
-        if self.mode is not Mode.REFERENCE:
-            collection.store.reach()
-            self.report.recovered, _ = recover(collection, self.as_of)
-        if self.remember:
-            collection.catalog.start_run(self.report.run_id, "ingest", as_of=self.as_of)
         try:
-            self._work(found)
+            self._safely(found)
         except BaseException:
             self.report.interrupted = True
             raise
         finally:
-            if self.mode is not Mode.REFERENCE:
-                recover(collection, self.as_of, owner=self.owner)
+            retire(self.owner)
             self.report.seconds = time.monotonic() - began
-        if self.remember and not self.report.interrupted:
-            summary = {name: getattr(self.report, name) for name in ("ingested", "skipped", "failed", "bytes")}
-            collection.catalog.end_run(self.report.run_id, summary, as_of=self.as_of)
+
+    def _safely(self, found: Iterable[Candidate | PassedOver]) -> None:
+        """Clean up after the dead first, and after this run in any case."""
+        collection, report = self.collection, self.report
+        stored = self.mode is not Mode.REFERENCE
+        if stored:
+            collection.store.reach()
+            report.recovered, _ = recover(collection, self.as_of)
+        if self.remember:
+            collection.catalog.start_run(report.run_id, "ingest", as_of=self.as_of)
+        try:
+            self._work(found)
+        finally:
+            if stored:
+                recover(collection, self.as_of, owner=self.owner)
+        if self.remember and not report.interrupted:
+            summary = {name: getattr(report, name) for name in ("ingested", "skipped", "failed", "bytes")}
+            collection.catalog.end_run(report.run_id, summary, as_of=self.as_of)
 
     def _work(self, found: Iterable[Candidate | PassedOver]) -> None:
         settler = Settler(self.collection, self.mode, self.owner, self.as_of, self._lease, self.report)
@@ -349,14 +357,12 @@ class _Run:
         if self.mode is Mode.MOVE or not self.remember:
             batch.add(item, None)
             return False
-        folder, name = (path_text(part) for part in os.path.split(item.path))
-        row = self._folder(folder).get(name)
+        row = self._folder(item.folder).get(item.name)
         stat = row.stat if row else None
-        stamp = item.stamp
-        if not row or not stat or (stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode) != stamp:
+        if not row or not stat or (stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode) != item.stamp:
             batch.add(item, None)
             return False
-        document_id = row.document_id if row.identity == item.arrival.identity else None
+        document_id = row.document_id if row.identity == item.identity else None
         if document_id is None:
             (current,) = self.collection.catalog.current([item.arrival])
             document_id = current[0] if current and current[1] == row.digest else None

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # An ingest renews its promise with every batch, which takes seconds. The lease covers a machine that is suspended or
 # a disk that hangs; after it, somebody on another machine may clean up.
 LEASE: Final = timedelta(minutes=30)
+
+_under_way: Final[set[str]] = set()
 ALIVE: Final = "the ingest is alive"
 
 
@@ -34,8 +36,15 @@ def _machine() -> str:
 
 
 def new_owner() -> str:
-    """A name for this process's ingest: machine, process, and a part of its own."""
-    return f"{_machine()}/{os.getpid()}/{uuid.uuid4().hex}"
+    """A name for an ingest that begins in this process: machine, process, and a part of its own."""
+    owner = f"{_machine()}/{os.getpid()}/{uuid.uuid4().hex}"
+    _under_way.add(owner)
+    return owner
+
+
+def retire(owner: str) -> None:
+    """This ingest is over; should it have left anything, anybody may clean up after it."""
+    _under_way.discard(owner)
 
 
 def tag(owner: str) -> str:
@@ -44,13 +53,15 @@ def tag(owner: str) -> str:
 
 
 def is_dead(owner: str, expires_at: datetime, as_of: datetime) -> bool:
-    """Whether an ingest is over: its lease ran out, or its process, on this machine, is gone."""
+    """Whether an ingest is over: its lease ran out, or it, or its process, on this machine, is gone."""
     if expires_at <= as_of:
         return True
     machine, _, rest = owner.partition("/")
     process = rest.partition("/")[0]
     if machine != _machine() or not process.isdigit():
         return False
+    if int(process) == os.getpid():
+        return owner not in _under_way
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:
@@ -84,9 +95,12 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
     if len(completed) < len(left):
         collection.catalog.abandon([intent.id for intent in left if intent.id not in completed])
     # Last, because until here a temporary name may be all there is of a document.
-    for name, wrote, used_at in collection.store.scratches():
-        if wrote == owner if owner else is_dead(wrote, used_at + LEASE, now):
-            collection.store.sweep(name)
+    if owner:
+        collection.store.sweep(tag(owner))
+    else:
+        for name, wrote, used_at in collection.store.scratches():
+            if is_dead(wrote, used_at + LEASE, now):
+                collection.store.sweep(name)
     return len(completed), len(left) - len(completed)
 
 

@@ -117,6 +117,8 @@ class Arrival:
             check_text(name, getattr(self, name))
         if self.fetched_at is not None:
             to_us(self.fetched_at)
+        if not isinstance(self.metadata, Mapping):
+            raise InvalidInput(f"metadata must be named values for JSON, not {type(self.metadata).__name__}")
         if self.metadata:
             json_text(self.metadata)
 

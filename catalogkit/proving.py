@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import StoreError
-from catalogkit.model import Check, Outcome, to_us
+from catalogkit.model import Check, Outcome, from_us, to_us
 from catalogkit.progress import OnProgress, Progress
 from catalogkit.stores.contract import Asked, Examined
 from catalogkit.stores.reading import examine_rows
@@ -94,7 +94,10 @@ class Run:
             if executor is None:
                 workers.shutdown(cancel_futures=True)
             report.seconds = time.monotonic() - began
-        self._leave_out(report.stopped or MEANWHILE, self.total[0] - report.checked)
+        left = self.total[0] - report.checked
+        if left <= 0:
+            report.stopped = ""  # it was to stop, and was through
+        self._leave_out(report.stopped or MEANWHILE, left)
         if document_ids is None and not report.stopped:
             summary = {name: getattr(report, name) for name in ("ok", "corrupt", "missing", "unknown", "bytes")}
             catalog.end_run(report.run_id, summary, as_of=self.as_of)
@@ -109,7 +112,8 @@ class Run:
         self.before, self.mark = _EVER, self.catalog.last_check_id()
         self.digests: list[Digest] | None = None
         if max_age is not None:
-            self.before = self.as_of - max_age
+            # However long ago that is, what was never checked, at time 0, is older.
+            self.before = self.as_of - min(max_age, self.as_of - from_us(1))
         if document_ids is not None:
             self._choose_documents(list(dict.fromkeys(document_ids)))
             return
@@ -212,10 +216,12 @@ class Run:
             for future in running:
                 future.cancel()
             wait(running)
-            for future, job in running.items():
-                if not future.cancelled() and not future.exception():
-                    self._record(job, future)
-            self._write()
+            try:
+                for future, job in running.items():
+                    if not future.cancelled() and not future.exception():
+                        self._record(job, future)
+            finally:
+                self._write()
 
     def _over(self) -> bool:
         report = self.report

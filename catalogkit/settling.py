@@ -15,14 +15,14 @@ import contextlib
 import itertools
 import os
 from dataclasses import dataclass, field, replace
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.catalog.contract import Registration, SourceStat
-from catalogkit.errors import ConstraintError, StoreError
+from catalogkit.errors import ConstraintError
 from catalogkit.intents import commit_each, tag
 from catalogkit.layouts import basename_of, beside, cas_key, fold
-from catalogkit.model import Layout, Mode, Outcome, path_text
+from catalogkit.model import Layout, Mode, Outcome, path_text, text_path
 from catalogkit.stores.contract import ObjectStat
 from catalogkit.stores.publishing import Publication
 from catalogkit.stores.taking import Stamp, Taken
@@ -131,7 +131,7 @@ class Settler:
         self.collection, self.catalog, self.mode = collection, collection.catalog, mode
         self.owner, self.as_of, self.lease, self.report = owner, as_of, lease, report
         self.layout = Layout.REFERENCE if mode is Mode.REFERENCE else collection.layout
-        self._listed: list[_Work] = []
+        self._listed: list[tuple[_Work, Committed]] = []
         self._inside = cache(self._lies_inside)
         if self.layout is Layout.REFERENCE:
             self.store_id, in_place = collection.in_place()
@@ -148,8 +148,8 @@ class Settler:
             # Its disk may have gone away since the last batch, and an empty folder have come to light in its place.
             self.store.reach()
             places = self._places(works)
-            self._stage(works)
-            known = self.catalog.known(self.store_id, {work.entry.digest for work in works})
+            self._stage([work for work in works if not work.problem])
+            known = self.catalog.known(self.store_id, {place.digest for place in places if self._may_be_there(place)})
             self._look(places, known)
             self._publish(places, known)
             for work in works:
@@ -161,8 +161,9 @@ class Settler:
 
     def finish(self) -> None:
         """End a move from a list: its sources go last, because several rows may name one file."""
-        for work in self._listed:
+        for work, committed in self._listed:
             if problem := self._remove_source(work):
+                self._count(work, committed, -1)
                 self.report.fail(work.item.path, problem)
         self._listed.clear()
 
@@ -170,8 +171,7 @@ class Settler:
         problem = taken.problem
         if not problem and item.expected is not None and taken.digest != item.expected:
             problem = f"it has SHA-256 {taken.digest}, its manifest says {item.expected}"
-        folder, name = os.path.split(item.path)
-        if not problem and self.layout is not Layout.REFERENCE and self._inside(folder):
+        if not problem and self.layout is not Layout.REFERENCE and self._inside(item.folder):
             problem = "it lies in the store itself"
         if problem:
             self.report.fail(item.path, problem)
@@ -194,13 +194,13 @@ class Settler:
                 layout=self.layout,
                 inode=taken.inode if taken.inode is not None else stamp.inode,
                 mtime_ns=taken.mtime_ns if taken.mtime_ns is not None else stamp.mtime_ns,
-                source=SourceStat(_text(folder), path_text(name), *stamp),
+                source=SourceStat(item.folder, item.name, *stamp),
                 in_order=item.in_order,
             ),
         )
 
     def _lies_inside(self, folder: str) -> bool:
-        real = os.path.realpath(folder)
+        real = os.path.realpath(text_path(folder))
         return real == self.store.root or real.startswith(self.store.root + os.sep)
 
     # -- where it goes -----------------------------------------------------------------------------------------
@@ -210,15 +210,18 @@ class Settler:
         places: dict[str, _Place] = {}
         for work in works:
             key = work.entry.key
-            place = self._name(work, places) if self.layout is Layout.POLICY else places.get(key)
-            if place is None:
-                place = places[key] = _Place(key, ours=True)
-            place.works.append(work)
-            if key != place.key:
+            if self.layout is Layout.CAS:
+                place = places.get(key) or places.setdefault(key, _Place(key, ours=True))
+            elif found := self._name(work, places):
+                place = found
                 work.entry = replace(work.entry, key=place.key)
+            else:
+                work.problem = "strange files lie at every path that it could have; move them away"
+                continue
+            place.works.append(work)
         return list(places.values())
 
-    def _name(self, work: _Work, places: dict[str, _Place]) -> _Place:
+    def _name(self, work: _Work, places: dict[str, _Place]) -> _Place | None:
         """The readable path of a document; two share one only if their bytes are equal. `places` is by fold."""
         entry = work.entry
         name = basename_of(entry.arrival.source_url, os.path.basename(work.item.path))
@@ -234,7 +237,7 @@ class Settler:
                 continue  # somebody's who is about to tell the catalog, or nobody's: not ours to touch
             if holder is None or holder[1] == entry.digest:
                 return places.setdefault(folded, _Place(holder[0] if holder else key, ours=holder is not None))
-        raise StoreError(f"no free path for {plain}; what lies there is not the catalog's: move it away")
+        return None
 
     def _strange(self, key: str, digest: Digest) -> bool:
         return self.store.stat(key) is not None and self.store.holds(key, digest) is None
@@ -249,9 +252,9 @@ class Settler:
         """Find out which keys hold their bytes already; a copy is trusted while it looks as it was written."""
         proved = []
         for place in places:
-            there = self.store.stat(place.key)
+            there = self.store.stat(place.key) if self._may_be_there(place) else None
             if there is None:
-                continue
+                continue  # publishing finds out if it is not so
             about = known.get(place.digest)
             if about is not None and about.key == place.key and _as_written(there, about, place):
                 place.there = there
@@ -265,6 +268,10 @@ class Settler:
         if proved:
             # Whoever put them there may have died, or not be done, before they were on the disk.
             self.store.settle(proved)
+
+    def _may_be_there(self, place: _Place) -> bool:
+        """False where the bytes were written just now because their content address was free."""
+        return self.layout is not Layout.CAS or place.works[0].taken.temp is None
 
     # -- the bytes ---------------------------------------------------------------------------------------------
 
@@ -290,6 +297,8 @@ class Settler:
         shown = self.store.publish([publication for _, publication, _ in todo])
         for (place, _, looks), new in zip(todo, shown, strict=True):
             self._check(place, looks, new)
+        if again := [place for place in places if place.bad and place.there is None and not place.works[0].problem]:
+            self._publish(again, known)
 
     def _check(self, place: _Place, looks: list[ObjectStat], new: bool) -> None:
         """What lies at the key now must be the very file that was read, or be read again."""
@@ -302,6 +311,8 @@ class Settler:
         elif new:
             self.store.quarantine(place.key)
             place.fail("it was written to while it was taken in; run it again")
+        elif place.ours:
+            place.bad = True  # something else lay there: once more, over it
         else:
             place.fail(f"other bytes appeared at {place.key}; run it again")
 
@@ -361,7 +372,7 @@ class Settler:
                 if work.item.in_order:
                     work.problem = self._remove_source(work)
                 else:
-                    self._listed.append(work)
+                    self._listed.append((work, committed))
             if not work.problem and not isinstance(committed, ConstraintError):
                 self._count(work, committed)
         for work in works:
@@ -371,13 +382,13 @@ class Settler:
         if lost:
             self.catalog.abandon(lost)
 
-    def _count(self, work: _Work, committed: Committed) -> None:
+    def _count(self, work: _Work, committed: Committed, by: int = 1) -> None:
         if committed.outcome == "same":
-            self.report.skip("already known")
+            self.report.skip("already known", by)
         else:
-            self.report.ingested += 1
-            self.report.bytes += work.entry.bytes
-        self.report.new_blobs += committed.new_blob
+            self.report.ingested += by
+            self.report.bytes += by * work.entry.bytes
+        self.report.new_blobs += by * committed.new_blob
 
     def _remove_source(self, work: _Work) -> str:
         """End a move: the bytes are safe, so the source may go, if it still is what was read. Says what went wrong."""
@@ -404,6 +415,3 @@ def _as_written(there: ObjectStat, about: Known, place: _Place) -> bool:
 
 def _same_file(one: ObjectStat, other: ObjectStat) -> bool:
     return (one.bytes, one.inode, one.mtime_ns) == (other.bytes, other.inode, other.mtime_ns)
-
-
-_text: Final = lru_cache(64)(path_text)

@@ -138,10 +138,12 @@ def _text_type(text: str, whole: bool) -> str:
             return "application/json"
     prolog = _PROLOG.match(text)
     tag = text[prolog.end() :] if prolog else text
-    if _HTML.match(tag):
-        return "application/xhtml+xml" if body.startswith("<?xml") and "<html" in tag.lower() else "text/html"
     if body.startswith("<?xml"):
+        if _HTML.match(tag) and ("<html" in tag.lower() or tag.startswith("<!")):
+            return "application/xhtml+xml"
         return "image/svg+xml" if "<svg" in tag[:1000] else "application/xml"
+    if _HTML.match(tag):
+        return "text/html"
     if re.match(r"<svg[\s>]", tag):
         return "image/svg+xml"
     if re.search(r"<(html|head|body)[\s>]|<!doctype\s+html", text[:2048], re.IGNORECASE):

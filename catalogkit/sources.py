@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote_from_bytes
 
 import msgspec
 
 from catalogkit.errors import InvalidInput
-from catalogkit.model import Arrival, Digest, path_text
+from catalogkit.model import Arrival, Digest, from_us, path_text
 from catalogkit.stores.taking import Stamp
 
 if TYPE_CHECKING:
@@ -23,19 +24,12 @@ if TYPE_CHECKING:
 # What browsers, wget, curl and downloaders call a file that is not whole yet.
 UNFINISHED: Final = (".part", ".partial", ".crdownload", ".download", ".tmp", ".filepart")
 LOCK: Final = "~$"  # how office programs mark a document that is open
-# The last second that a date can name.
-_LATEST: Final = 253_402_300_799
+# The last moment that a date can name.
+_LATEST_US: Final = 253_402_300_799_999_999
+# Names that are the same as text and in a URL, as most are.
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]+", re.ASCII)
 
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A file to take in and what it is about; `in_order` as in `Registration`, `expected` as a manifest claims."""
-
-    path: str
-    arrival: Arrival
-    stamp: Stamp
-    in_order: bool = True
-    expected: Digest | None = None
+Identity = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +55,55 @@ class About:
     tenant: str = "default"
     variant: str = ""
 
-    def arrival(self, path: str, mtime: float = 0) -> Arrival:
-        """What a file of the folder is about.
+    def identity(self, name: str, url: str) -> Identity:
+        """The identity of a file: its name is the artifact id, the ``file:`` URL of its path the source URL."""
+        return (self.tenant, name, url, self.resolver, self.variant)
 
-        Its artifact id is its name, its source URL the ``file:`` URL of its path, its fetch time the time of its last
-        change.
-        """
+    def arrival(self, identity: Identity, mtime_ns: int) -> Arrival:
+        """What a file of that identity is about; the time of its last change counts as its fetch time."""
+        tenant, artifact_id, source_url, resolver, variant = identity
         return Arrival(
-            artifact_id=path_text(os.path.basename(path)),
-            source_url=file_url(path),
-            resolver=self.resolver,
+            artifact_id=artifact_id,
+            source_url=source_url,
+            resolver=resolver,
             run_id=self.run_id,
-            tenant=self.tenant,
-            variant=self.variant,
-            fetched_at=datetime.fromtimestamp(min(max(mtime, 0), _LATEST), UTC),
+            tenant=tenant,
+            variant=variant,
+            fetched_at=from_us(min(max(mtime_ns // 1000, 0), _LATEST_US)),
         )
+
+
+class Candidate(NamedTuple):
+    """A file to take in and what it is about. (A plain tuple, since a rescan makes very many.)
+
+    `folder` and `name` are its path as the catalog writes it. `facts` is its arrival, or what its folder has in common,
+    which is enough for a file that turns out to be known. `in_order` is as in `Registration`; `expected` is the digest
+    that a manifest claims.
+    """
+
+    path: str
+    folder: str
+    name: str
+    stamp: Stamp
+    identity: Identity
+    facts: Arrival | About
+    in_order: bool = True
+    expected: Digest | None = None
+
+    @property
+    def arrival(self) -> Arrival:
+        """What the file is about, in full."""
+        if isinstance(self.facts, Arrival):
+            return self.facts
+        return self.facts.arrival(self.identity, self.stamp.mtime_ns)
+
+    @classmethod
+    def listed(
+        cls, path: str, stamp: Stamp, arrival: Arrival, *, in_order: bool = True, expected: Digest | None = None
+    ) -> Candidate:
+        """A file that comes with its arrival."""
+        folder, name = (path_text(part) for part in os.path.split(path))
+        return cls(path, folder, name, stamp, arrival.identity, arrival, in_order, expected)
 
 
 def from_paths(
@@ -113,7 +141,7 @@ def _found(paths: list[str], about: About, follow_links: bool, own: Group[str]) 
         if os.path.isdir(path):
             yield from _walk(path, about, follow_links, own, visited)
         else:
-            yield _candidate(path, about)
+            yield _Folder.of(os.path.dirname(path)).candidate(path, os.path.basename(path), about)
 
 
 def _belongs(path: str, own: Group[str]) -> bool:
@@ -130,7 +158,7 @@ def _walk(
         try:
             here = os.stat(folder)
             with os.scandir(folder) as found:
-                entries = sorted(found, key=_name)
+                entries = sorted(found, key=_name, reverse=True)
         except OSError as problem:
             yield PassedOver(folder, f"the folder cannot be read: {problem.strerror}", failed=True)
             continue
@@ -138,8 +166,9 @@ def _walk(
             yield PassedOver(folder, "it was visited already, by another name")
             continue
         visited.add((here.st_dev, here.st_ino))
-        below = []
-        for entry in entries:
+        this, below = _Folder.of(folder), []
+        while entries:
+            entry = entries.pop()  # let go of at once: in a folder of very many files, what they keep adds up
             if entry.path in own:
                 continue
             if entry.is_symlink():
@@ -156,7 +185,7 @@ def _walk(
             elif entry.name.endswith(UNFINISHED) or entry.name.startswith(LOCK):
                 yield PassedOver(entry.path, "its name says that it is not whole yet")
             else:
-                yield _candidate(entry.path, about, entry)
+                yield this.candidate(entry.path, entry.name, about, entry)
         waiting.extend(reversed(below))
 
 
@@ -164,16 +193,31 @@ def _name(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
-def _candidate(path: str, about: About, entry: os.DirEntry[str] | None = None) -> Candidate | PassedOver:
-    try:
-        found = os.stat(path) if entry is None else entry.stat()
-    except FileNotFoundError:
-        return PassedOver(path, "it is gone")
-    except OSError as problem:
-        return PassedOver(path, f"it cannot be looked at: {problem.strerror}", failed=True)
-    if not stat.S_ISREG(found.st_mode):
-        return PassedOver(path, "it is a FIFO, a socket or a device, not a file")
-    return Candidate(path, about.arrival(path, found.st_mtime), Stamp.of(found))
+class _Folder(NamedTuple):
+    """What the paths of a folder's files begin with, as text and as URL."""
+
+    text: str
+    url: str
+
+    @classmethod
+    def of(cls, folder: str) -> _Folder:
+        return cls(path_text(folder), file_url(folder.rstrip("/")) + "/")
+
+    def candidate(
+        self, path: str, name: str, about: About, entry: os.DirEntry[str] | None = None
+    ) -> Candidate | PassedOver:
+        try:
+            found = os.stat(path) if entry is None else entry.stat()
+        except FileNotFoundError:
+            return PassedOver(path, "it is gone")
+        except OSError as problem:
+            return PassedOver(path, f"it cannot be looked at: {problem.strerror}", failed=True)
+        if not stat.S_ISREG(found.st_mode):
+            return PassedOver(path, "it is a FIFO, a socket or a device, not a file")
+        text = url = name
+        if not _PLAIN.fullmatch(name):
+            text, url = path_text(name), quote_from_bytes(os.fsencode(name))
+        return Candidate(path, self.text, text, Stamp.of(found), about.identity(text, self.url + url), about)
 
 
 def file_url(path: str) -> str:
@@ -234,7 +278,7 @@ def _listed(manifest: Path, rows: Iterable[tuple[int, bytes]], about: About) -> 
             why = f"{where}: it cannot be looked at: {getattr(problem, 'strerror', problem)}"
             yield PassedOver(path, why, failed=True, arrival=arrival, expected=expected)
             continue
-        yield Candidate(path, arrival, Stamp.of(about_file), in_order=False, expected=expected)
+        yield Candidate.listed(path, Stamp.of(about_file), arrival, in_order=False, expected=expected)
 
 
 def _row(row: bytes, about: About) -> tuple[str, Arrival, Digest | None]:

@@ -156,7 +156,7 @@ def verify(
     fail_fast
         Stop at the first copy that is corrupt or missing, and keep the results so far.
     resume
-        Go on with the last run of this kind that did not end: what it checked is not checked again.
+        Go on with the last run over all copies, if it did not end: what it checked is not checked again.
     as_of
         The time of the checks; the collection's clock without it.
     executor

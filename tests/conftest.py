@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from catalogkit.collection import Collection, init
+from catalogkit.collection import Collection, init, open_collection
 from tests.stores.quick import Unsynced
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 DEMO = Path(__file__).parent / "data" / "demo"
 LAYOUTS = ("cas", "policy")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -57,16 +60,31 @@ def read_tree(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def clock() -> Clock:
     """A clock that stands at noon of a day in 2026."""
-    return Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    return Clock(NOON)
+
+
+@pytest.fixture(scope="session")
+def blank(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Folders of collections in which nothing happened yet, to be copied; made when first asked for."""
+    folder = tmp_path_factory.mktemp("blank")
+
+    @cache
+    def make(**settings: str) -> Path:
+        path = folder / str(len(list(folder.iterdir())))
+        init(path, clock=Clock(NOON), **settings).close()
+        return path
+
+    return make
 
 
 @pytest.fixture
-def make_collection(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Collection]]:
+def make_collection(tmp_path: Path, clock: Clock, blank: Callable[..., Path]) -> Iterator[Callable[..., Collection]]:
     """Makes collections in the test's folder: ``make_collection("cas")``, with any argument of `init`."""
     made: list[Collection] = []
 
     def make(layout: str = "cas", name: str = "collection", **settings: str) -> Collection:
-        made.append(hurry(init(tmp_path / name, layout=layout, clock=clock, **settings)))
+        shutil.copytree(blank(layout=layout, **settings), tmp_path / name)
+        made.append(hurry(open_collection(tmp_path / name, clock=clock)))
         return made[-1]
 
     yield make

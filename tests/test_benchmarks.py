@@ -7,12 +7,15 @@ import json
 import shutil
 import sys
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+import benchmarks
 from benchmarks import __main__ as door
 from benchmarks import corpus, ingest, memory, opening, ours, peers, race, report, verify
 from benchmarks.bench import Bench
@@ -415,5 +418,8 @@ def test_a_mistyped_command_measures_nothing(
 
 
 def test_the_door_has_every_job() -> None:
-    """Each benchmark can be named on the command line."""
-    assert list(door.JOBS.values()) == [verify, ingest, memory, opening]
+    """Each module of the package that can run as a benchmark can be named on the command line."""
+    modules = [import_module(f"benchmarks.{found.name}") for found in iter_modules(benchmarks.__path__)]
+    jobs = [module for module in modules if hasattr(module, "run")]
+    assert {verify, ingest, memory, opening} <= set(jobs)
+    assert set(door.JOBS.values()) == set(jobs)

@@ -257,13 +257,16 @@ def test_children_end_with_a_killed_parent() -> None:
 
 
 INTERRUPTED = """
-import os, signal
+import os, signal, sys
 from catalogkit.workers import Workers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs this in the background has it ignored
 with Workers(1) as workers:
     pid = workers.submit(os.getpid).result()
     try:
         print("ready", flush=True)
-        signal.pause()
+        sys.stdin.readline()
+        while True:
+            pass
     except KeyboardInterrupt:
         print(workers.submit(os.getpid).result() == pid)
 """
@@ -274,6 +277,7 @@ def test_ctrl_c_is_the_parents_alone() -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED],
         env=ENVIRONMENT,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -282,7 +286,7 @@ def test_ctrl_c_is_the_parents_alone() -> None:
     assert parent.stdout is not None
     assert parent.stdout.readline() == "ready\n"
     os.killpg(parent.pid, signal.SIGINT)
-    out, err = parent.communicate()
+    out, err = parent.communicate("\n")  # a line, lest it waits for one, deaf to a signal that came just before
     assert (parent.returncode, out, err) == (0, "True\n", "")
 
 
@@ -332,7 +336,8 @@ def test_workers_that_are_never_shut_down_hold_nothing_up(tmp_path: Path) -> Non
 def test_the_package_is_found_from_another_folder() -> None:
     """A package that was imported by way of the current folder is found by workers after the folder was changed."""
     env = {name: value for name, value in ENVIRONMENT.items() if name != "PYTHONPATH"}
-    said = subprocess.run([sys.executable, "-c", AFAR], env=env, cwd=ROOT, capture_output=True, check=True)
+    command = [sys.executable, "-S", "-c", AFAR]  # without what may be installed
+    said = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, check=True)
     assert said.stdout == b"1\n"
 
 

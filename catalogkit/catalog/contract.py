@@ -360,14 +360,11 @@ class Hand(Protocol):
     def recall(self, document_id: int, digest: Digest) -> str:
         """Bring a forgotten document back, under its old id, as it was."""
 
-    def purgeable(self, digest: Digest, since_us: int) -> str:
-        """Whether a blob is still condemned, and garbage since then without a break."""
+    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
+        """Whether a blob is still condemned, garbage since then without a break, and has a copy there, if given."""
 
     def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
         """Whether a stray is still condemned since then and no record knows it."""
-
-    def known_as(self, digest: Digest, store_id: int, key: str) -> bool:
-        """Whether this key is a location of this blob now."""
 
     def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
         """Forget a copy whose bytes are gone; with the last one the blob is purged."""

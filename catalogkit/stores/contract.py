@@ -10,7 +10,7 @@ A store knows keys and bytes, never documents. Its promises:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from catalogkit.model import Digest, Outcome
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectStat:
+class ObjectStat(NamedTuple):
     """What a store says of the object at a key; `inode` is None where there is no such thing."""
 
     key: str
@@ -51,7 +50,8 @@ class Asked:
 
 def mtime_of(about: os.stat_result) -> int:
     """The modification time in nanoseconds, as the signed 64-bit number that a database column holds."""
-    return max(-(1 << 63), min(about.st_mtime_ns, (1 << 63) - 1))
+    found = about.st_mtime_ns
+    return found if abs(found) < 1 << 63 else (1 << 63) - 1 if found > 0 else -(1 << 63)
 
 
 class Store(Protocol):

@@ -174,11 +174,12 @@ class LocalStore(Publisher):
     def scratches(self) -> list[tuple[str, str, datetime]]:
         """Every folder of temporary files: its name, its owner, when it was last used."""
         found = []
-        with contextlib.suppress(FileNotFoundError), os.scandir(os.path.join(self.root, OWN, "tmp")) as folders:
-            for folder in folders:
-                owner = Path(folder.path, "owner")
-                text = owner.read_text(encoding="utf-8") if owner.exists() else ""
-                found.append((folder.name, text, datetime.fromtimestamp(folder.stat().st_mtime, UTC)))
+        tmp = os.path.join(self.root, OWN, "tmp")
+        for name in os.listdir(tmp) if os.path.isdir(tmp) else ():
+            with contextlib.suppress(FileNotFoundError):  # its owner tidies up right now
+                used_at = datetime.fromtimestamp(os.stat(os.path.join(tmp, name)).st_mtime, UTC)
+                owner = Path(tmp, name, "owner")
+                found.append((name, owner.read_text(encoding="utf-8") if owner.exists() else "", used_at))
         return found
 
     def sweep(self, name: str) -> None:

@@ -8,8 +8,7 @@ import os
 import stat
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalogkit.errors import InvalidInput, StoreError, StoreFull
 from catalogkit.layouts import layout_of, segment
@@ -26,8 +25,7 @@ FEW: Final = 16
 SYNC_THREADS: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
+class Publication(NamedTuple):
     """One file to show at `key`: its bytes lie at the temporary path `source`.
 
     Where equal bytes are published already at the path `share`, they get another name instead, if the file system
@@ -57,7 +55,7 @@ class Publisher:
         """
         if layout_of(key) is None:
             raise InvalidInput(f"not a key of this store: {key[:100]!r}")
-        return os.path.join(self.root, key)
+        return f"{self.root}/{key}"
 
     def publish(self, entries: Sequence[Publication]) -> list[bool]:
         """Show each file at its key, durably; False where a file already lies there (nothing was changed then).

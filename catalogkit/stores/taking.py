@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 _FICLONE: Final = 0x40049409  # linux/fs.h
 # Why a file cannot have one more name: another file system, too many names, no right or no such thing there.
 _NO_MORE_NAMES: Final = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
+# Why files cannot share data, however often one asks.
+_NO_CLONES: Final = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
 # Time stamps of files move in steps of the kernel's tick (at most 10 ms): a change within the step that a file was
 # stamped in leaves no trace. So a file younger than two steps is looked at once it is older.
 _SETTLED_NS: Final = 20_000_000
+# A file that changes while it is read gets one more chance, one that only gets another name or mode a few.
+_CHANGED: Final = 3
+_TOUCHED: Final = 1
 
 
 class Stamp(NamedTuple):
@@ -92,21 +97,24 @@ class Taker:
         StoreFull
             When no room is left: the files that follow would fail as well.
         """
-        return [self._take(path, os.path.join(self.folder, name)) for path, name in batch]
+        return [self._take(path, f"{self.folder}/{name}") for path, name in batch]
 
     def _take(self, path: str, temp: str) -> Taken:
-        for _ in range(2):  # one that changes while it is read gets a second chance
+        chances = 2 * _CHANGED
+        while chances > 0:
             try:
                 taken = self._once(path, temp)
             except OSError as problem:
                 if out_of_room(problem):
                     raise StoreFull(f"no room left in {self.root}; nothing was lost, free some and go on") from None
                 return Taken(path, problem=_in_words(path, problem))
-            if taken is not None:
+            if isinstance(taken, Taken):
                 return taken
+            chances -= taken
         return Taken(path, problem="it changed while it was read")
 
-    def _once(self, path: str, temp: str) -> Taken | None:
+    def _once(self, path: str, temp: str) -> Taken | int:
+        """Take the file in, or tell by how much it has changed meanwhile."""
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             about = os.fstat(fd)
@@ -117,37 +125,38 @@ class Taker:
             stamp, kept = Stamp.of(about), None
             shares = self._shares(fd, about.st_dev)
             if shares or self.mode is Mode.REFERENCE:
-                digest, media_type = _digest(fd)
+                digest, media_type, count = _digest(fd)
             else:
-                digest, media_type, kept = self._copy(fd, temp)
-            if Stamp.of(os.fstat(fd)) != stamp:
+                digest, media_type, count, kept = self._copy(fd, about.st_dev, temp)
+            now = Stamp.of(os.fstat(fd))
+            if now != stamp or count != stamp.bytes:
                 self._drop(temp, kept)
-                return None
+                return _TOUCHED if now[:2] == (count, stamp.mtime_ns) else _CHANGED
             if shares and not self._stored(digest):
                 # Not before it was read and found unchanged: one more name changes the file's change time.
-                kept = self._link(fd, path, temp) or self._copy(fd, temp)[2]
+                kept = self._link(fd, path, temp) or self._copy(fd, about.st_dev, temp)[-1]
                 read, stamp = stamp, Stamp.of(os.fstat(fd))
                 if (read.bytes, read.mtime_ns) != (stamp.bytes, stamp.mtime_ns):
                     self._drop(temp, kept)
-                    return None
+                    return _CHANGED
         finally:
             os.close(fd)
         if kept is None:
             return Taken(path, digest, media_type, stamp)
         return Taken(path, digest, media_type, stamp, temp, kept.inode, kept.mtime_ns)
 
-    def _copy(self, fd: int, temp: str) -> tuple[Digest, str, Stamp | None]:
+    def _copy(self, fd: int, device: int, temp: str) -> tuple[Digest, str, int, Stamp | None]:
         """Hash, type and write; what fits the buffer is written only if it is not stored yet."""
         content = at_once(fd)
         if content is not None:
-            digest, media_type = _known(content)
+            digest, media_type, count = _known(content)
             if self._stored(digest):
-                return digest, media_type, None
+                return digest, media_type, count, None
         out = self.files.create(temp)
         try:
-            cloned = _clone(fd, out)
+            cloned = _clone(fd, out, (device, self.folder))
             if content is None:
-                digest, media_type = _digest(fd, None if cloned else partial(self.files.write, out))
+                digest, media_type, count = _digest(fd, None if cloned else partial(self.files.write, out))
             elif not cloned:
                 self.files.write(out, content)
             self.files.protect(out)
@@ -157,10 +166,10 @@ class Taker:
             raise
         finally:
             os.close(out)
-        if content is None and self._stored(digest):
+        if kept.bytes != count or (content is None and self._stored(digest)):
             self._drop(temp)
-            return digest, media_type, None
-        return digest, media_type, kept
+            return digest, media_type, kept.bytes, None
+        return digest, media_type, count, kept
 
     def _stored(self, digest: Digest) -> bool:
         return self.peek and os.path.exists(f"{self.root}/{cas_key(digest)}")
@@ -169,12 +178,12 @@ class Taker:
         """Whether the file is to get one more name, because its data cannot be shared any other way."""
         if self.mode not in (Mode.LINK, Mode.MOVE) or device != _device(self.folder):
             return False
-        return self.mode is Mode.MOVE or not _can_clone(fd, self.folder)
+        return self.mode is Mode.MOVE or not _can_clone(fd, (device, self.folder))
 
     def _link(self, fd: int, path: str, temp: str) -> Stamp | None:
         """One more name for the open file; None where it cannot have one."""
         try:
-            self.files.link(os.path.realpath(path), temp)
+            self.files.link(os.path.realpath(path) if os.path.islink(path) else path, temp)
         except OSError as problem:
             if problem.errno in _NO_MORE_NAMES:
                 return None
@@ -198,36 +207,44 @@ class Taker:
                 self.files.unlink(temp)
 
 
-def _known(content: memoryview) -> tuple[Digest, str]:
-    """What a whole document is."""
-    return (
-        Digest(hashlib.sha256(content).digest()),
-        sniff(bytes(content[:HEAD_BYTES]), len(content) <= HEAD_BYTES),
-    )
+def _known(content: memoryview) -> tuple[Digest, str, int]:
+    """What a whole document is, and its length."""
+    count = len(content)
+    return Digest(hashlib.sha256(content).digest()), sniff(bytes(content[:HEAD_BYTES]), count <= HEAD_BYTES), count
 
 
-def _digest(fd: int, write: Callable[[memoryview], None] | None = None) -> tuple[Digest, str]:
+def _digest(fd: int, write: Callable[[memoryview], None] | None = None) -> tuple[Digest, str, int]:
     """What an open file is, read in one go or piece by piece; each piece is handed to `write`."""
     content = at_once(fd)
     if content is not None:
         if write:
             write(content)
         return _known(content)
-    sha256, head = hashlib.sha256(), b""
+    sha256, head, count = hashlib.sha256(), b"", 0
     for chunk in chunks(fd):
         head = head or bytes(chunk[:HEAD_BYTES])
         sha256.update(chunk)
+        count += len(chunk)
         if write:
             write(chunk)
-    return Digest(sha256.digest()), sniff(head)
+    return Digest(sha256.digest()), sniff(head), count
 
 
-def _clone(source: int, target: int) -> bool:
+# Between which devices and folders files can share data; found out with the first file.
+_clones: Final[dict[tuple[int, str], bool]] = {}
+
+
+def _clone(source: int, target: int, between: tuple[int, str]) -> bool:
     """Share the data of two files until one is written (FICLONE); False where the file system cannot."""
+    if not _clones.get(between, True):
+        return False
     try:
         fcntl.ioctl(target, _FICLONE, source)
-    except OSError:
+    except OSError as problem:
+        if problem.errno in _NO_CLONES:
+            _clones[between] = False
         return False
+    _clones[between] = True
     return True
 
 
@@ -236,20 +253,17 @@ def _device(folder: str) -> int:
     return os.stat(folder).st_dev
 
 
-_clones: Final[dict[str, bool]] = {}
-
-
-def _can_clone(source: int, folder: str) -> bool:
-    """Whether files can share data with ones in `folder`; found out with the first."""
-    if folder not in _clones:
-        probe = os.path.join(folder, f"probe-{uuid.uuid4().hex}")
+def _can_clone(source: int, between: tuple[int, str]) -> bool:
+    """Whether files of this device can share data with ones in this folder."""
+    if between not in _clones:
+        probe = os.path.join(between[1], f"probe-{uuid.uuid4().hex}")
         target = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            _clones[folder] = _clone(source, target)
+            _clones[between] = _clone(source, target, between)
         finally:
             os.close(target)
             os.unlink(probe)
-    return _clones[folder]
+    return _clones[between]
 
 
 def _kind(mode: int) -> str:

@@ -13,13 +13,20 @@ from catalogkit.catalog import open_catalog
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.errors import CatalogError, ConstraintError, InvalidInput
 from catalogkit.model import Check, Layout, Outcome, to_us
-from tests.catalog.contract import DAY, NOW, PLAN, CatalogContract, Desk, sha
+from tests.catalog.contract import CatalogContract
+from tests.catalog.desk import DAY, NOW, PLAN, Desk, sha
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.catalog.contract import Connect
+    from tests.catalog.desk import Connect
+
+
+class Hasty(SQLiteCatalog):
+    """An engine that does not wait for the disk."""
+
+    synchronous = "OFF"
 
 
 @pytest.fixture
@@ -31,9 +38,7 @@ def new(tmp_path: Path) -> Callable[[], Connect]:
         path = next(folders) / "catalog.sqlite"
 
         def connect(*, busy_seconds: float = 60) -> SQLiteCatalog:
-            catalog = SQLiteCatalog(path, create=True, as_of=NOW, busy_seconds=busy_seconds)
-            catalog._db.execute("PRAGMA synchronous = OFF")
-            return catalog
+            return Hasty(path, create=True, as_of=NOW, busy_seconds=busy_seconds)
 
         return connect
 
@@ -207,7 +212,7 @@ def test_an_interrupted_transaction_is_undone(desk: Desk) -> None:
 
 @pytest.mark.parametrize("page", [1, 5, 20])
 def test_damage_is_told_not_believed(tmp_path: Path, page: int) -> None:
-    """A file with overwritten pages is reported damaged, by an error or by `integrity`, and never by a driver's error."""
+    """A file with overwritten pages is reported, by an error of ours or by `integrity`, never by a driver's error."""
     path = tmp_path / "c.sqlite"
     with contextlib.closing(SQLiteCatalog(path, create=True, as_of=NOW)) as catalog:
         Desk(catalog).put_one()

@@ -14,7 +14,7 @@ from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.catalog.sqlite.migrations import MIGRATIONS
 from catalogkit.layouts import cas_key
 from catalogkit.model import BlobState, Outcome
-from tests.catalog.contract import DAY, NOW, PLAN, Desk, sha
+from tests.catalog.desk import DAY, NOW, PLAN, Desk, sha
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def db(path: Path) -> Iterator[sqlite3.Connection]:
-    """The database as another program would open it, with the two settings SQLite has per connection; changes are undone."""
+    """The database as another program opens it, with the settings SQLite has per connection; changes are undone."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("PRAGMA recursive_triggers = ON")  # else REPLACE deletes without asking the triggers
@@ -152,12 +152,16 @@ CHECKS = [
     ("plans", "UPDATE plans SET id = 'short'"),
     ("plans", "UPDATE plans SET head = '{'"),
     ("plans", "UPDATE plans SET approval = '{'"),
-    ("journal", "INSERT INTO journal (plan_id, unit, step, kind, outcome, why, at_us) VALUES (:plan, 1, 1, '', '', '', 1)"),
+    (
+        "journal",
+        "INSERT INTO journal (plan_id, unit, step, kind, outcome, why, at_us) VALUES (:plan, 1, 1, '', '', '', 1)",
+    ),
     ("roots", "INSERT INTO roots VALUES ('', 'may', :held)"),
     ("roots", "INSERT INTO roots VALUES ('snapshot', '', :held)"),
     ("strays", "INSERT INTO strays VALUES (1, 'docs/stray', -1, 1, 1, 1)"),
 ]
 
+BAD = "UPDATE locations SET outcome = 'corrupt'"
 # More ways to break the rules above, and the rules that no CHECK says.
 OTHERS = [
     ("an upper-case content address", location(layout="'cas'", key="upper(:cas_held)", fold="NULL"), "CHECK"),
@@ -197,10 +201,11 @@ OTHERS = [
     ("the last copy of a document goes", "DELETE FROM locations WHERE sha256 = :held", "the last good copy"),
     ("the last copy of a blob in flight goes", "DELETE FROM locations WHERE sha256 = :spare", "the last good copy"),
     ("both copies go", "DELETE FROM locations WHERE sha256 = :twice", "the last good copy"),
-    ("the last bad copy goes", "UPDATE locations SET outcome = 'corrupt' WHERE sha256 = :held;"
-     "DELETE FROM locations WHERE sha256 = :held", "the last good copy"),
-    ("the good copy goes, a bad one stays", "UPDATE locations SET outcome = 'corrupt' WHERE key = 'docs/twice-1.pdf';"
-     "DELETE FROM locations WHERE key = 'docs/twice-2.pdf'", "the last good copy"),
+    ("the last bad copy goes", f"{BAD} WHERE sha256 = :held; DELETE FROM locations WHERE sha256 = :held",
+     "the last good copy"),
+    ("the good copy goes, a bad one stays",
+     f"{BAD} WHERE key = 'docs/twice-1.pdf'; DELETE FROM locations WHERE key = 'docs/twice-2.pdf'",
+     "the last good copy"),
     ("a location with another key", "UPDATE locations SET key = key || '~'", "dropped and added, never changed"),
     ("a location with other content", "UPDATE locations SET sha256 = :held WHERE sha256 = :twice", "never changed"),
     ("a location in another store", "UPDATE locations SET store_id = 2", "never changed"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import traceback
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -232,3 +233,28 @@ def test_hazard_76_a_full_disk(world: World) -> None:
 
     each_call(world, act)
     assert len(full) > 20
+
+
+@pytest.mark.parametrize("world", [("cas", "move"), ("policy", "copy")], indirect=True, ids="-".join)
+def test_ctrl_c_at_any_call(world: World) -> None:
+    """Ctrl-C leaves no temporary file and no intent, unless it stops the tidying itself; and the next run is right."""
+    expected = outcome(world)
+
+    def interrupt(disk: Disk) -> None:
+        raise KeyboardInterrupt
+
+    for number in range(2, 75, 4):
+        seed = f"Ctrl-C at call {number}"
+        copy = world.copy(world.top.with_name(f"world-{number}"))
+        collection = copy.open(Disk(number, meanwhile=interrupt))
+        tidying = False
+        try:
+            copy.run(collection)
+        except KeyboardInterrupt as problem:
+            tidying = any(frame.name == "recover" for frame in traceback.extract_tb(problem.__traceback__))
+        collection.catalog._catalog.close()  # type: ignore[attr-defined]
+        with copy.open() as again:
+            assert tidying or leftovers(again) == [], seed
+        check_promises(copy, seed)
+        check_recovery(copy, expected, seed)
+        shutil.rmtree(copy.top)

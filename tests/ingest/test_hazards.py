@@ -1,7 +1,11 @@
-"""How the earlier system lost data while taking it in: each way is closed here (19, 21, 22, 27, 28 and 29 elsewhere)."""
+"""How the earlier system lost data while taking it in, and that none of it can happen here.
+
+Hazards 19 and 28 are with the odd files, 21 and 22 with the crashes, 27 with the stores, 29 with them and the modes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,6 +103,32 @@ def test_a_stranger_at_a_readable_path(
     assert healthy(collection)
 
 
+def test_strangers_at_every_path(make_collection: Callable[..., Collection], source: Path) -> None:
+    """A document for which no path is free is reported, and the rest of its batch is taken in."""
+    collection = make_collection("policy", template="{basename}")
+    digest = hashlib.sha256(b"%PDF mine").hexdigest()
+    strangers = dict.fromkeys(["paper.pdf", f"paper~{digest[:12]}.pdf", f"paper~{digest}.pdf"], b"somebody else's")
+    docs = make_tree(Path(collection.store.root, "docs"), strangers)
+    report = take(collection, make_tree(source, {"paper.pdf": b"%PDF mine", "other.txt": b"x"}))
+    assert (report.ingested, report.failed) == (1, 1)
+    assert "move them away" in report.failures[0][1]
+    assert read_tree(docs) == strangers | {"other.txt": b"x"}
+    assert leftovers(collection) == []
+
+
+def test_garbage_at_a_content_address(make_collection: Callable[..., Collection], source: Path) -> None:
+    """What lies at a content address and is not known makes way for the bytes that belong there, and is kept."""
+    collection = make_collection("cas")
+    digests = [hashlib.sha256(content).hexdigest() for content in (b"small", b"also")]
+    for digest in digests:
+        make_tree(Path(collection.store.root), {f"cas/{digest[:2]}/{digest}": b"garbage"})
+    take(collection, make_tree(source, {"small.txt": b"small"}))
+    assert register(collection, make_tree(source, {"also.txt": b"also"}) / "also.txt", "u") == b"also"
+    assert healthy(collection)
+    kept = read_tree(Path(collection.store.root, ".catalogkit", "quarantine"))
+    assert list(kept.values()) == [b"garbage"] * 2
+
+
 class Meanwhile(Unsynced):
     """File calls that let something happen when the first name is about to be shown."""
 
@@ -157,12 +187,12 @@ def test_what_died_at_a_path_since_given_away(
     make_tree(source, {"Paper.pdf": b"%PDF mine"})
     with monkeypatch.context() as patch:
         patch.setattr(collection.catalog, "commit", stop)
-        patch.setattr("catalogkit.intents.commit_each", stop)
         with pytest.raises(KeyboardInterrupt):
             take(collection, source)
     assert collection.catalog.intents()
-    take(collection, make_tree(source.parent / "theirs", {"paper.pdf": b"%PDF theirs"}))
-    clock.advance(hours=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("catalogkit.intents.is_dead", lambda *args: False)
+        take(collection, make_tree(source.parent / "theirs", {"paper.pdf": b"%PDF theirs"}))
     assert recover(collection, clock.now) == (0, 1)
     assert take(collection, source).failures == []
     assert sorted(collection.read(number) for number in (1, 2)) == [b"%PDF mine", b"%PDF theirs"]
@@ -187,19 +217,20 @@ def test_hazard_24_a_changed_download_is_a_new_version(collection: Collection, s
     assert healthy(collection)
 
 
-def test_what_comes_late_does_not_go_back(collection: Collection, source: Path, clock: Clock) -> None:
+def test_what_comes_late_does_not_go_back(
+    collection: Collection, source: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An ingest that is completed after its death never replaces a version that was fetched later than it."""
     path = make_tree(source, {"x.pdf": b"%PDF v1"}) / "x.pdf"
-    catalog = collection.catalog
-    real, catalog.commit = catalog.commit, stop  # type: ignore[method-assign]
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(collection.catalog, "commit", stop)
         with pytest.raises(KeyboardInterrupt):
             register(collection, path, "u", fetched_at=clock.now)
-    finally:
-        catalog.commit = real  # type: ignore[method-assign]
+    path.unlink()
     path.write_bytes(b"%PDF v2")
-    register(collection, path, "u", fetched_at=clock.advance(minutes=1))
-    clock.advance(hours=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("catalogkit.intents.is_dead", lambda *args: False)  # to whoever comes, the first is alive still
+        register(collection, path, "u", fetched_at=clock.advance(minutes=1))
     assert recover(collection, clock.now) == (1, 0)
     assert collection.read(1) == b"%PDF v2"
     assert collection.catalog.versions(1).height == 2
@@ -277,7 +308,7 @@ def test_one_document_that_the_catalog_refuses(
     "wrong",
     [
         {"artifact_id": ""}, {"url": ""}, {"tenant": ""}, {"artifact_id": "a\x00"}, {"artifact_id": "\ud800"},
-        {"metadata": {"x": {1, 2}}}, {"metadata": {"x": object()}}, {"mode": "steal"}, {"artifact_id": None},
+        {"metadata": {"x": object()}}, {"mode": "steal"}, {"artifact_id": None},
         {"metadata": {"x": "\ud800"}},
     ],
 )  # fmt: skip

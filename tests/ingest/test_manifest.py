@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.ingest import IngestReport, ingest
 from catalogkit.workers import Inline
 from tests.conftest import make_tree, read_tree
+from tests.stores.quick import Unsynced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,6 +178,22 @@ def test_a_move_from_a_list_that_names_files_twice(
     again = take(collection, files, *rows, mode="move")
     assert (again.failed, again.reasons) == (0, {"moved in before": 10})
     assert collection.catalog.totals()["documents"] == 10
+
+
+def test_a_move_from_a_list_that_cannot_remove(collection: Collection, files: Path) -> None:
+    """A source that cannot be removed makes its row a failure, counted once."""
+
+    class Guarded(Unsynced):
+        def unlink(self, path: str) -> None:
+            if path.endswith("source/one.txt"):
+                raise PermissionError(errno.EACCES, "Permission denied")
+            super().unlink(path)
+
+    collection.store.files = Guarded()
+    report = take(collection, files, GOOD, GOOD | {"path": "two.txt", "artifact_id": "b"}, mode="move")
+    assert (report.ingested, report.skipped, report.failed) == (1, 0, 1)
+    assert report.bytes == len("two.txt") and "safe in the store" in report.failures[0][1]
+    assert collection.catalog.totals()["documents"] == 2
 
 
 def test_a_move_of_several_versions(collection: Collection, files: Path) -> None:

@@ -37,6 +37,7 @@ print("end", flush=True)
 def kill_and_resume(top: Path, seed: int, rounds: int, most: int = 5) -> int:
     """Condemn and purge, killed at most so many times each and begun again until done; how often it was killed."""
     chance, kills = random.Random(seed), 0
+    top.mkdir(exist_ok=True)
     for number in range(rounds):
         home = top / f"{seed}-{number}"
         with hurry(init(home, layout=chance.choice(("cas", "policy")))) as collection:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hypothesis import event, note
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from catalogkit.approval import approve_plan
 from catalogkit.collection import Collection, init, open_collection
@@ -22,17 +24,20 @@ from catalogkit.workers import Inline
 from tests.conftest import Clock, hurry
 from tests.crash.disk import PowerCut
 from tests.plans.crashing import Grave, Line
-from tests.plans.scene import AT_ONCE, broken, digest_of, path_of, put, run, stray
+from tests.plans.scene import AT_ONCE, broken, digest_of, path_of, put, run, state_of, stray
 
 if TYPE_CHECKING:
     from catalogkit.plan import Plan
 
 NAMES = ("a", "b", "c")
 CONTENTS = (b"one", b"", b"two", b"four" * 1000)
-POLICIES = (AT_ONCE, AT_ONCE, GCPolicy(grace=timedelta(days=1), stray_age=timedelta(hours=1)), GCPolicy())
-names, contents, client = st.sampled_from(NAMES), st.sampled_from(CONTENTS), st.sampled_from((0, 1))
-# Which of the plans made so far: mostly one of the last.
-back = st.sampled_from((1, 1, 1, 2, 2, 3, 5))
+PATIENT = GCPolicy(grace=timedelta(days=1), stray_age=timedelta(hours=1))
+# How likely each step is. They are drawn by one rule, because a run seldom has all of many rules.
+STEPS = {
+    "ingest": 6, "let_go": 5, "plan": 5, "apply": 6, "crash": 4, "want_again": 4, "undo": 3, "forget": 2, "hold": 2,
+    "release": 2, "plant": 2, "wait": 2, "verify": 1, "reopen": 1,
+}  # fmt: skip
+Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class Machine(RuleBasedStateMachine):
@@ -62,115 +67,105 @@ class Machine(RuleBasedStateMachine):
         self.clients = [hurry(init(self.home, layout=layout, clock=self.clock))]
         self.clients.append(hurry(open_collection(self.home, clock=self.clock)))
 
+    @rule(what=st.sampled_from([name for name, weight in STEPS.items() for _ in range(weight)]), data=st.data())
+    def step(self, what: str, data: st.DataObject) -> None:
+        note(what)
+        self.who = data.draw(st.sampled_from((0, 1)))
+        self.one = self.clients[self.who]
+        getattr(self, what)(data.draw)
+        self.clock.advance(seconds=1)
+
     # -- documents ---------------------------------------------------------------------------------------------
 
-    @rule(who=client, name=names, content=contents, mode=st.sampled_from(("copy", "move")))
-    def ingest(self, who: int, name: str, content: bytes, mode: str) -> None:
+    def ingest(self, draw: Draw) -> None:
         """New, again, or a changed download, by the luck of name and content."""
-        record = put(self.clients[who], name, content, mode=mode)
-        assert record.sha256 == digest_of(content)
-        self.documents[record.id] = content
-        self._tick()
+        few = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(CONTENTS)), min_size=1, max_size=3)
+        for name, content in draw(few):
+            self._put(name, content, draw(st.sampled_from(("copy", "move"))))
 
-    @precondition(lambda self: self.documents)
-    @rule(who=client, data=st.data(), now=st.booleans())
-    def forget(self, who: int, data: st.DataObject, now: bool) -> None:
-        chosen = data.draw(st.lists(st.sampled_from(sorted(self.documents)), min_size=1, max_size=3, unique=True))
-        self._made(plan_forget(self.clients[who], chosen))
-        if now:
-            self._apply(self.clients[who], self.plans[-1])
+    def want_again(self, draw: Draw) -> None:
+        """What was let go is taken in after all."""
+        if garbage := set(CONTENTS) - set(self.documents.values()):
+            self._put(draw(st.sampled_from(NAMES)), draw(st.sampled_from(sorted(garbage))), "copy")
 
-    @rule(who=client, content=contents)
-    def hold(self, who: int, content: bytes) -> None:
-        there = any(
-            row["sha256"] == str(digest_of(content)) and row["state"] in ("live", "condemned")
-            for row in self.clients[who].frame("blobs").iter_rows(named=True)
-        )
-        if there and path_of(self.clients[who], content).exists():
-            catalog = self.clients[who].catalog
-            number = catalog.place_hold("somebody asks", digest=digest_of(content), as_of=self.clock())
+    def forget(self, draw: Draw) -> None:
+        if self.documents:
+            ids = st.sampled_from(sorted(self.documents))
+            self._plan(plan_forget(self.one, draw(st.lists(ids, min_size=1, max_size=3, unique=True))))
+
+    def let_go(self, draw: Draw) -> None:
+        """Every document of a content is forgotten, it is condemned, and perhaps its end is planned."""
+        if self.documents:
+            content = draw(st.sampled_from(sorted(set(self.documents.values()))))
+            ids = [number for number, one in self.documents.items() if one == content]
+            self._apply(self._plan(plan_forget(self.one, ids)))
+            self._gc(plan_gc, AT_ONCE, now=True)
+            if draw(st.booleans()):
+                self._gc(plan_purge, AT_ONCE)
+
+    def hold(self, draw: Draw) -> None:
+        content = draw(st.sampled_from(CONTENTS))
+        if state_of(self.one, content) in ("live", "condemned") and path_of(self.one, content).exists():
+            number = self.one.catalog.place_hold("somebody asks", digest=digest_of(content), as_of=self.clock())
             self.held[number] = content
 
-    @precondition(lambda self: self.held)
-    @rule(who=client)
-    def release(self, who: int) -> None:
-        number = min(self.held)
-        self.clients[who].catalog.release_hold(number, as_of=self.clock())
-        del self.held[number]
+    def release(self, draw: Draw) -> None:
+        if self.held:
+            self.one.catalog.release_hold(min(self.held), as_of=self.clock())
+            del self.held[min(self.held)]
 
-    @rule(who=client, number=st.integers(0, len(CONTENTS) - 1), days=st.sampled_from((0.0, 5.0)))
-    def plant(self, who: int, number: int, days: float) -> None:
-        """A stray, of unknown content or of one that may be ingested later, or is known elsewhere."""
-        content = CONTENTS[number]
-        known = self.clients[who].catalog.locations_of(digest_of(content))
-        key = None if self.clients[who].layout == "cas" and not known else f"docs/stray-{number}"
-        if not os.path.lexists(self.clients[who].store.path(key or "docs/x")):
-            stray(self.clients[who], content, days=days, key=key)
+    def plant(self, draw: Draw) -> None:
+        """A stray, of a content that is known, was known, or may be."""
+        number = draw(st.integers(0, len(CONTENTS) - 1))
+        known = self.one.catalog.locations_of(digest_of(CONTENTS[number]))
+        key = None if self.one.layout == "cas" and not known else f"docs/stray-{number}"
+        if not os.path.lexists(self.one.store.path(key or "docs/x")):
+            stray(self.one, CONTENTS[number], days=draw(st.sampled_from((0.0, 5.0))), key=key)
 
     # -- plans -------------------------------------------------------------------------------------------------
 
-    @rule(who=client, policy=st.sampled_from(POLICIES), purge=st.booleans())
-    def plan(self, who: int, policy: GCPolicy, purge: bool) -> None:
-        try:
-            self._made((plan_purge if purge else plan_gc)(self.clients[who], policy))
-        except PlanError as problem:
-            assert "right catalog" in str(problem)
-            assert not self.documents
+    def plan(self, draw: Draw) -> None:
+        make = draw(st.sampled_from((plan_gc, plan_purge)))
+        self._gc(make, draw(st.sampled_from((AT_ONCE, AT_ONCE, PATIENT, GCPolicy()))))
 
-    @rule(who=client)
-    def condemn(self, who: int) -> None:
-        """All that is garbage now, so that there is something to purge."""
-        before = len(self.plans)
-        self.plan(who, AT_ONCE, False)
-        for plan in self.plans[before:]:
-            self._apply(self.clients[who], plan)
+    def apply(self, draw: Draw) -> None:
+        """All of a plan, or every other unit."""
+        if plan := self._recent(self.plans, draw):
+            rule = draw(st.sampled_from(("", "", "unit % 2 = 0")))
+            approval = approve_plan(plan, rule, approved_by="me", as_of=self.clock())
+            self._apply(plan, batch=draw(st.integers(1, 5)), approval=approval, unapproved=False)
 
-    @precondition(lambda self: self.plans)
-    @rule(who=client, number=back, batch=st.integers(1, 5), share=st.sampled_from((1, 1, 2)))
-    def apply(self, who: int, number: int, batch: int, share: int) -> None:
-        """All of it, or every other unit."""
-        plan = self.plans[-min(number, len(self.plans))]
-        when = self.clock()
-        approval = approve_plan(plan, f"unit % {share} = 0", approved_by="me", as_of=when)
-        self._apply(self.clients[who], plan, batch=batch, approval=approval, unapproved=False)
-
-    @precondition(lambda self: self.plans)
-    @rule(who=client, number=back, at=st.integers(1, 12), batch=st.integers(1, 5))
-    def crash(self, who: int, number: int, at: int, batch: int) -> None:
+    def crash(self, draw: Draw) -> None:
         """The client dies at some call, and comes back."""
-        plan = self.plans[-min(number, len(self.plans))]
-        whole = self.clients[who]
-        disk = Grave(at)
+        plan = self._recent(self.plans, draw)
+        if plan is None:
+            return
+        disk = Grave(draw(st.integers(2, 12)))
         disk.grave = Path(tempfile.mkdtemp(dir=self.top))
-        whole.store.files, catalog = disk, whole.catalog
-        whole.catalog = Line(catalog, disk)  # type: ignore[assignment]
+        self.one.store.files, catalog = disk, self.one.catalog
+        self.one.catalog = Line(catalog, disk)  # type: ignore[assignment]
         try:
-            self._apply(whole, plan, batch=batch)
+            self._apply(plan, batch=draw(st.integers(1, 5)))
         except PowerCut:
-            pass
+            event("crashed")
         finally:
             catalog.close()
-            self.clients[who] = hurry(open_collection(self.home, clock=self.clock))
+            self.clients[self.who] = hurry(open_collection(self.home, clock=self.clock))
             self._recount()
 
-    @precondition(lambda self: self.began)
-    @rule(who=client, number=back)
-    def undo(self, who: int, number: int) -> None:
-        self._made(plan_undo(self.clients[who], self.began[-min(number, len(self.began))]))
-        self._apply(self.clients[who], self.plans[-1])
+    def undo(self, draw: Draw) -> None:
+        if plan_id := self._recent(self.began, draw):
+            self._apply(self._plan(plan_undo(self.one, plan_id)))
 
-    @rule(hours=st.sampled_from((0.5, 2.0, 30.0, 400.0)))
-    def wait(self, hours: float) -> None:
-        self.clock.advance(hours=hours)
+    def wait(self, draw: Draw) -> None:
+        self.clock.advance(hours=draw(st.sampled_from((0.5, 2.0, 30.0, 400.0))))
 
-    @rule(who=client)
-    def verify(self, who: int) -> None:
-        verify(self.clients[who], executor=Inline())
+    def verify(self, draw: Draw) -> None:
+        verify(self.one, executor=Inline())
 
-    @rule(who=client)
-    def reopen(self, who: int) -> None:
-        self.clients[who].close()
-        self.clients[who] = hurry(open_collection(self.home, clock=self.clock))
+    def reopen(self, draw: Draw) -> None:
+        self.one.close()
+        self.clients[self.who] = hurry(open_collection(self.home, clock=self.clock))
 
     # -- what must hold ----------------------------------------------------------------------------------------
 
@@ -181,43 +176,62 @@ class Machine(RuleBasedStateMachine):
             return
         one = self.clients[len(self.plans) % 2]
         assert not list(broken(one, whole=False))
-        found = {row["id"]: row["sha256"] for row in one.frame("documents").iter_rows(named=True)}
-        assert found == {number: str(digest_of(content)) for number, content in self.documents.items()}
-        for number, content in self.documents.items():
-            assert self.clients[0].read(number) == content
+        found = dict(one.catalog.rows("SELECT id, sha256 FROM documents"))  # type: ignore[attr-defined]
+        assert found == {number: digest_of(content) for number, content in self.documents.items()}
         for content in self.held.values():
-            assert path_of(self.clients[0], content).read_bytes() == content
+            assert path_of(one, content).read_bytes() == content
 
-    def _made(self, plan: Plan) -> None:
-        self._tick()
+    # -- helpers -----------------------------------------------------------------------------------------------
+
+    def _put(self, name: str, content: bytes, mode: str) -> None:
+        record = put(self.one, name, content, mode=mode)
+        assert record.sha256 == digest_of(content)
+        self.documents[record.id] = content
+
+    def _plan(self, plan: Plan) -> Plan:
         self.plans.append(plan)
+        return plan
 
-    def _tick(self) -> None:
-        self.clock.advance(seconds=1)
-
-    def _apply(self, one: Collection, plan: Plan, **more: object) -> None:
-        # The model learns what happened from the journal alone, which is what a person would read.
+    def _gc(self, make: Callable[[Collection, GCPolicy], Plan], policy: GCPolicy, *, now: bool = False) -> None:
         try:
-            run(one, plan, **more)
+            plan = self._plan(make(self.one, policy))
+        except PlanError as problem:
+            assert "right catalog" in str(problem)
+            assert not self.documents
+        else:
+            if now:
+                self._apply(plan)
+
+    def _recent(self, made: list[Any], draw: Draw) -> Any:
+        """One of the last, mostly the very last."""
+        return made[-min(draw(st.sampled_from((1, 1, 1, 2, 2, 3, 5))), len(made))] if made else None
+
+    def _apply(self, plan: Plan, **more: Any) -> None:
+        try:
+            report = run(self.one, plan, **more)
         except PlanError as problem:
             assert "expired" in str(problem) or "find out where" in str(problem)
-        if any(row.id == plan.id for row in one.catalog.plans()) and plan.id not in self.began:
-            self.began.append(plan.id)
-        self._recount()
+            return
+        finally:
+            begun = [row.id for row in self.clients[1 - self.who].catalog.plans()]
+            if plan.id in begun and plan.id not in self.began:
+                self.began.append(plan.id)
+            self._recount()
+        for outcome in ("done", "skipped"):
+            if getattr(report, outcome):
+                event(f"{plan.head.kind}: some steps {outcome}")
 
     def _recount(self) -> None:
-        """Documents that the journals forgot and recalled, in the order of their plans' last steps."""
-        told = []
-        for plan in self.clients[0].catalog.plans():
-            told += [row for row in self.clients[0].catalog.journal(plan.id) if row[3] == "done" and row[6] is not None]
+        """Documents that the journals say were forgotten or recalled; a person would know no more."""
+        catalog = self.clients[1 - self.who].catalog
+        told = [row for plan in catalog.plans() for row in catalog.journal(plan.id) if row[2] in ("forget", "recall")]
         contents = {str(digest_of(content)): content for content in CONTENTS}
-        for row in sorted(told, key=lambda row: row[10]):
-            mark = (row[2], row[6], row[10])
-            if mark in self.counted:
+        for _, _, kind, outcome, _, sha256, number, _, _, _, at in sorted(told, key=lambda row: row[10]):
+            if outcome != "done" or (kind, number, at) in self.counted:
                 continue
-            self.counted.add(mark)
-            if row[2] == "forget":
-                assert self.documents.pop(row[6], None) is not None
-            elif row[2] == "recall":
-                assert row[6] not in self.documents
-                self.documents[row[6]] = contents[row[5]]
+            self.counted.add((kind, number, at))
+            if kind == "forget":
+                assert self.documents.pop(number) is not None
+            else:
+                assert number not in self.documents
+                self.documents[number] = contents[sha256]

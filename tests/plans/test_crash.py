@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalogkit.errors import CatalogKitError
-from tests.crash.disk import HAVOCS
+from tests.crash.disk import HAVOCS, MIXED
 from tests.plans.crashing import ACTS, PowerCut, World, after, build, disk_of, outcome, promises
 from tests.plans.killing import kill_and_resume
 from tests.plans.scene import broken, facts, run
@@ -77,8 +77,10 @@ def test_a_power_cut_at_any_call_changes_nothing_in_the_end(
     attempt(world, plan, when, counting)
     expected = finish(world, plan, when)
     assert counting.count >= 10
+    # Where no name goes, there is nothing that a cut could bring back.
+    havocs = HAVOCS if counting.calls["unlink"] else (MIXED,)
     for at in range(1, counting.count + 1):
-        for number, havoc in enumerate(HAVOCS):
+        for number, havoc in enumerate(havocs):
             random = Random(at * 10 + number)
             world, plan = fresh(worlds, act, tmp_path / f"{at}-{number}")
             for times in range(1 + (at + number) % 2):

@@ -95,19 +95,19 @@ def test_a_job_that_starts_elsewhere_condemns_nothing(
 def test_an_empty_catalog_beside_a_full_store_is_refused(collection: Collection, clock: Clock) -> None:
     """Hazard 4: a catalog that lost everything is not told that its store is garbage."""
     put(collection, "a", b"a")
-    collection.catalog._db.executescript("DELETE FROM documents; DELETE FROM locations;")
+    collection.catalog._db.executescript("DROP TRIGGER locations_last; DELETE FROM documents; DELETE FROM locations;")
     clock.advance(days=100)
     with pytest.raises(PlanError, match="right catalog"):
         plan_gc(collection, AT_ONCE)
 
 
-def test_a_store_of_another_catalog_is_refused(make_collection: Callable[..., Collection]) -> None:
+def test_a_store_of_another_catalog_is_refused(tmp_path: Path, clock: Clock) -> None:
     """Hazard 4: store and catalog carry each other's identity; a stranger's files are not even looked at."""
-    mine, other = make_collection(name="mine"), make_collection(name="other")
-    put(other, "a", b"a")
-    mine.store.root = other.store.root
-    with pytest.raises(StoreMismatch, match="another catalog"):
-        plan_gc(mine, AT_ONCE)
+    with init(tmp_path / "mine", clock=clock) as mine, init(tmp_path / "other", clock=clock) as other:
+        put(other, "a", b"a")
+        mine.store.root = other.store.root
+        with pytest.raises(StoreMismatch, match="another catalog"):
+            plan_gc(mine, AT_ONCE)
 
 
 def test_a_store_that_is_away_makes_nothing_garbage_and_nothing_gone(collection: Collection, tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_work_in_progress_in_the_root_is_never_proposed(tmp_path: Path, clock: C
         root = Path(collection.store.root)
         assert (root / "catalog.sqlite").exists()
         strange = ["cas/aa/x.part", "cas/aa/" + "aa" * 32 + ".tmp", "cas/AA/" + "AA" * 32, "notes.txt", "docs/con.txt"]
-        strange += [".catalogkit/tmp/x/0", ".catalogkit/lock", "cas/aa/" + "ab" * 32, "docs/a//b", "docs/.part"]
+        strange += [".catalogkit/tmp/x/0", ".catalogkit/lock", "cas/aa/" + "ab" * 32, "docs/.part"]
         for name in strange:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(b"not yours")
@@ -326,13 +326,13 @@ def test_work_in_progress_in_the_root_is_never_proposed(tmp_path: Path, clock: C
         clock.advance(days=100)
         ours = stray(collection, b"stray")
         plan = plan_gc(collection, AT_ONCE)
-        assert plan.frame["key"].to_list() == [str(ours.relative_to(root)), *(["docs/a/b"] if "docs/a/b" in plan.frame["key"] else [])]
+        assert plan.frame["key"].to_list() == [str(ours.relative_to(root))]
         collect(collection)
         assert not ours.exists()
-        assert [name for name in strange if not (root / name).exists() and "//" not in name] == []
+        assert [name for name in strange if not (root / name).exists()] == []
 
 
-@pytest.mark.parametrize("key", ["../outside", "notes.txt", "cas/aa/x.part", ".catalogkit/store.json", "catalog.sqlite"])
+@pytest.mark.parametrize("key", ["../outside", "notes.txt", "cas/aa/x.part", ".catalogkit/store.json"])
 def test_a_plan_cannot_remove_what_has_no_key(key: str, collection: Collection, clock: Clock) -> None:
     """Hazard 9: the executor refuses a name that no layout has, whoever wrote it into plan and catalog."""
     put(collection, "kept", b"kept")
@@ -487,7 +487,7 @@ def test_hard_links_free_bytes_only_with_the_last_name(make_collection: Callable
     collection = make_collection("policy")
     put(collection, "kept", b"kept")
     shared = [put(collection, name, b"shared" * 10) for name in ("a", "b")]
-    assert len({inode for inode in files(collection).values()}) == 2
+    assert len(set(files(collection).values())) == 2
     linked = put(collection, "c", b"linked" * 10)
     outside = collection.path.parent / "outside"
     os.link(path_of(collection, b"linked" * 10), outside)
@@ -562,6 +562,7 @@ def test_a_dead_ingest_is_completed_or_dropped(
     with pytest.raises(_Killed):
         put(collection, "late", b"late")
     collection.store.files = real
+    collection.catalog._db.execute("UPDATE intents SET owner = 'elsewhere/1/x'")
     assert len(collection.catalog.intents()) == 1
     assert plan_gc(collection, AT_ONCE).units == 0  # it may be alive
     clock.now += LEASE
@@ -594,9 +595,7 @@ def test_an_ingest_that_came_back_to_life_is_left_alone(collection: Collection, 
         Layout(copy.layout),
     )
     stage = collection.catalog.stage
-    first, second = stage(
-        [entry, entry], owner="elsewhere/1/x", expires_at=clock() + timedelta(hours=1), as_of=clock()
-    )
+    first, second = stage([entry, entry], owner="elsewhere/1/x", expires_at=clock() + timedelta(hours=1), as_of=clock())
     plan = plan_gc(collection, AT_ONCE, as_of=clock() + timedelta(hours=2))
     assert plan.units == 2
     collection.catalog.abandon([second])

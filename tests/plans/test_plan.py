@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogkit.errors import InvalidInput, PlanError
@@ -101,16 +101,15 @@ def test_shared_bytes_count_only_when_every_user_goes() -> None:
     assert made.totals()["bytes"].sum() == 50 + 50 + 10 + 8
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 3), st.integers(0, 50)), max_size=12),
     st.lists(st.integers(0, 3), min_size=4, max_size=4),
     st.sets(st.integers(0, 11)),
 )
-def test_freed_bytes_are_those_of_a_disk(
-    rows: list[tuple[int, int]], outside: list[int], chosen: set[int]
-) -> None:
+def test_freed_bytes_are_those_of_a_disk(rows: list[tuple[int, int]], outside: list[int], chosen: set[int]) -> None:
     """For any files, names and choice, the joint figure is what removing those names would free on a disk."""
-    sizes = {number: size for number, size in rows}
+    sizes = dict(rows)
     users = {number: outside[number] + sum(one == number for one, _ in rows) for number in sizes}
     made = plan(*({"bytes": sizes[number], "object": f"s:{number}", "users": users[number]} for number, _ in rows))
     units = sorted(chosen & set(range(len(rows))))
@@ -211,8 +210,12 @@ def test_an_edited_head_is_refused(field: str, tmp_path: Path) -> None:
     about = json.loads((home / "plan.json").read_text())
     value = about["head"][field]
     times = {"as_of", "expires_at"}
-    about["head"][field] = value.replace("2026", "2027") if field in times else {"grace": 0} if field == "policy" else (
-        value + 1 if isinstance(value, int) else value + "x"
+    about["head"][field] = (
+        value.replace("2026", "2027")
+        if field in times
+        else {"grace": 0}
+        if field == "policy"
+        else (value + 1 if isinstance(value, int) else value + "x")
     )
     (home / "plan.json").write_text(json.dumps(about))
     with pytest.raises(PlanError, match="edited"):

@@ -11,8 +11,8 @@ class Unsynced(Files):
     """The real file calls, but nothing waits for the disk: for tests that are not about power cuts."""
 
     def sync_file(self, path: str) -> None:
-        assert os.path.exists(path)
+        os.stat(path)
 
     def sync_all(self, root: str) -> bool:
-        assert os.path.isdir(root)
+        os.stat(root)
         return True

@@ -113,6 +113,15 @@ def test_max_age(small: Collection, stock: Callable[..., Collection], clock: Clo
     assert report.unchecked == {"checked lately enough": 1}
 
 
+def test_never_checked_is_older_than_any_age(small: Collection) -> None:
+    """Copies that were never checked are due, however long the age that is asked for."""
+    verify(small, [1])
+    for age in (timedelta(days=365 * 100), timedelta.max):
+        verify(small, [2, 3], max_age=age)
+    assert verify(small, max_age=timedelta.max).checked == 7
+    assert set(times_checked(small).values()) == {1}
+
+
 def test_max_age_of_some_documents(small: Collection, clock: Clock) -> None:
     """With ids, too, copies that were checked lately are left out, and counted."""
     verify(small, [1, 2, 3])
@@ -242,11 +251,12 @@ def test_fail_fast_keeps_what_was_read(small: Collection) -> None:
 
 
 def test_fail_fast_in_threads(small: Collection) -> None:
-    """With several readers the bad copy is among the results, and those under way beside it are kept, too."""
-    copies(small)[5].unlink()
+    """With several readers the bad copy is among the results, those beside it are kept, and the rest is counted."""
+    copies(small)[2].unlink()
     report = verify(small, fail_fast=True, concurrency=3)
-    assert report.missing == 1 and report.stopped == "fail_fast"
+    assert report.missing == 1
     assert len(ledger(small)) == report.checked
+    assert report.unchecked == ({"fail_fast": 10 - report.checked} if report.checked < 10 else {})
 
 
 def test_fail_fast_does_not_stop_for_the_unknown(small: Collection) -> None:
@@ -267,6 +277,14 @@ def test_a_stop_from_outside_keeps_what_was_read(small: Collection) -> None:
     report = verify(small, executor=Inline(), stop=stop, progress=progress, concurrency=1)
     assert report.stopped == "interrupted"
     assert len(ledger(small)) == report.checked == 4  # it was under way when the event came
+
+
+def test_a_stop_that_comes_too_late_is_none(small: Collection) -> None:
+    """When everything is read by the time a run is to stop, it ended well, and there is nothing to resume."""
+    stop = threading.Event()
+    report = verify(small, executor=Inline(), stop=stop, progress=_after(10, stop.set), concurrency=1)
+    assert (report.checked, report.stopped, report.unchecked) == (10, "", {})
+    assert small.catalog.unfinished_run("verify") is None
 
 
 def _after(count: int, act: Callable[[], object]) -> Callable[[Progress], None]:
@@ -445,8 +463,14 @@ def test_the_time_of_a_run_is_its_own(small: Collection) -> None:
 )
 def test_wrong_arguments_change_nothing(small: Collection, wrong: dict[str, Any]) -> None:
     """An argument that makes no sense is refused before anything is read or written."""
-    with pytest.raises(InvalidInput):
-        verify(small, **wrong)
+
+    def never(read: object, batch: object) -> list[Examined]:
+        raise AssertionError("something was read")
+
+    Around(small, never)
+    for ids in (None, [1]):
+        with pytest.raises(InvalidInput):
+            verify(small, ids, **wrong)
     assert ledger(small) == []
     assert small.catalog.unfinished_run("verify") is None
 

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.sqlite.migrations import migrate
@@ -44,6 +44,9 @@ class Database:
         If a newer catalogkit wrote it.
     """
 
+    # FULL: a committed row outlives a power cut; the bytes it names were made durable before it.
+    synchronous: ClassVar[str] = "FULL"
+
     def __init__(
         self, path: Path | str, *, create: bool = False, as_of: datetime, busy_seconds: float = BUSY_SECONDS
     ) -> None:
@@ -66,8 +69,7 @@ class Database:
                 isolation_level=None, check_same_thread=False, cached_statements=256,
             )  # fmt: skip
             try:
-                # FULL: a committed row outlives a power cut; the bytes it names were made durable before it.
-                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute(f"PRAGMA synchronous = {self.synchronous}")
                 self._db.execute("PRAGMA recursive_triggers = ON")
                 self._db.execute("PRAGMA secure_delete = OFF")
                 self._db.execute("PRAGMA temp_store = MEMORY")

@@ -270,15 +270,17 @@ class Hand:
         self._db.execute("RELEASE recall")
         return why
 
-    def purgeable(self, digest: Digest, since_us: int) -> str:
-        """Whether a blob is still condemned, and garbage since then without a break; says why not."""
+    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
+        """Whether a blob is still condemned, garbage since then without a break, and has a copy there; says why not."""
         row = self._db.execute(
-            "SELECT 1 FROM blobs b WHERE sha256 = ? AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?"
+            "SELECT 1 FROM blobs b WHERE sha256 = ?1 AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?2"
             " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)"
             " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
             " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND released_us IS NULL"
-            " AND (expires_us IS NULL OR expires_us > ?))",
-            (digest, since_us, self._at_us),
+            " AND (expires_us IS NULL OR expires_us > ?3))"
+            " AND (?5 IS NULL OR"
+            " EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?4 AND l.key = ?5 AND l.sha256 = b.sha256))",
+            (digest, since_us, self._at_us, store_id, key),
         ).fetchone()
         return "" if row else "it is not condemned any more, or something needs it again"
 
@@ -291,11 +293,6 @@ class Hand:
             (store_id, key, since_us),
         ).fetchone()
         return "" if row else "it is not condemned any more, or a record knows it now"
-
-    def known_as(self, digest: Digest, store_id: int, key: str) -> bool:
-        """Whether this key is a location of this blob now."""
-        sql = "SELECT 1 FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?"
-        return self._db.execute(sql, (store_id, key, digest)).fetchone() is not None
 
     def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
         """Forget a copy whose bytes are gone; with the last one the blob is purged."""

@@ -172,20 +172,21 @@ class Queries(Database):
         """How much of what is stored was proved within so many days."""
         until = to_us(as_of)
         since = until - days * 86_400_000_000
-        ((size, verified, never_bytes, never, bad, oldest),) = self.rows(
-            # The newest check of an object's paths speaks for it, and of two at one moment the worse: time * 4 plus
-            # 0 for ok, 1 for unknown, 2 for corrupt; null without a check, and one from the future is none.
-            "SELECT coalesce(sum(bytes), 0),"
-            " coalesce(sum(iif(newest & 3 = 0 AND newest >> 2 BETWEEN ?1 AND ?2, bytes, 0)), 0),"
-            " coalesce(sum(iif(newest IS NULL, bytes, 0)), 0), coalesce(sum(newest IS NULL), 0),"
-            " coalesce(sum(coalesce(newest & 3 = 2, 0)), 0), min(newest >> 2) FROM ("
-            " SELECT max(iif(l.checked_us BETWEEN 1 AND ?2, l.checked_us * 4"
-            " + CASE l.outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, NULL)) AS newest, b.bytes AS bytes"
-            " FROM locations l JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'"
-            " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id))",
-            (since, until),
-        )
-        ((missing,),) = self.rows("SELECT count(*) FROM locations WHERE outcome = 'missing'")
+        with self.read() as db:
+            size, verified, never_bytes, never, bad, oldest = db.execute(
+                # The newest check of an object's paths speaks for it, and of two at one moment the worse: time * 4
+                # plus 0 for ok, 1 for unknown, 2 for corrupt; null without a check, and one from the future is none.
+                "SELECT coalesce(sum(bytes), 0),"
+                " coalesce(sum(iif(newest & 3 = 0 AND newest >> 2 BETWEEN ?1 AND ?2, bytes, 0)), 0),"
+                " coalesce(sum(iif(newest IS NULL, bytes, 0)), 0), coalesce(sum(newest IS NULL), 0),"
+                " coalesce(sum(coalesce(newest & 3 = 2, 0)), 0), min(newest >> 2) FROM ("
+                " SELECT max(iif(l.checked_us BETWEEN 1 AND ?2, l.checked_us * 4"
+                " + CASE l.outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, NULL)) AS newest, b.bytes"
+                " FROM locations l JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'"
+                " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id))",
+                (since, until),
+            ).fetchone()
+            (missing,) = db.execute("SELECT count(*) FROM locations WHERE outcome = 'missing'").fetchone()
         return Coverage(
             days=days,
             bytes=size,

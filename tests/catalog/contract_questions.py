@@ -1,0 +1,200 @@
+"""The contract of questions, and of several connections that ask and write at once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from catalogkit.errors import CatalogBusy, InvalidInput
+from catalogkit.model import Digest, schema
+from tests.catalog.desk import DAY, NOW, PLAN, Desk, sha
+
+if TYPE_CHECKING:
+    from catalogkit.catalog.contract import Catalog
+    from tests.catalog.desk import Connect
+
+
+class Questions:
+    """Records, pages and frames."""
+
+    @pytest.mark.parametrize("table", ["documents", "blobs", "locations", "checks"])
+    def test_an_empty_frame_has_its_schema(self, catalog: Catalog, table: str) -> None:
+        """A table without rows has the columns and types of a full one."""
+        frame = catalog.frame(table)
+        assert (frame.height, dict(frame.schema)) == (0, schema(table))
+
+    def test_a_full_frame_has_its_schema(self, desk: Desk) -> None:
+        """Frames have the promised columns, digests as hex, times in UTC; missing values are null."""
+        desk.put_one("one", "a", metadata={"ä": 1})
+        desk.check()
+        for table in ("documents", "blobs", "locations", "checks"):
+            frame = desk.catalog.frame(table)
+            assert (frame.height, dict(frame.schema)) == (1, schema(table))
+            assert frame["sha256"].to_list() == [str(sha("one"))]
+        (row,) = desk.catalog.frame("documents").rows(named=True)
+        assert (row["created_at"], row["fetched_at"], json.loads(row["metadata"])) == (NOW, None, {"ä": 1})
+        (location,) = desk.catalog.frame("locations").rows(named=True)
+        assert (location["checked_at"], location["inode"], location["store"]) == (NOW, None, "main")
+
+    def test_a_frame_of_no_table_is_an_error(self, catalog: Catalog) -> None:
+        """A mistyped table name is told, with the right ones."""
+        with pytest.raises(InvalidInput, match="documents"):
+            catalog.frame("document")
+
+    def test_a_document_that_never_was_has_no_versions(self, catalog: Catalog) -> None:
+        """Versions of an unknown id are an empty frame with its schema; the document itself is None."""
+        assert catalog.document(5) is None
+        assert dict(catalog.versions(5).schema) == schema("versions")
+        assert catalog.versions(5).height == 0
+
+    @pytest.mark.parametrize(
+        "field, value",
+        [
+            ("tenant", "team"), ("artifact_id", "b"), ("source_url", "https://example.org/ü"), ("resolver", "pmc"),
+            ("variant", "v"), ("run_id", "r"), ("media_type", "application/pdf"),
+        ],
+    )  # fmt: skip
+    def test_find_by_each_field(self, desk: Desk, field: str, value: str) -> None:
+        """Each filter keeps the documents whose field is exactly that, and no other."""
+        desk.put_one("one", "a")
+        wanted = desk.put_one("two", "c", **{field: value})
+        assert [record.id for record in desk.catalog.find(**{field: value})] == [wanted]
+        assert desk.catalog.find(**{field: value + "%"}) == []
+
+    def test_find_by_content(self, desk: Desk) -> None:
+        """A digest finds the documents that have it now, given as a digest or as its hex digits."""
+        first, second = desk.put_one("one", "a"), desk.put_one("one", "b")
+        desk.put_one("two", "c")
+        assert [record.id for record in desk.catalog.find(sha256=sha("one"))] == [first, second]
+        assert [record.id for record in desk.catalog.find(sha256=str(sha("one")))] == [first, second]
+        with pytest.raises(InvalidInput):
+            desk.catalog.find(sha256="e3b0")
+
+    def test_find_needs_every_filter_to_match(self, desk: Desk) -> None:
+        """Filters are joined by `and`; None is no filter."""
+        wanted = desk.put_one("one", "a", resolver="pmc", run_id="r")
+        desk.put_one("one", "b", resolver="pmc")
+        assert [record.id for record in desk.catalog.find(resolver="pmc", run_id="r", tenant=None)] == [wanted]
+
+    def test_find_comes_in_pages(self, desk: Desk) -> None:
+        """Pages by id hold every document once; a limit of nothing is nothing."""
+        ids = [desk.put_one("one", name) for name in "abcde"]
+        found, after = [], 0
+        while page := desk.catalog.find(limit=2, after_id=after):
+            found += [record.id for record in page]
+            after = found[-1]
+        assert found == ids
+        assert desk.catalog.find(limit=0) == []
+
+    def test_find_refuses_what_it_does_not_know(self, desk: Desk) -> None:
+        """An unknown filter or a negative limit is an error, never everything."""
+        desk.put_one()
+        with pytest.raises(InvalidInput, match="colour, size"):
+            desk.catalog.find(size="1", colour="red")
+        with pytest.raises(InvalidInput, match="negative"):
+            desk.catalog.find(limit=-1)
+
+    def test_digests_of_leaves_out_what_is_not_there(self, desk: Desk) -> None:
+        """Ids give digests; unknown ones are left out, and no ids give nothing (hazard 49)."""
+        first, second = desk.put_one("one", "a"), desk.put_one("two", "b")
+        assert desk.catalog.digests_of([second, 999, first]) == {second: sha("two"), first: sha("one")}
+        assert desk.catalog.digests_of([]) == {}
+
+
+class Concurrency:
+    """Threads, connections and processes."""
+
+    def test_a_second_writer_waits(self, connect: Connect) -> None:
+        """Who comes while somebody writes waits for the end, and then sees what was written."""
+        desk, other = Desk(connect()), connect()
+        document_id = desk.put_one()
+        waiting, done = threading.Event(), threading.Event()
+        digests: dict[int, Digest] = {}
+
+        def touch() -> None:
+            waiting.set()
+            other.touch([document_id], as_of=NOW + DAY)
+            digests.update(other.digests_of([document_id]))
+            done.set()
+
+        thread = threading.Thread(target=touch)
+        with desk.catalog.hand(PLAN, as_of=NOW) as hand:
+            thread.start()
+            assert waiting.wait(60)
+            assert not done.wait(0.2)
+            assert hand.forget(document_id, sha("one")) == ""
+        thread.join()
+        assert (done.is_set(), digests) == (True, {})
+
+    def test_who_cannot_wait_is_told_to_try_again(self, connect: Connect) -> None:
+        """A writer that waited in vain gets `CatalogBusy`, changes nothing, and succeeds later; readers never wait."""
+        desk, hasty = Desk(connect()), connect(busy_seconds=0)
+        document_id = desk.put_one()
+        with desk.catalog.hand(PLAN, as_of=NOW):
+            assert hasty.totals()["documents"] == 1
+            with pytest.raises(CatalogBusy, match="try again"):
+                hasty.touch([document_id], as_of=NOW + DAY)
+        record = hasty.document(document_id)
+        assert record is not None
+        assert record.seen_at == NOW
+        hasty.touch([document_id], as_of=NOW + DAY)
+
+    def test_a_failed_batch_leaves_the_catalog_usable(self, connect: Connect) -> None:
+        """An error inside a transaction undoes all of it and gives the lock back."""
+        desk = Desk(connect())
+        document_id = desk.put_one()
+        with pytest.raises(ZeroDivisionError), desk.catalog.hand(PLAN, as_of=NOW) as hand:
+            hand.forget(document_id, sha("one"))
+            raise ZeroDivisionError
+        connect(busy_seconds=0).touch([document_id], as_of=NOW)
+        assert desk.catalog.document(document_id) is not None
+
+    @pytest.mark.parametrize("shared", [True, False], ids=["one connection", "two connections"])
+    def test_two_threads_with_one_new_document(self, connect: Connect, shared: bool) -> None:
+        """Of two threads that register the same documents, for each exactly one is told that it is new (hazard 23)."""
+        first = connect()
+        desks = [Desk(first), Desk(first if shared else connect())]
+        barrier, outcomes = threading.Barrier(2), []
+
+        def register(desk: Desk) -> None:
+            for number in range(12):
+                barrier.wait(60)
+                outcomes.extend(
+                    (number, one.outcome, one.new_blob) for one in desk.put(desk.entry(f"content {number}"))
+                )
+
+        threads = [threading.Thread(target=register, args=[desk]) for desk in desks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(outcomes) == 24
+        assert sum(new_blob for _, _, new_blob in outcomes) == 12
+        told = [[outcome for number, outcome, _ in outcomes if number == one] for one in range(12)]
+        assert [sorted(pair) for pair in told] == [["new", "same"], *[["changed", "same"]] * 11]
+        assert first.totals()["documents"] == 1
+
+    def test_two_processes_register_the_same_documents(self, connect: Connect) -> None:
+        """Two processes, one catalog: together they make each document once, and nobody is turned away."""
+        desk = Desk(connect())
+        command = [sys.executable, "-c", _REGISTER.format(url=desk.catalog.url, store_id=desk.store_id)]
+        children = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        new = [int(child.communicate()[0]) for child in children]
+        assert [child.returncode for child in children] == [0, 0]
+        assert sum(new) == desk.catalog.totals()["documents"] == 40
+        assert desk.catalog.intents() == []
+
+
+_REGISTER: Final = """
+from pathlib import Path
+from catalogkit.catalog import open_catalog
+from tests.catalog.desk import NOW, Desk
+desk = Desk(open_catalog({url!r}, base=Path("/"), as_of=NOW))
+assert desk.store_id == {store_id}
+print(sum(desk.put(desk.entry(f"content {{i}}", f"artifact {{i}}"))[0].outcome == "new" for i in range(40)))
+"""
