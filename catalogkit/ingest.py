@@ -268,9 +268,12 @@ class _Run:
             collection.catalog.start_run(report.run_id, "ingest", as_of=self.as_of)
         try:
             self._work(found)
-        finally:
+        except BaseException:
             if stored:
                 recover(collection, self.as_of, owner=self.owner)
+            raise
+        if stored:
+            collection.store.sweep(self.owner)  # no intents are left: each batch has ended its own
         if self.remember and not report.interrupted:
             summary = {name: getattr(report, name) for name in ("ingested", "skipped", "failed", "bytes")}
             collection.catalog.end_run(report.run_id, summary, as_of=self.as_of)

@@ -47,11 +47,6 @@ def retire(owner: str) -> None:
     _under_way.discard(owner)
 
 
-def tag(owner: str) -> str:
-    """The part of an owner's name that its temporary folder has."""
-    return owner.rpartition("/")[2]
-
-
 def is_dead(owner: str, expires_at: datetime, as_of: datetime) -> bool:
     """Whether an ingest is over: its lease ran out, or it, or its process, on this machine, is gone."""
     if expires_at <= as_of:
@@ -96,11 +91,11 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
         collection.catalog.abandon([intent.id for intent in left if intent.id not in completed])
     # Last, because until here a temporary name may be all there is of a document.
     if owner:
-        collection.store.sweep(tag(owner))
+        collection.store.sweep(owner)
     else:
-        for name, wrote, used_at in collection.store.scratches():
+        for wrote, used_at in collection.store.scratches():
             if is_dead(wrote, used_at + LEASE, now):
-                collection.store.sweep(name)
+                collection.store.sweep(wrote)
     return len(completed), len(left) - len(completed)
 
 

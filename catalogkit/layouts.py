@@ -42,8 +42,10 @@ def layout_of(key: str) -> Layout | None:
     if _CAS.fullmatch(key):
         return Layout.CAS
     parts = key.split("/")
-    if parts[0] == "docs" and len(parts) > 1 and all(
-        part and part == segment(part, LONGEST_NAME_BYTES) for part in parts[1:]
+    if (
+        parts[0] == "docs"
+        and len(parts) > 1
+        and all(part and part == segment(part, LONGEST_NAME_BYTES) for part in parts[1:])
     ):
         return Layout.POLICY
     return None

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalogkit.catalog.contract import Registration, SourceStat
 from catalogkit.errors import ConstraintError
-from catalogkit.intents import commit_each, tag
+from catalogkit.intents import commit_each
 from catalogkit.layouts import basename_of, beside, cas_key, fold
 from catalogkit.model import Layout, Mode, Outcome, path_text, text_path
 from catalogkit.stores.contract import ObjectStat
@@ -138,7 +138,7 @@ class Settler:
             self.taker = in_place.taker()
         else:
             self.store, self.store_id = collection.store, collection.store_id(collection.store.name)
-            folder = self.store.scratch(owner, tag(owner))
+            folder = self.store.scratch(owner)
             self.taker = self.store.taker(folder, mode, peek=self.layout is Layout.CAS)
 
     def settle(self, batch: Batch, taken: Iterable[Taken]) -> None:

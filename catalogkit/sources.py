@@ -126,7 +126,10 @@ def from_paths(
     real = []
     for given in paths:
         # The caller named this place: a link here is meant.
-        path = os.path.realpath(os.fspath(given))
+        try:
+            path = os.path.realpath(os.fspath(given))
+        except ValueError as problem:
+            raise InvalidInput(f"{os.fspath(given)!r} is no path: {problem}") from None
         if not os.path.exists(path):
             raise InvalidInput(f"{path_text(os.fspath(given))} does not exist; nothing was taken in")
         if _belongs(path, own):

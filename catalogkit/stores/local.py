@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from catalogkit.errors import StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import layout_of
@@ -164,27 +165,25 @@ class LocalStore(Publisher):
 
     # -- writing -----------------------------------------------------------------------------------------------
 
-    def scratch(self, owner: str, name: str) -> str:
-        """The folder `name` for temporary files, with a note of whose they are."""
-        folder = os.path.join(self.root, OWN, "tmp", name)
+    def scratch(self, owner: str) -> str:
+        """The folder for `owner`'s temporary files; its name says whose it is from the moment it is there."""
+        folder = os.path.join(self.root, OWN, "tmp", quote(owner, safe=""))
         os.makedirs(folder, exist_ok=True)
-        Path(folder, "owner").write_text(owner, encoding="utf-8")
         return folder
 
-    def scratches(self) -> list[tuple[str, str, datetime]]:
-        """Every folder of temporary files: its name, its owner, when it was last used."""
+    def scratches(self) -> list[tuple[str, datetime]]:
+        """Every folder of temporary files: its owner, and when it was last used."""
         found = []
         tmp = os.path.join(self.root, OWN, "tmp")
         for name in os.listdir(tmp) if os.path.isdir(tmp) else ():
             with contextlib.suppress(FileNotFoundError):  # its owner tidies up right now
                 used_at = datetime.fromtimestamp(os.stat(os.path.join(tmp, name)).st_mtime, UTC)
-                owner = Path(tmp, name, "owner")
-                found.append((name, owner.read_text(encoding="utf-8") if owner.exists() else "", used_at))
+                found.append((unquote(name), used_at))
         return found
 
-    def sweep(self, name: str) -> None:
-        """Remove a folder of temporary files; they were never published, or have another name by now."""
-        folder = os.path.join(self.root, OWN, "tmp", name)
+    def sweep(self, owner: str) -> None:
+        """Remove `owner`'s temporary files; they were never published, or have another name by now."""
+        folder = os.path.join(self.root, OWN, "tmp", quote(owner, safe=""))
         try:
             for file in os.listdir(folder):
                 self.discard(os.path.join(folder, file))

@@ -172,7 +172,9 @@ class Intake:
                 with pytest.raises(ConstraintError):
                     desk.put(desk.at(key, content, "b", inode=5))
         assert desk.catalog.totals()["documents"] == 2
-        assert [(copy.key, copy.inode) for copy in desk.catalog.locations_of(sha("one"))] == [("docs/a/Paper.pdf", None)]
+        assert [(copy.key, copy.inode) for copy in desk.catalog.locations_of(sha("one"))] == [
+            ("docs/a/Paper.pdf", None)
+        ]
 
     def test_a_file_in_its_owners_hands_may_change(self, desk: Desk) -> None:
         """Where bytes are only referred to, new content at a path ends the old copy, and the ledger tells of it."""

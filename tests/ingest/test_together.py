@@ -281,7 +281,7 @@ def test_a_lease_is_renewed(collection: Collection, source: Path, clock: Clock) 
 def test_as_of_does_not_decide_who_is_dead(collection: Collection, source: Path, clock: Clock) -> None:
     """A run about another time neither ends the ingests of others, nor leaves intents that count as ended."""
     make_tree(source, tree(5))
-    other = collection.store.scratch("another machine/1/x", "x")
+    other = collection.store.scratch("another machine/1/x")
     os.utime(other, (clock.now.timestamp(),) * 2)
     for year in (2000, 2100):
         assert ingest(collection, source, executor=Inline(), as_of=clock.now.replace(year=year)).failures == []

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> LocalStore:
 
 
 def temp(store: LocalStore, content: bytes) -> str:
-    path = Path(store.scratch("me", "mine"), uuid.uuid4().hex)
+    path = Path(store.scratch("me"), uuid.uuid4().hex)
     path.write_bytes(content)
     path.chmod(0o444)
     return str(path)
@@ -121,7 +121,7 @@ def test_hazard_29_published_files_are_read_only(store: LocalStore, tmp_path: Pa
         path = tmp_path / mode
         path.write_bytes(mode.encode())
         path.chmod(0o664)
-        folder = store.scratch("me", "mine")
+        folder = store.scratch("me")
         (taken,) = store.taker(folder, mode, peek=False)([(str(path), mode)])
         assert taken.digest and taken.temp
         store.publish([Publication(cas_key(taken.digest), taken.temp)])
@@ -374,7 +374,7 @@ def test_a_reflink_that_cannot_be_made_is_a_copy(
     for works in (False, True):
         taking._clones.clear()
         wrote.clear()
-        folder = store.scratch("me", f"mine-{works}")
+        folder = store.scratch(f"me-{works}")
         for mode in (Mode.COPY, Mode.LINK) if works else (Mode.COPY,):
             (taken,) = store.taker(folder, mode, peek=False)([(str(path), f"{mode}")])
             assert taken.digest == DIGEST and taken.temp

@@ -80,10 +80,18 @@ class Database:
                 # Only now: a migration may have to take a table apart that others refer to, and checks at its end.
                 self._db.execute("PRAGMA foreign_keys = ON")
                 # Only now, so that a file that is no catalog was not touched.
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._log_ahead()
                 self.identity = self._identity(create)
             except BaseException:
                 self._db.close()
+                raise
+
+    def _log_ahead(self) -> None:
+        """Switch to write-ahead logging, which the file keeps; of several that open it at once, one sees to it."""
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem):
                 raise
 
     def _identity(self, create: bool) -> str:
