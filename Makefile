@@ -30,7 +30,7 @@ demo: .venv/.installed ## Build a small catalog and walk through it; DIR=... cat
 	@.venv/bin/catalogkit demo $${DIR:+"$$DIR"}
 
 test: .venv/.installed lint chromium ## Lint, then every test, then every notebook
-	$(PY) -m pytest -n0 -q
+	$(PY) -m pytest -q -n 2 --dist load
 	@if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
 		set -x; $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
 	fi

@@ -132,7 +132,9 @@ def approve(
 def apply(
     context: typer.Context,
     plan: PlanName,
-    max_share: Annotated[float, typer.Option(min=0, max=1, help="The share of all bytes that may go.")] = 0.5,
+    max_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="The share of all bytes that may go; else the plan's policy.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Steps in one transaction.")] = 1000,
     as_json: Json = False,
 ) -> int:

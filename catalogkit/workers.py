@@ -11,7 +11,6 @@ import os
 import pickle
 import select
 import struct
-import subprocess
 import sys
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 from catalogkit.errors import CatalogKitError, InvalidInput
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
 T = TypeVar("T")
@@ -93,6 +93,8 @@ class Workers(Executor):
         raise value
 
     def _start(self) -> subprocess.Popen[bytes]:
+        import subprocess
+
         # Names of files must mean the same bytes on both sides, and this package must be found also where it was
         # imported by a relative path from a folder that is not the current one any more.
         path = [entry for entry in sys.path if isinstance(entry, str)] + [_HOME]
