@@ -198,13 +198,15 @@ def _folder_refused(problem: OSError, owned: bool) -> Examined:
 
 def _perhaps_away(name: str, folder_fd: int) -> bool:
     """Whether a file may lie on a disk that is away: its folder is empty as a mount point, or a link leads nowhere."""
-    with os.scandir(folder_fd) as entries:
-        if next(entries, None) is None:
-            return True
     try:
+        with os.scandir(folder_fd) as entries:
+            if next(entries, None) is None:
+                return True
         os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
     except FileNotFoundError:
         return False
+    except OSError:
+        return True  # a folder that cannot be looked into proves nothing
     return True
 
 

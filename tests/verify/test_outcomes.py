@@ -406,6 +406,23 @@ def test_referenced_files_are_missing_only_where_their_disk_is_there(
     assert outcomes(check()) == (0, 0, 0, 2)
 
 
+def test_a_folder_that_cannot_be_listed_leaves_its_files_unknown(
+    make_collection: Callable[..., Collection],
+    source: Path,
+    stock: Callable[..., Collection],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it cannot be told whether a disk is away, a file that is not found is unknown; those found are read."""
+    check = in_place(make_collection("cas"), source, stock)
+    (source / "deep" / "a.txt").unlink()
+
+    def refuse(*_: object) -> object:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert outcomes(check()) == (1, 0, 0, 1)
+
+
 def test_a_referenced_link_is_followed(
     make_collection: Callable[..., Collection], source: Path, tmp_path: Path
 ) -> None:
