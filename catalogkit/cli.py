@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from catalogkit import cli_plans
+from catalogkit import commands
 from catalogkit.door import DONE, ERROR, INTERRUPTED, LOOK, Door, Json, machine
 from catalogkit.errors import CatalogKitError, InvalidInput, NotACollection
 
@@ -381,7 +381,7 @@ def _slug(folder: Path) -> str:
     return f"{segment(folder.resolve().name)}-{hashlib.sha256(full.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
-cli_plans.add_to(app)
+commands.add_to(app)
 
 
 def main() -> None:

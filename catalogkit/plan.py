@@ -23,7 +23,7 @@ from catalogkit.model import to_us
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 VALID_FOR: Final = timedelta(days=7)
 
 
@@ -36,6 +36,12 @@ class StepKind(enum.StrEnum):
     FORGET = "forget"
     RECALL = "recall"
     ABANDON = "abandon"
+    COPY = "copy"
+    LINK = "link"
+    CLONE = "clone"
+    DROP = "drop"
+    QUARANTINE = "quarantine"
+    FETCH = "fetch"
 
 
 SCHEMA: Final = pl.Schema(
@@ -48,6 +54,8 @@ SCHEMA: Final = pl.Schema(
         "document_id": pl.Int64(),
         "store": pl.String(),
         "key": pl.String(),
+        "from_store": pl.String(),
+        "from_key": pl.String(),
         "bytes": pl.Int64(),
         "object": pl.String(),
         "users": pl.Int64(),

@@ -17,9 +17,10 @@ ROOMS = {
     " planners planners.*",
     "world": "config workers catalog catalog.* stores stores.*",
     "held": "collection",
-    "acts": "intents sources settling ingest proving verify planning apply backup sync demo extract extract.*",
+    "acts": "intents sources settling ingest proving verify planning planning.* apply acts.* backup sync demo"
+    " extract extract.*",
     "face": "analytics display html charts plan_charts params reports review review_forms widgets telemetry",
-    "door": "__init__ __main__ cli cli_plans door terminal",
+    "door": "__init__ __main__ cli commands commands.* door terminal",
 }
 NOTEBOOK = {"plotly", "ipywidgets", "anywidget", "papermill", "nbformat", "nbclient", "IPython", "traitlets"}
 CLOCKS_AND_FILES = {

@@ -612,15 +612,15 @@ def test_gc_incremental_plans_by_default_and_condemns_when_told(collection: Coll
     put(collection, "kept", b"kept" * 100)
     forget(collection, *(put(collection, str(number), b"%d" % number) for number in range(5)))
     before = facts(collection)
-    plan = gc_incremental(collection)
+    plan = gc_incremental(collection=collection)
     assert plan.units == 5
     assert facts(collection) == before
     told: list[int] = []
-    report = gc_incremental(collection, batch_size=2, dry_run=False, progress=lambda one: told.append(one.done))
+    report = gc_incremental(2, False, collection=collection, progress=lambda one: told.append(one.done))
     assert (report.done, report.removed, told) == (5, 0, [2, 4, 5])
     assert files(collection).keys() == before["files"]
     with pytest.raises(InvalidInput, match="at least 1"):
-        gc_incremental(collection, batch_size=0)
+        gc_incremental(0, collection=collection)
 
 
 def test_why_tells_what_keeps_bytes_and_what_does_not(collection: Collection, clock: Clock) -> None:

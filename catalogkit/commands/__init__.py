@@ -1,0 +1,20 @@
+"""The commands of the command line, a module for each room of it; each adds its own with ``add_to``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalogkit.commands import plans
+
+if TYPE_CHECKING:
+    import typer
+
+__all__ = ["add_to"]
+
+_ROOMS = (plans,)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add every command to the command line."""
+    for room in _ROOMS:
+        room.add_to(app)

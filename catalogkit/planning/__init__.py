@@ -1,0 +1,10 @@
+"""Gathering what planners need to know, and handing it to them; nothing here changes anything but `gc_incremental`."""
+
+from __future__ import annotations
+
+from catalogkit.planning.documents import plan_forget, plan_undo
+from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
+from catalogkit.planning.keeping import approve, waiting_plans
+from catalogkit.planning.reasons import why
+
+__all__ = ["approve", "gc_incremental", "plan_forget", "plan_gc", "plan_purge", "plan_undo", "waiting_plans", "why"]

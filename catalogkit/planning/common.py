@@ -1,0 +1,61 @@
+"""What every gatherer needs: the head of a plan, frames with explicit schemas, how many names a file has."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from catalogkit.plan import VALID_FOR, Head
+from catalogkit.stores.local import LocalStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from catalogkit.collection import Collection
+
+
+def head_of(collection: Collection, kind: str, when: datetime) -> Head:
+    """The head of a plan that is made now: for which catalog, how much there is, until when it may be applied."""
+    totals = collection.catalog.totals()
+    return Head(
+        kind=kind,
+        catalog=collection.identity,
+        as_of=when,
+        expires_at=when + VALID_FOR,
+        author=getpass.getuser(),
+        documents=totals["documents"],
+        physical_bytes=totals["physical_bytes"],
+    )
+
+
+def framed(rows: Sequence[tuple[Any, ...]], schema: pl.Schema) -> pl.DataFrame:
+    """Rows with times in microseconds as a frame with that schema, also where there are none."""
+    raw = {name: pl.Int64() if kind == pl.Datetime("us", "UTC") else kind for name, kind in schema.items()}
+    return pl.DataFrame(rows, schema=raw, orient="row").cast(schema)
+
+
+def chunked(keys: Iterator[str], size: int) -> Iterator[list[str]]:
+    """Keys in lists of at most so many."""
+    chunk: list[str] = []
+    for key in keys:
+        chunk.append(key)
+        if len(chunk) >= size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def names_of(collection: Collection) -> Callable[[str | None, str | None], int]:
+    """How many names the file at a key of a store has; what lies in its owner's hands counts as one of its own."""
+    stores = {store.name: store for store in collection.stores.values() if isinstance(store, LocalStore)}
+    for store in stores.values():
+        store.reach()
+
+    def names(store: str | None, key: str | None) -> int:
+        return stores[store].names(key) if store in stores and key is not None else 1
+
+    return names

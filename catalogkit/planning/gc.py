@@ -1,0 +1,140 @@
+"""Garbage: what to condemn, what to purge, and both in one short door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from catalogkit.errors import InvalidInput, PlanError
+from catalogkit.intents import is_dead
+from catalogkit.planners import gc
+from catalogkit.planning.common import chunked, framed, head_of, names_of
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from catalogkit.approval import Approval
+    from catalogkit.collection import Collection
+    from catalogkit.plan import Plan
+
+
+def plan_gc(
+    collection: Collection,
+    policy: gc.GCPolicy | None = None,
+    *,
+    limit: int | None = None,
+    as_of: datetime | None = None,
+) -> Plan:
+    """What to condemn: unreferenced blobs, stray files of the store, ingests that died.
+
+    Raises
+    ------
+    PlanError
+        If the catalog knows nothing while the store is full: that is the wrong catalog, not garbage.
+    """
+    when, catalog, policy = as_of or collection.now(), collection.catalog, policy or gc.GCPolicy()
+    head = head_of(collection, "gc", when)
+    strays = _strays(collection)
+    if strays.height and not catalog.totals()["locations"]:
+        raise PlanError(
+            f"the catalog knows no bytes at all, its store has {strays.height:,} files: is this the right catalog?"
+            " Restore its backup, or take the files in; nothing is called garbage before"
+        )
+    dead = [
+        (intent.id, str(intent.registration.digest), collection.stores[intent.registration.store_id].name,
+         intent.registration.key)
+        for intent in catalog.intents()
+        if is_dead(intent.owner, intent.expires_at, when)
+    ]  # fmt: skip
+    plan = gc.plan_condemn(
+        head, framed(catalog.garbage(as_of=when), gc.GARBAGE), strays, framed(dead, gc.INTENTS), policy
+    )
+    return plan if limit is None else plan.limited(limit)
+
+
+def plan_purge(
+    collection: Collection,
+    policy: gc.GCPolicy | None = None,
+    *,
+    limit: int | None = None,
+    as_of: datetime | None = None,
+) -> Plan:
+    """What to purge: condemned bytes whose grace is over."""
+    when = as_of or collection.now()
+    names = names_of(collection)
+    # A file has its names now, and may have some outside of the catalog's knowledge; one that is gone frees nothing.
+    strays = [(*row[:5], names(row[0], row[1]), row[5]) for row in collection.catalog.strays()]
+    copies = [(*row[:8], names(row[4], row[5]), *row[8:]) for row in collection.catalog.condemned(as_of=when)]
+    plan = gc.plan_purge(
+        head_of(collection, "purge", when),
+        _present(framed(copies, gc.CONDEMNED)),
+        _present(framed(strays, gc.STRAYS)),
+        policy or gc.GCPolicy(),
+    )
+    return plan if limit is None else plan.limited(limit)
+
+
+def gc_incremental(
+    batch_size: int = 100,
+    dry_run: bool = True,
+    *,
+    collection: Collection | None = None,
+    approval: Approval | None = None,
+    policy: gc.GCPolicy | None = None,
+    as_of: datetime | None = None,
+    **options: Any,
+) -> Any:
+    """Collect garbage in batches: the short door to `plan_gc` and `catalogkit.apply`.
+
+    Parameters
+    ----------
+    batch_size
+        Steps in one transaction; progress is told, and a stop heeded, after each.
+    dry_run
+        True gives the plan and changes nothing. False condemns what the plan says, which can be undone; bytes are
+        only removed by `plan_purge`, after the grace.
+    collection
+        The collection; without it the one of ``$CATALOGKIT_HOME``, or of the current folder.
+    **options
+        Passed on to `catalogkit.apply`: ``progress``, ``stop``, ``max_share``.
+
+    Returns
+    -------
+    Plan or ApplyReport
+    """
+    from catalogkit.apply import apply
+    from catalogkit.collection import open_collection
+
+    if batch_size < 1:
+        raise InvalidInput("batch_size must be at least 1")
+    opened = collection or open_collection()
+    try:
+        plan = plan_gc(opened, policy, as_of=as_of)
+        if dry_run:
+            return plan
+        return apply(
+            opened, plan, approval=approval, unapproved=approval is None, batch=batch_size, as_of=as_of, **options
+        )
+    finally:
+        if collection is None:
+            opened.close()
+
+
+def _present(files: pl.DataFrame) -> pl.DataFrame:
+    return files.with_columns(bytes=pl.when(pl.col("users") > 0).then("bytes").otherwise(0))
+
+
+def _strays(collection: Collection) -> pl.DataFrame:
+    """Files of the store that have the form of its layout and that no record knows."""
+    store = collection.store
+    store.reach()
+    store_id = collection.store_id(store.name)
+    rows = []
+    for keys in chunked(store.keys(), 10_000):
+        known = collection.catalog.recorded(store_id, keys)
+        for key in keys:
+            if key not in known and (about := store.stat(key)) is not None:
+                since = int(about.mtime_ns // 1000)
+                rows.append((store.name, key, about.bytes, about.inode, about.mtime_ns, store.names(key), since))
+    return framed(rows, gc.STRAYS)

@@ -1,0 +1,74 @@
+"""Why bytes are kept, or why they go."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from catalogkit.errors import InvalidInput
+from catalogkit.model import Digest, text_path
+from catalogkit.planners.gc import GCPolicy
+from catalogkit.stores.local import LocalStore
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from catalogkit.collection import Collection
+
+
+def why(collection: Collection, subject: str | int, *, as_of: datetime | None = None) -> list[str]:
+    """Why bytes are kept, or why they go, in sentences.
+
+    Parameters
+    ----------
+    subject
+        A digest, a document's id, or a path (a key of the store, or a file).
+
+    Raises
+    ------
+    InvalidInput
+        If the catalog knows nothing of it.
+    """
+    when = as_of or collection.now()
+    digest = _digest_of(collection, str(subject))
+    facts = collection.catalog.root_kinds(digest, as_of=when)
+    if not facts:
+        raise InvalidInput(f"the catalog knows nothing of {digest}")
+    said = [f"{digest} ({facts['bytes']:,} bytes) is {facts['state']}"]
+    for document_id, artifact_id, resolver in facts["documents"]:
+        said.append(f"document {document_id} ({artifact_id}, {resolver or 'no resolver'}) refers to it")
+    if facts["refs"] > len(facts["documents"]):
+        said.append(f"and {facts['refs'] - len(facts['documents'])} documents more")
+    said += [f"a hold keeps it: {reason}" for reason in facts["holds"]]
+    said += [f"an ingest under way keeps it: {owner}" for owner in facts["intents"]]
+    said += [f"{root} keeps it" for root in facts["roots"]]
+    if facts["garbage_since"]:
+        said.append(f"nothing has referred to it since {facts['garbage_since']:%Y-%m-%d %H:%M} UTC")
+        grace = GCPolicy().grace
+        due = facts["garbage_since"] + grace
+        state = "it may be purged" if due <= when else f"it may be purged from {due:%Y-%m-%d %H:%M} UTC on"
+        said.append(f"{state}, once it is condemned" if facts["state"] == "live" else state)
+    for copy in collection.catalog.locations_of(digest):
+        place = collection.stores[collection.store_id(copy.store)].describe(copy.key)
+        said.append(f"a copy lies at {place}: {copy.outcome or 'never checked'}")
+    return said
+
+
+def _digest_of(collection: Collection, subject: str) -> Digest:
+    if subject.isdigit() and len(subject) < 20:
+        record = collection.catalog.document(int(subject))
+        if record is None:
+            raise InvalidInput(f"there is no document {subject}")
+        return record.sha256
+    if len(subject) == 64 and "/" not in subject:
+        return Digest.parse(subject)
+    for store_id, store in collection.stores.items():
+        root = store.root.rstrip("/") + "/"
+        path = os.path.abspath(text_path(subject))
+        key = path.removeprefix(root) if path.startswith(root) else subject
+        if not isinstance(store, LocalStore):
+            key = store.key(path)
+        digest = collection.catalog.digest_at(store_id, key)
+        if digest is not None:
+            return digest
+    raise InvalidInput(f"the catalog knows nothing of {subject!r}; give a digest, a document's id, or a path")
