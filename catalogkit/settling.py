@@ -295,19 +295,23 @@ class Settler:
                 looks.append(ObjectStat(place.key, first.stamp.bytes, first.mtime_ns or 0, first.inode))
             todo.append((place, Publication(place.key, first and first.temp, path, place.bad), looks))
         shown = self.store.publish([publication for _, publication, _ in todo])
-        for (place, _, looks), new in zip(todo, shown, strict=True):
-            self._check(place, looks, new)
+        others = [place.key for (place, _, looks), new in zip(todo, shown, strict=True) if self._check(place, looks, new)]
+        if others:
+            self.store.settle(others)
         if again := [place for place in places if place.bad and place.there is None and not place.works[0].problem]:
             self._publish(again, known)
 
-    def _check(self, place: _Place, looks: list[ObjectStat], new: bool) -> None:
-        """What lies at the key now must be the very file that was read, or be read again."""
+    def _check(self, place: _Place, looks: list[ObjectStat], new: bool) -> bool:
+        """What lies at the key now must be the very file that was read, or be read again.
+
+        Returns whether somebody else put it there, who may have died, or not be done, before it was on the disk.
+        """
         there = self.store.stat(place.key)
         if there is not None and any(_same_file(there, one) for one in looks):
             place.there = there
         elif found := self.store.holds(place.key, place.digest):
             place.there = found
-            self.store.settle([place.key])
+            return True
         elif new:
             self.store.quarantine(place.key)
             place.fail("it was written to while it was taken in; run it again")
@@ -315,6 +319,7 @@ class Settler:
             place.bad = True  # something else lay there: once more, over it
         else:
             place.fail(f"other bytes appeared at {place.key}; run it again")
+        return False
 
     def _bytes(self, place: _Place, spare: bool) -> Taken | None:
         """A temporary file with the bytes; read again where they were left out and turn out to be needed."""
