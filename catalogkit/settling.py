@@ -295,7 +295,9 @@ class Settler:
                 looks.append(ObjectStat(place.key, first.stamp.bytes, first.mtime_ns or 0, first.inode))
             todo.append((place, Publication(place.key, first and first.temp, path, place.bad), looks))
         shown = self.store.publish([publication for _, publication, _ in todo])
-        others = [place.key for (place, _, looks), new in zip(todo, shown, strict=True) if self._check(place, looks, new)]
+        others = [
+            place.key for (place, _, looks), new in zip(todo, shown, strict=True) if self._check(place, looks, new)
+        ]
         if others:
             self.store.settle(others)
         if again := [place for place in places if place.bad and place.there is None and not place.works[0].problem]:

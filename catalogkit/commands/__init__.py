@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalogkit.commands import plans
+from catalogkit.commands import asking, checking, plans, reporting, taking
 
 if TYPE_CHECKING:
     import typer
 
 __all__ = ["add_to"]
 
-_ROOMS = (plans,)
+# In the order in which the help lists them.
+_ROOMS = (taking, checking, asking, reporting, plans)
 
 
 def add_to(app: typer.Typer) -> None:

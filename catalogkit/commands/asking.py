@@ -1,0 +1,117 @@
+"""What there is: totals, documents, one document."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from catalogkit.door import DONE, Json, machine
+from catalogkit.errors import InvalidInput
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (status, find, show):
+        app.command()(command)
+
+
+def status(
+    context: typer.Context,
+    days: Annotated[int, typer.Option(min=1, help="What counts as verified lately.")] = 30,
+    as_json: Json = False,
+) -> int:
+    """How much there is, and how much of it was proved lately."""
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        coverage = collection.catalog.coverage(as_of=collection.now(), days=days)
+        values: dict[str, Any] = {"path": str(collection.path), **collection.catalog.totals()}
+        values |= {
+            "verified_share": coverage.share,
+            "verified_days": days,
+            "never_checked": coverage.never_checked,
+            "oldest_check": coverage.oldest_check,
+            "bad_copies": coverage.bad,
+            "in_flight": len(collection.catalog.intents()),
+        }
+    say(values, machine(context, as_json), "Status")
+    return DONE
+
+
+def find(
+    context: typer.Context,
+    artifact_id: Annotated[str | None, typer.Option()] = None,
+    source_url: Annotated[str | None, typer.Option()] = None,
+    resolver: Annotated[str | None, typer.Option()] = None,
+    run_id: Annotated[str | None, typer.Option()] = None,
+    tenant: Annotated[str | None, typer.Option()] = None,
+    content_type: Annotated[str | None, typer.Option(help="What it is, told from its bytes.")] = None,
+    sha256: Annotated[str | None, typer.Option(help="64 hex digits.")] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 100,
+    as_json: Json = False,
+) -> int:
+    """Documents that match every filter."""
+    from catalogkit.terminal import say
+
+    filters = {
+        "artifact_id": artifact_id,
+        "source_url": source_url,
+        "resolver": resolver,
+        "run_id": run_id,
+        "tenant": tenant,
+        "media_type": content_type,
+        "sha256": sha256,
+    }
+    with context.obj.open() as collection:
+        found = collection.find(limit=limit, **{name: value for name, value in filters.items() if value is not None})
+        documents = [_document(row) for row in found.iter_rows(named=True)]
+    if machine(context, as_json):
+        say({"documents": documents}, True, "Documents")
+        return DONE
+    for document in documents:
+        sys.stdout.write(
+            "{id:>8}  {sha256:.8}  {bytes:>12,}  {content_type}  {resolver}  {artifact_id}\n".format_map(document)
+        )
+    return DONE
+
+
+def show(
+    context: typer.Context,
+    document_id: Annotated[int, typer.Argument(metavar="ID")],
+    as_json: Json = False,
+) -> int:
+    """One document: what it is, its versions, its copies."""
+    from dataclasses import asdict
+
+    from catalogkit.collection import document_row
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        record = collection.catalog.document(document_id)
+        if record is None:
+            raise InvalidInput(f"there is no document {document_id}; `catalogkit find` lists them")
+        document = _document({**document_row(record), "location": collection.location(record)})
+        versions = collection.catalog.versions(document_id).to_dicts()
+        copies = [
+            asdict(copy) | {"sha256": str(copy.sha256)} for copy in collection.catalog.locations_of(record.sha256)
+        ]
+    to_machine = machine(context, as_json)
+    if to_machine:
+        say({"document": document, "versions": versions, "locations": copies}, True, "")
+        return DONE
+    say(document, False, f"Document {document_id}")
+    for version in versions:
+        until = f"until {version['valid_to']:%Y-%m-%d %H:%M}" if version["valid_to"] else "current"
+        sys.stdout.write(f"  version {version['sha256'][:8]}  {version['valid_from']:%Y-%m-%d %H:%M}  {until}\n")
+    for copy in copies:
+        checked = f"{copy['outcome']} {copy['checked_at']:%Y-%m-%d}" if copy["checked_at"] else "never checked"
+        sys.stdout.write(f"  copy in {copy['store']}: {copy['key']}  {checked}\n")
+    return DONE
+
+
+def _document(row: dict[str, Any]) -> dict[str, Any]:
+    """A document for people and machines: ``content_type`` is what it is, ``claimed_type`` what its server said."""
+    claimed = row.pop("content_type")
+    return row | {"content_type": row.pop("media_type"), "claimed_type": claimed}

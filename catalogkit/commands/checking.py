@@ -1,0 +1,56 @@
+"""Proving that the bytes are still right."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(verify)
+
+
+def verify(
+    context: typer.Context,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID...]", help="Only these documents.")] = None,
+    max_age: Annotated[str | None, typer.Option(help="Only copies not checked for so long, such as 30d.")] = None,
+    budget: Annotated[str | None, typer.Option(help="Stop after so long, such as 10m.")] = None,
+    max_bytes: Annotated[str | None, typer.Option(help="Stop after about so many bytes, such as 5GB.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Copies read at once.")] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad copy.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Read copies, compare their SHA-256, and note the result."""
+    from catalogkit.terminal import progress_bar, say, stoppable, tell
+    from catalogkit.units import parse_bytes, parse_duration
+    from catalogkit.verify import verify as prove
+
+    with context.obj.open() as collection, progress_bar("verify") as progress, stoppable() as stop:
+        report = prove(
+            collection,
+            ids or None,
+            max_age=parse_duration(max_age) if max_age else None,
+            budget=parse_duration(budget) if budget else None,
+            max_bytes=parse_bytes(max_bytes) if max_bytes else None,
+            concurrency=concurrency,
+            fail_fast=fail_fast,
+            resume=resume,
+            progress=progress,
+            stop=stop,
+        )
+    for finding in report.findings[:50]:
+        tell(f"{finding.outcome}: {finding.place}: {finding.detail}")
+    to_machine = machine(context, as_json)
+    values = report.to_dict()
+    if not to_machine:
+        values |= {f"not checked: {reason}": count for reason, count in report.unchecked.items()}
+        values |= report.coverage.in_words() if report.coverage else {}
+    say(values, to_machine, "Verify")
+    if report.stopped == "interrupted":
+        return INTERRUPTED
+    return DONE if report.clean else LOOK

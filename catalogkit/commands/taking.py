@@ -1,0 +1,94 @@
+"""Making a collection and taking documents in."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
+from catalogkit.errors import InvalidInput
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for command in (init, ingest):
+        app.command()(command)
+
+
+def init(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new collection's folder.")],
+    store: Annotated[str, typer.Option(help="Where bytes go; relative to DIR.")] = "file:store",
+    catalog: Annotated[str, typer.Option(help="Where facts go; relative to DIR.")] = "sqlite:///catalog.sqlite",
+    layout: Annotated[str, typer.Option(help="cas (by content) or policy (by readable path).")] = "cas",
+    template: Annotated[
+        str | None, typer.Option(help="Readable path, such as {resolver}/{artifact_id}/{basename}.")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Make a collection."""
+    from catalogkit.collection import init as make
+    from catalogkit.terminal import say
+
+    with make(folder, store=store, catalog=catalog, layout=layout, template=template) as collection:
+        values = {
+            "path": str(collection.path),
+            "identity": collection.identity,
+            "catalog": collection.catalog.url,
+            "store": collection.store.root,
+            "layout": collection.layout.value,
+        }
+    say(values, machine(context, as_json), "Made a collection")
+    return DONE
+
+
+def ingest(
+    context: typer.Context,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and files.")] = None,
+    manifest: Annotated[Path | None, typer.Option(help="A downloader's list, JSON lines or Parquet.")] = None,
+    files_from: Annotated[Path | None, typer.Option(help="A file that lists paths, one a line (- for stdin).")] = None,
+    mode: Annotated[str, typer.Option(help="copy, move, link or reference (leave it in place).")] = "copy",
+    resolver: Annotated[str, typer.Option(help="Who fetched it, where a manifest is silent.")] = "",
+    run_id: Annotated[str, typer.Option(help="The run's name; one is made up without it.")] = "",
+    tenant: Annotated[str, typer.Option(help="Whose documents these are.")] = "default",
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Take in what symbolic links point to.")] = False,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Files read at once.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Take documents in."""
+    from catalogkit.ingest import ingest as take_in
+    from catalogkit.terminal import progress_bar, say, stoppable, tell
+
+    listed = _listed(files_from) if files_from else []
+    with context.obj.open() as collection, progress_bar("ingest") as progress, stoppable() as stop:
+        report = take_in(
+            collection,
+            *(paths or []),
+            *listed,
+            manifest=manifest,
+            mode=mode,
+            resolver=resolver,
+            run_id=run_id,
+            tenant=tenant,
+            follow_links=follow_links,
+            concurrency=concurrency,
+            progress=progress,
+            stop=stop,
+        )
+    for path, reason in report.failures[:50]:
+        tell(f"not taken in: {path}: {reason}")
+    say(report.to_dict(), machine(context, as_json), "Ingest")
+    if report.interrupted:
+        return INTERRUPTED
+    return LOOK if report.failed else DONE
+
+
+def _listed(files_from: Path) -> list[Path]:
+    try:
+        text = sys.stdin.read() if str(files_from) == "-" else files_from.read_text(errors="surrogateescape")
+    except OSError as problem:
+        raise InvalidInput(f"{files_from} cannot be read: {problem.strerror}") from None
+    return [Path(line) for line in text.splitlines() if line]
