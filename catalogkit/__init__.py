@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
     from catalogkit.plan import Plan as Plan
+    from catalogkit.planning import RetentionPolicy as RetentionPolicy
     from catalogkit.planning import approve as approve
     from catalogkit.planning import gc_incremental as gc_incremental
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
     from catalogkit.planning import plan_purge as plan_purge
+    from catalogkit.planning import plan_retention as plan_retention
     from catalogkit.planning import plan_undo as plan_undo
+    from catalogkit.planning import retention_decisions as retention_decisions
     from catalogkit.planning import why as why
     from catalogkit.review_forms import review as review
     from catalogkit.verify import verify as verify
@@ -42,6 +45,7 @@ _WHERE: Final = {
     "Collection": "collection",
     "DedupAnalytics": "analytics",
     "Plan": "plan",
+    "RetentionPolicy": "planning",
     "apply": "apply",
     "approve": "planning",
     "demo_collection": "demo",
@@ -53,8 +57,10 @@ _WHERE: Final = {
     "plan_forget": "planning",
     "plan_gc": "planning",
     "plan_purge": "planning",
+    "plan_retention": "planning",
     "plan_undo": "planning",
     "register_or_get": "ingest",
+    "retention_decisions": "planning",
     "review": "review_forms",
     "verify": "verify",
     "verify_batch": "verify",

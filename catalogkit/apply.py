@@ -333,7 +333,8 @@ def _rearm(world: _World, step: _Step) -> _Result:
 
 
 def _forget(world: _World, step: _Step) -> _Result:
-    return _unless(world.hand.forget(step.document_id, step.digest))
+    # What was downloaded again since the plan was made is wanted again, whoever had it forgotten, and why.
+    return _unless(world.hand.forget(step.document_id, step.digest, step.since))
 
 
 def _recall(world: _World, step: _Step) -> _Result:

@@ -10,6 +10,7 @@ import msgspec
 
 from catalogkit.errors import InvalidInput, NotACollection
 from catalogkit.layouts import DEFAULT_TEMPLATE
+from catalogkit.policies.retention import RetentionPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()
+    retention: dict[str, Any] = {}
 
 
 def read_config(folder: Path) -> Config:
@@ -62,9 +64,11 @@ def read_config(folder: Path) -> Config:
 def parse_config(values: dict[str, Any]) -> Config:
     """Settings out of plain data; an unknown name or a value of the wrong kind is an `InvalidInput`."""
     try:
-        return msgspec.convert(values, Config)
+        config = msgspec.convert(values, Config)
     except msgspec.ValidationError as problem:
         raise InvalidInput(str(problem)) from None
+    RetentionPolicy.parse(config.retention)  # only the names in a catalog are still to be looked at
+    return config
 
 
 def write_config(folder: Path, config: Config) -> None:

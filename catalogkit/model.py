@@ -281,7 +281,8 @@ def schema(table: str) -> dict[str, pl.DataType]:
     Parameters
     ----------
     table
-        ``documents``, ``versions``, ``blobs``, ``locations`` or ``checks``.
+        ``documents``, ``versions``, ``document_versions``, ``blobs``, ``locations``, ``checks``, ``accesses`` or
+        ``roots``.
 
     Notes
     -----
@@ -324,6 +325,22 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "valid_from": "time",
         "valid_to": "time",
     },
+    "document_versions": {
+        "document_id": "int",
+        "tenant": "str",
+        "artifact_id": "str",
+        "source_url": "str",
+        "resolver": "str",
+        "variant": "str",
+        "sha256": "str",
+        "bytes": "int",
+        "media_type": "str",
+        "content_type": "str",
+        "operation": "str",
+        "valid_from": "time",
+        "valid_to": "time",
+        "seen_at": "time",
+    },
     "blobs": {
         "sha256": "str",
         "bytes": "int",
@@ -356,5 +373,16 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "method": "str",
         "detail": "str",
         "run_id": "str",
+    },
+    "accesses": {
+        "document_id": "int",
+        "accessed_at": "time",
+        "kind": "str",
+        "bytes": "int",
+    },
+    "roots": {
+        "sha256": "str",
+        "kind": "str",
+        "name": "str",
     },
 }

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "catalogkit"
 # to be built have their names here already.
 ROOMS = {
     "pure": "errors model layouts sniff stats units progress reprs plan policy approval selecting audit"
-    " planners planners.*",
+    " planners planners.* policies policies.*",
     "world": "config workers catalog catalog.* stores stores.*",
     "held": "collection",
     "acts": "intents sources settling ingest proving verify planning planning.* apply acts.* backup sync demo"

@@ -271,7 +271,13 @@ class Catalog(Protocol):
         """The content of these documents; ids that do not exist are left out."""
 
     def frame(self, table: str) -> pl.DataFrame:
-        """A whole table with the schema `model.schema(table)`."""
+        """A whole table with the schema `model.schema(table)`.
+
+        ``documents``, ``blobs``, ``locations``, ``checks`` and ``accesses`` are what they are called.
+        ``document_versions`` has every version of every document, by id and age, also of those that were forgotten;
+        the current one has no ``valid_to``. ``roots`` is what keeps bytes beside documents and holds: snapshots,
+        backups, plans under way, and (``ingest``) ingests in flight.
+        """
 
     def versions(self, document_id: int) -> pl.DataFrame:
         """Every version of a document, oldest first, the current one last."""
@@ -354,8 +360,8 @@ class Hand(Protocol):
     def rearm_stray(self, store_id: int, key: str) -> str:
         """Take a stray back from the condemned."""
 
-    def forget(self, document_id: int, digest: Digest) -> str:
-        """Forget a document, if it still is what it was."""
+    def forget(self, document_id: int, digest: Digest, seen_us: int | None = None) -> str:
+        """Forget a document, if it still is what it was, and was not seen after that time, if one is given."""
 
     def recall(self, document_id: int, digest: Digest) -> str:
         """Bring a forgotten document back, under its old id, as it was."""

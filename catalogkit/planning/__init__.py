@@ -6,5 +6,18 @@ from catalogkit.planning.documents import plan_forget, plan_undo
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, waiting_plans
 from catalogkit.planning.reasons import why
+from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
 
-__all__ = ["approve", "gc_incremental", "plan_forget", "plan_gc", "plan_purge", "plan_undo", "waiting_plans", "why"]
+__all__ = [
+    "RetentionPolicy",
+    "approve",
+    "gc_incremental",
+    "plan_forget",
+    "plan_gc",
+    "plan_purge",
+    "plan_retention",
+    "plan_undo",
+    "retention_decisions",
+    "waiting_plans",
+    "why",
+]

@@ -91,6 +91,17 @@ class Documents:
         one, two = str(sha("one")), str(sha("two"))
         assert versions == [(one, NOW, NOW + DAY), (two, NOW + DAY, NOW + 2 * DAY), (one, NOW + 2 * DAY, None)]
 
+    def test_a_document_that_was_seen_again_is_not_forgotten(self, desk: Desk) -> None:
+        """Who gives the last sighting it knows of forgets nothing that was seen since; the same moment is fine."""
+        document_id = desk.put_one()
+        desk.catalog.touch([document_id], as_of=NOW + DAY)
+        known, since = to_us(NOW), to_us(NOW + DAY)
+        with desk.catalog.hand(PLAN, as_of=NOW + 2 * DAY) as hand:
+            assert "seen again" in hand.forget(document_id, sha("one"), known)
+            assert hand.forget(document_id, sha("other"), since) == "it is gone, or has other content now"
+            assert hand.forget(document_id, sha("one"), since) == ""
+            assert hand.forget(document_id, sha("one"), since) == "it is gone, or has other content now"
+
     def test_a_forgotten_document_stays_in_history(self, desk: Desk) -> None:
         """Forgetting ends the last version with time and operation; the id finds it still."""
         document_id = desk.put_one()

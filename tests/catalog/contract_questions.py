@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 class Questions:
     """Records, pages and frames."""
 
-    @pytest.mark.parametrize("table", ["documents", "blobs", "locations", "checks"])
+    @pytest.mark.parametrize(
+        "table", ["documents", "document_versions", "blobs", "locations", "checks", "accesses", "roots"]
+    )
     def test_an_empty_frame_has_its_schema(self, catalog: Catalog, table: str) -> None:
         """A table without rows has the columns and types of a full one."""
         frame = catalog.frame(table)
@@ -40,6 +42,34 @@ class Questions:
         assert (row["created_at"], row["fetched_at"], json.loads(row["metadata"])) == (NOW, None, {"ä": 1})
         (location,) = desk.catalog.frame("locations").rows(named=True)
         assert (location["checked_at"], location["inode"], location["store"]) == (NOW, None, "main")
+
+    def test_the_frame_of_versions_has_them_all(self, desk: Desk) -> None:
+        """Current, changed and forgotten ones, by id and age, each with its content and its times."""
+        desk.put_one("one", "a", resolver="core")
+        desk.put_one("other", "a", resolver="core", as_of=NOW + DAY)
+        gone = desk.put_one("one", "b")
+        desk.catalog.touch([gone], as_of=NOW + DAY)
+        assert desk.forget(gone, as_of=NOW + 2 * DAY) == ""
+        frame = desk.catalog.frame("document_versions")
+        assert dict(frame.schema) == schema("document_versions")
+        names = ("artifact_id", "resolver", "sha256", "bytes", "operation", "valid_from", "valid_to", "seen_at")
+        assert frame.select(names).rows() == [
+            ("a", "core", str(sha("one")), 3, "ingest", NOW, NOW + DAY, NOW),
+            ("a", "core", str(sha("other")), 5, "current", NOW + DAY, None, NOW + DAY),
+            ("b", "", str(sha("one")), 3, "apply", NOW, NOW + 2 * DAY, NOW + DAY),
+        ]
+
+    def test_the_frame_of_accesses_is_the_log(self, desk: Desk) -> None:
+        """Every entry, in the order it was written."""
+        desk.catalog.record_accesses([(7, NOW, "read", 5), (7, NOW - DAY, "open", None)])
+        frame = desk.catalog.frame("accesses")
+        assert dict(frame.schema) == schema("accesses")
+        assert frame.rows() == [(7, NOW, "read", 5), (7, NOW - DAY, "open", None)]
+
+    def test_the_frame_of_roots_has_ingests_in_flight(self, desk: Desk) -> None:
+        """What is being taken in is needed, whoever else needs it."""
+        desk.stage(desk.entry("one"), owner="somebody")
+        assert desk.catalog.frame("roots").rows() == [(str(sha("one")), "ingest", "somebody")]
 
     def test_a_frame_of_no_table_is_an_error(self, catalog: Catalog) -> None:
         """A mistyped table name is told, with the right ones."""

@@ -236,12 +236,14 @@ class Hand:
         sql = "DELETE FROM strays WHERE store_id = ? AND key = ?"
         return self._try(sql, (store_id, key), "it is not condemned")
 
-    def forget(self, document_id: int, digest: Digest) -> str:
-        """Forget a document, if it still is what it was."""
-        return self._try(
-            "DELETE FROM documents WHERE id = ? AND sha256 = ?", (document_id, digest),
-            "it is gone, or has other content now",
-        )  # fmt: skip
+    def forget(self, document_id: int, digest: Digest, seen_us: int | None = None) -> str:
+        """Forget a document, if it still is what it was, and was not seen after that time, if one is given."""
+        row = self._db.execute("SELECT sha256, seen_us FROM documents WHERE id = ?", (document_id,)).fetchone()
+        if row is None or row[0] != digest:
+            return "it is gone, or has other content now"
+        if seen_us is not None and row[1] > seen_us:
+            return "it was seen again since the plan was made"
+        return self._try("DELETE FROM documents WHERE id = ?", (document_id,), "")
 
     def recall(self, document_id: int, digest: Digest) -> str:
         """Bring a forgotten document back, under its old id, as it was; its bytes must not have been purged."""

@@ -33,6 +33,16 @@ _FRAMES: Final = {
     " FROM locations l JOIN blobs b ON b.sha256 = l.sha256 JOIN stores s ON s.id = l.store_id ORDER BY l.id",
     "checks": "SELECT id, location_id, lower(hex(sha256)), checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
+    "accesses": "SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id",
+    "roots": "SELECT lower(hex(sha256)), kind, name FROM (SELECT sha256, kind, name FROM roots"
+    " UNION ALL SELECT sha256, 'ingest', owner FROM intents) ORDER BY sha256, kind, name",
+    "document_versions": "SELECT v.id, v.tenant, v.artifact_id, v.source_url, v.resolver, v.variant,"
+    " lower(hex(v.sha256)), b.bytes, b.media_type, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
+    " FROM (SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type,"
+    " iif(op = 'older', op, operation) AS operation, changed_us, ended_us, seen_us, hid FROM documents_history"
+    " UNION ALL SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, 'current',"
+    " changed_us, NULL, seen_us, 9223372036854775807 FROM documents) v LEFT JOIN blobs b ON b.sha256 = v.sha256"
+    " ORDER BY v.id, v.hid",
 }
 _FILTERS: Final = {
     "tenant": "d.tenant", "artifact_id": "d.artifact_id", "source_url": "d.source_url", "resolver": "d.resolver",

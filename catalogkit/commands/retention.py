@@ -1,0 +1,88 @@
+"""The command that plans by a retention policy, or tries one on the past."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalogkit.commands.plans import Limit, Out, planning
+from catalogkit.door import DONE, LOOK, Json, machine
+
+if TYPE_CHECKING:
+    from catalogkit.collection import Collection
+    from catalogkit.plan import Plan
+    from catalogkit.policies.retention import RetentionPolicy
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    planning.command("retention")(plan_retention)
+
+
+def plan_retention(
+    context: typer.Context,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A tenant that has a policy of its own: for its documents only; or a TOML file with a policy to try."
+            " Else \\[retention] of the settings.",
+        ),
+    ] = None,
+    limit: Limit = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Forget what the retention policy no longer keeps; bytes that nobody needs then become garbage."""
+    from catalogkit.planning import plan_retention as make
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        chosen, tenant = _policy(collection, policy)
+        plan = make(collection, chosen, tenant=tenant, limit=limit)
+        home = plan.save(out or collection.path / "plans")
+    to_machine = machine(context, as_json)
+    values: dict[str, Any] = {**plan.summary(), "path": str(home)}
+    if to_machine:
+        values |= {"decisions": _counts(plan), "remarks": chosen.remarks()}
+    say(values, to_machine, "Plan: retention")
+    if not to_machine:
+        for row in _counts(plan):
+            sys.stdout.write("  {decision:<7} {documents:>11,}  {words} ({reason})\n".format_map(row))
+    for remark in chosen.remarks():
+        tell(f"Note: {remark}.")
+    if not plan.units:
+        tell("Nothing is due.")
+        return DONE
+    tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
+    return LOOK
+
+
+def _policy(collection: Collection, given: str | None) -> tuple[RetentionPolicy, str | None]:
+    """The policy a person means, and the tenant whose documents it is for, if it is for one."""
+    from catalogkit.errors import InvalidInput
+    from catalogkit.planning.retention import policy_of, read_policy
+
+    if given is not None and given.endswith(".toml"):
+        return read_policy(Path(given)), None
+    policy = policy_of(collection)
+    if given is not None and given not in policy.tenants:
+        there = ", ".join(policy.tenants) or "none"
+        raise InvalidInput(f"the settings have no [retention.tenants.{given}], they have {there}; a file ends in .toml")
+    return policy, given
+
+
+def _counts(plan: Plan) -> list[dict[str, Any]]:
+    """How many documents are kept and forgotten, by reason."""
+    from catalogkit.policies.retention import REASONS
+
+    due = dict(plan.totals().select("reason", "units").rows())
+    kept = dict(plan.head.policy["kept"])
+    return [
+        {"decision": decision, "reason": reason, "documents": count, "words": REASONS[reason]}
+        for decision, counts in (("keep", kept), ("forget", due))
+        for reason, count in counts.items()
+    ]

@@ -1,0 +1,43 @@
+"""Retention: forgetting what is due. Decisions about every document go in, steps for those to forget come out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.policies.deciding import totals
+from catalogkit.policies.retention import FORGET
+
+if TYPE_CHECKING:
+    from catalogkit.policies.retention import RetentionPolicy
+
+
+def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy) -> Plan:
+    """Forget what the decisions say, longest overdue first; each document is a unit.
+
+    Bytes that then nobody refers to become garbage, which is collected later, by a plan of its own and after a grace.
+
+    Parameters
+    ----------
+    decided
+        What `catalogkit.policies.deciding.decisions` returned: all of it, so that the plan can say what is kept.
+    """
+    due = decided.filter(~pl.col("keep")).sort("score", "id", descending=[True, False])
+    rows = due.with_columns(
+        unit=pl.int_range(pl.len(), dtype=pl.Int64),
+        step=pl.lit(0),
+        kind=pl.lit(StepKind.FORGET.value),
+        document_id=pl.col("id"),
+        bytes=pl.col("stored_bytes"),
+        object=pl.format("blob:{}", "sha256"),
+        since=pl.col("last_seen"),
+        # Nobody named these documents: the policy did, and letting go of the last one is what it is for.
+        last_copy=pl.lit(False),
+    )
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.columns]
+    kept = totals(decided).filter(pl.col("decision") == "keep", pl.col("documents") > 0)
+    facts = policy.plain() | {"kept": dict(kept.select("reason", "documents").rows())}
+    return Plan(replace(head, policy=facts, reasons=FORGET), rows.with_columns(missing).select(SCHEMA.names()))

@@ -1,0 +1,172 @@
+"""Retention: what the catalog knows, gathered for the rules, and the policy as people type it."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from catalogkit.errors import InvalidInput, StoreError
+from catalogkit.planners import retention as planner
+from catalogkit.planning.common import head_of
+from catalogkit.policies import deciding, retention
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from catalogkit.collection import Collection
+    from catalogkit.model import DocumentRecord
+    from catalogkit.plan import Plan
+    from catalogkit.policies.retention import Circumstances, RetentionDecision
+
+
+class RetentionPolicy(retention.RetentionPolicy):
+    __doc__ = retention.RetentionPolicy.__doc__
+
+    def evaluate(
+        self,
+        record: DocumentRecord,
+        *,
+        as_of: datetime | None = None,
+        circumstances: Circumstances = retention.ALONE,
+    ) -> RetentionDecision:
+        """Decide about one document, by the rules that decide about all.
+
+        Parameters
+        ----------
+        as_of
+            The time the decision is made for; now without it.
+        circumstances
+            What the record does not say; without it: no hold, never accessed, nobody else needs the bytes.
+        """
+        return super().evaluate(record, as_of=as_of or datetime.now(UTC), circumstances=circumstances)
+
+
+def policy_of(collection: Collection) -> retention.RetentionPolicy:
+    """The collection's policy: ``[retention]`` of its settings; the defaults where it has none."""
+    return retention.RetentionPolicy.parse(collection.config.retention)
+
+
+def read_policy(path: Path) -> retention.RetentionPolicy:
+    """A policy in a TOML file of its own: what would stand below ``[retention]``, or with that heading.
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot be read, or a value is not acceptable.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise InvalidInput(f"{path} cannot be read as a policy: {problem}") from None
+    try:
+        return retention.RetentionPolicy.parse(values["retention"] if list(values) == ["retention"] else values)
+    except InvalidInput as problem:
+        raise InvalidInput(f"{path}: {problem}") from None
+
+
+def retention_decisions(
+    collection: Collection,
+    policy: retention.RetentionPolicy | None = None,
+    *,
+    tenant: str | None = None,
+    as_of: datetime | None = None,
+) -> pl.DataFrame:
+    """Decide about every document; changes nothing.
+
+    Parameters
+    ----------
+    policy
+        The policy; the collection's own without it.
+    tenant
+        Only this tenant's documents may be forgotten.
+    as_of
+        The time the decisions are made for.
+
+    Returns
+    -------
+    DataFrame
+        A row for each document: ``keep``, ``reason`` (a code of `catalogkit.policies.retention.REASONS`), ``score``
+        (age divided by the days it is kept), ``days``, ``rule`` that decides, ``rules`` that apply, ``last_seen``,
+        ``due_at``, and what it is about; see `catalogkit.policies.deciding.DECISIONS`.
+
+    Raises
+    ------
+    InvalidInput
+        If the policy has a rule for a resolver or tenant that the catalog does not know.
+    """
+    when, catalog = as_of or collection.now(), collection.catalog
+    policy = policy or policy_of(collection)
+    documents = catalog.frame("documents")
+    policy.check_names(resolvers=documents["resolver"].unique(), tenants=documents["tenant"].unique())
+    held = [hold["subject"] for hold in catalog.holds(as_of=when)]
+    contents = [subject for subject in held if len(subject) == 64]
+    return deciding.decisions(
+        documents,
+        policy,
+        as_of=when,
+        copies=stored_copies(collection),
+        held_documents=[int(subject) for subject in held if len(subject) < 64],
+        held_contents=contents,
+        rooted=[*contents, *catalog.frame("roots")["sha256"].unique()],
+        accessed=_accessed(collection, policy),
+        tenant=tenant,
+    )
+
+
+def plan_retention(
+    collection: Collection,
+    policy: retention.RetentionPolicy | None = None,
+    *,
+    tenant: str | None = None,
+    limit: int | None = None,
+    as_of: datetime | None = None,
+) -> Plan:
+    """Plan to forget what a policy no longer keeps; its `head.policy` says how many are kept, and why.
+
+    Parameters
+    ----------
+    policy
+        The policy; the collection's own (``[retention]`` of its settings) without it.
+    tenant
+        Only this tenant's documents may be forgotten.
+    limit
+        At most so many documents, longest overdue first.
+
+    Raises
+    ------
+    InvalidInput
+        If the policy is about a resolver or tenant that the catalog does not know.
+    """
+    when = as_of or collection.now()
+    policy = policy or policy_of(collection)
+    decided = retention_decisions(collection, policy, tenant=tenant, as_of=when)
+    plan = planner.plan_retention(head_of(collection, "retention", when), decided, policy)
+    return plan if limit is None else plan.limited(limit)
+
+
+def stored_copies(collection: Collection) -> pl.DataFrame:
+    """Count the physical copies of every content; those in a store that does not answer are unknown."""
+    unreachable = []
+    for store in collection.stores.values():
+        try:
+            store.reach()
+        except StoreError:
+            unreachable.append(store.name)
+    rows = collection.catalog.stores()
+    known = {store.name for store in collection.stores.values()}
+    return deciding.copies_of(
+        collection.catalog.frame("locations"),
+        # A store that this collection cannot open says as little as one that does not answer.
+        unreachable=[*unreachable, *(row.name for row in rows if row.name not in known)],
+        in_place=[row.name for row in rows if row.kind == "reference"],
+    )
+
+
+def _accessed(collection: Collection, policy: retention.RetentionPolicy) -> pl.DataFrame | None:
+    if not any(one.count_access for one in (policy, *policy.tenants.values())):
+        return None
+    log = collection.catalog.frame("accesses")
+    return log.group_by("document_id").agg(pl.col("accessed_at").max())

@@ -1,0 +1,280 @@
+"""Retention for whole catalogs: the decision about every document at once.
+
+What the rules say depends only on tenant, media type, resolver and size tier, so they are asked once for each
+combination that occurs, and the rest is arithmetic on columns.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from catalogkit.model import to_us
+from catalogkit.policies.retention import KEEP, REASONS, VAGUE, RetentionPolicy, bounds, decisive
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+_TIME: Final = pl.Datetime("us", "UTC")
+_DAY_US: Final = 86_400_000_000
+REASON: Final = pl.Enum(list(REASONS))
+# What a caller hands over beside the ``documents`` frame.
+COPIES: Final = pl.Schema(
+    {
+        "sha256": pl.String(),
+        "healthy": pl.Int64(),
+        "stored_bytes": pl.Int64(),
+    }
+)
+ACCESSED: Final = pl.Schema({"document_id": pl.Int64(), "accessed_at": _TIME})
+# What comes back: a row for each document.
+DECISIONS: Final = pl.Schema(
+    {
+        "id": pl.Int64(),
+        "keep": pl.Boolean(),
+        "reason": REASON,
+        "score": pl.Float64(),
+        "days": pl.Int64(),
+        "rule": pl.String(),
+        "rules": pl.String(),
+        "last_seen": _TIME,
+        "due_at": _TIME,
+        "sha256": pl.String(),
+        "bytes": pl.Int64(),
+        "stored_bytes": pl.Int64(),
+        "users": pl.Int64(),
+        "healthy": pl.Int64(),
+        "artifact_id": pl.String(),
+        "resolver": pl.String(),
+        "media_type": pl.String(),
+        "tenant": pl.String(),
+    }
+)
+
+
+_CASES: Final = pl.Schema(
+    {
+        "of_tenant": pl.String(),
+        "of_type": pl.String(),
+        "of_resolver": pl.String(),
+        "of_size": pl.Int64(),
+        "days": pl.Int64(),
+        "rule": pl.String(),
+        "rules": pl.String(),
+        "due": REASON,
+        "min_replicas": pl.Int64(),
+        "count_access": pl.Boolean(),
+    }
+)
+
+
+def copies_of(
+    locations: pl.DataFrame, *, unreachable: Collection[str] = (), in_place: Collection[str] = ()
+) -> pl.DataFrame:
+    """Count the physical copies of each content.
+
+    Paths of one store that share an inode are one copy. One that is known to be corrupt is not healthy, one that was
+    found missing is none; where a copy's state is unknown, because its last check could not tell or because its store
+    cannot be reached, the number is unknown.
+
+    Parameters
+    ----------
+    locations
+        The ``locations`` frame.
+    unreachable
+        Stores that cannot be looked at now.
+    in_place
+        Stores whose files are in their owners' hands: copies like others, but nothing is freed there.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `COPIES`: ``healthy`` (null where unknown), ``stored_bytes`` (in stores of ours, all copies).
+    """
+    held, outcome = pl.col("outcome").ne_missing("missing"), pl.col("outcome")
+    away = pl.col("store").is_in(list(unreachable)) | outcome.eq_missing("unknown")
+    columns = locations.lazy().select(
+        "sha256",
+        "bytes",
+        held=held,
+        unknown=held & away,
+        corrupt=outcome.eq_missing("corrupt"),
+        ours=held & ~pl.col("store").is_in(list(in_place)),
+        store="store",
+        object=pl.coalesce(pl.col("inode"), -pl.col("id") - 1),
+        named=pl.col("inode").is_not_null(),
+    )
+    # Nearly every content has one location, and needs no second grouping.
+    several = pl.len().over("sha256") > 1
+    single = columns.filter(~several).select(
+        "sha256",
+        healthy=pl.when(~pl.col("unknown")).then((pl.col("held") & ~pl.col("corrupt")).cast(pl.Int64)),
+        stored_bytes=pl.col("ours") * pl.col("bytes"),
+    )
+    object_ = pl.col("held", "unknown", "corrupt", "ours").any()
+    joint = (
+        columns.filter(several)
+        .group_by("sha256", "store", "object", "named")
+        .agg(object_, pl.col("bytes").first())
+        .group_by("sha256")
+        .agg(
+            healthy=pl.when(~pl.col("unknown").any()).then((pl.col("held") & ~pl.col("corrupt")).sum().cast(pl.Int64)),
+            stored_bytes=(pl.col("ours") * pl.col("bytes")).sum(),
+        )
+    )
+    return pl.concat([single, joint]).select(COPIES.names()).collect()
+
+
+def decisions(
+    documents: pl.DataFrame,
+    policy: RetentionPolicy,
+    *,
+    as_of: datetime,
+    copies: pl.DataFrame,
+    held_documents: Collection[int] = (),
+    held_contents: Collection[str] = (),
+    rooted: Collection[str] = (),
+    accessed: pl.DataFrame | None = None,
+    tenant: str | None = None,
+) -> pl.DataFrame:
+    """Decide about every document; `RetentionPolicy.evaluate` is the same for one.
+
+    Parameters
+    ----------
+    documents
+        The ``documents`` frame.
+    as_of
+        The time the decisions are made for.
+    copies
+        What `copies_of` counted. The copies of a content that is not in it are unknown.
+    held_documents, held_contents
+        Ids, and digests, that a hold is on.
+    rooted
+        Digests that something else than a document keeps: forgetting all its documents frees nothing yet.
+    accessed
+        The newest entry of the access log for each document: the columns of `ACCESSED`.
+    tenant
+        Only this tenant's documents may be forgotten.
+
+    Returns
+    -------
+    DataFrame
+        The columns of `DECISIONS`, a row for each document in the order of `documents`. ``rule`` decides, ``rules`` are
+        all that apply; ``stored_bytes`` go when all ``users`` of the content are forgotten.
+    """
+    to_us(as_of)
+    judged = _judged(documents.lazy(), policy)
+    seen, now = pl.col("seen_at"), pl.lit(as_of).cast(_TIME)
+    if accessed is not None and any(one.count_access for one in (policy, *policy.tenants.values())):
+        judged = judged.join(accessed.lazy(), left_on="id", right_on="document_id", how="left", maintain_order="left")
+        seen = pl.max_horizontal(seen, pl.when("count_access").then("accessed_at"))
+    last_seen, kept_us = pl.col("last_seen"), pl.col("days") * _DAY_US
+    known = last_seen <= now  # null where there is none
+    age_us = (now - last_seen).dt.total_microseconds()
+    held = pl.lit(False)
+    if held_documents:
+        held |= pl.col("id").is_in(list(held_documents))
+    if held_contents:
+        held |= pl.col("sha256").is_in(list(held_contents))
+    aged = (
+        judged.with_columns(last_seen=seen)
+        .join(copies.lazy(), on="sha256", how="left", maintain_order="left")
+        .with_columns(
+            aged=pl.when(pl.lit(False) if tenant is None else pl.col("tenant") != tenant)
+            .then(pl.lit("not-asked"))
+            .when(held)
+            .then(pl.lit("held"))
+            .when(last_seen.is_null())
+            .then(pl.lit("age-unknown"))
+            .when(~known)
+            .then(pl.lit("seen-in-future"))
+            .when(age_us < kept_us)
+            .then(pl.lit("young"))
+            .cast(REASON),
+            score=pl.when(known).then(age_us / kept_us).fill_null(0.0),
+            due_at=pl.when(known).then(last_seen + pl.duration(microseconds=kept_us)),
+        )
+        # Counted after the whole batch: whoever stays by age or hold needs the bytes, whoever is due does not.
+        .with_columns(
+            needed=pl.col("aged").is_not_null().any().over("sha256"),
+            users=pl.len().over("sha256").cast(pl.Int64),
+        )
+    )
+    reason = (
+        pl.when(pl.col("aged").is_not_null())
+        .then("aged")
+        .when(pl.col("healthy").is_null())
+        .then(pl.lit("copies-unknown", REASON))
+        .when("needed" & (pl.col("healthy") < pl.col("min_replicas")))
+        .then(pl.lit("too-few-copies", REASON))
+        .otherwise("due")
+    )
+    users = pl.col("users") + pl.col("sha256").is_in(list(rooted)) if rooted else pl.col("users")
+    found = aged.with_columns(reason=reason, users=users, stored_bytes=pl.col("stored_bytes").fill_null(0))
+    kept = pl.col("reason").is_in(pl.Series(list(KEEP), dtype=REASON).implode())
+    return found.with_columns(keep=kept).select(DECISIONS.names()).collect()
+
+
+def totals(decided: pl.DataFrame) -> pl.DataFrame:
+    """Count decisions by reason, keeping first; every reason has a row.
+
+    Returns
+    -------
+    DataFrame
+        ``decision``, ``reason``, ``words``, ``documents``, ``logical_bytes``.
+    """
+    counted = decided.group_by("reason").agg(
+        pl.len().cast(pl.Int64).alias("documents"), pl.col("bytes").sum().alias("logical_bytes")
+    )
+    rows = [("keep" if code in KEEP else "forget", code, words) for code, words in REASONS.items()]
+    names = {"decision": pl.String(), "reason": REASON, "words": pl.String()}
+    return (
+        pl.DataFrame(rows, schema=names, orient="row")
+        .join(counted, on="reason", how="left", maintain_order="left")
+        .with_columns(pl.col("documents", "logical_bytes").fill_null(0))
+    )
+
+
+def freed_bytes(decided: pl.DataFrame) -> int:
+    """Physical bytes that go with what is forgotten: a content's bytes once, and only with its last document."""
+    gone = (
+        decided.filter(~pl.col("keep"))
+        .group_by("sha256")
+        .agg(pl.len().alias("gone"), pl.col("users", "stored_bytes").first())
+    )
+    return int(gone.filter(pl.col("gone") >= pl.col("users"))["stored_bytes"].sum())
+
+
+def _judged(documents: pl.LazyFrame, policy: RetentionPolicy) -> pl.LazyFrame:
+    """Documents with what the rules say of them: days, rule, rules, due, min_replicas, count_access."""
+    everybody = (policy, *policy.tenants.values())
+    tiers = {tier for one in everybody for tier in one.size_tier_rules}
+    edges = sorted({edge for tier in tiers for edge in bounds(tier) if edge})
+    named = {name for one in everybody for name in one.content_type_rules}
+    known = {name for one in everybody for name in one.resolver_rules}
+    told, declared = (_plain_type(name) for name in ("media_type", "content_type"))
+    kind = pl.when(told.is_in(["", *VAGUE]) & (declared != "")).then(declared).otherwise(told)
+    family = pl.format("{}/*", kind.str.splitn("/", 2).struct[0])
+    # What no rule names is all the same: it is null here, and few combinations are left.
+    keys = {
+        "of_tenant": pl.when(pl.col("tenant").is_in(list(policy.tenants))).then("tenant"),
+        "of_type": pl.when(kind.is_in(list(named))).then(kind).when(family.is_in(list(named))).then(family),
+        "of_resolver": pl.when(pl.col("resolver").is_in(list(known))).then("resolver"),
+        "of_size": pl.sum_horizontal([pl.lit(0), *(pl.col("bytes") >= edge for edge in edges)]).cast(pl.Int64),
+    }
+    keyed = documents.with_columns(**keys)
+    rows = []
+    for tenant, of_type, resolver, tier in keyed.select(list(keys)).unique().collect().iter_rows():
+        chosen = policy if tenant is None else policy.tenants[tenant]
+        rules = chosen.rules(of_type or "", resolver, edges[tier - 1] if tier else 0)
+        winner = decisive(rules)
+        said = (int(winner.days), str(winner), "; ".join(map(str, rules)), f"due-{winner.kind}")
+        rows.append((tenant, of_type, resolver, tier, *said, chosen.min_replicas, chosen.count_access))
+    cases = pl.DataFrame(rows, schema=_CASES, orient="row")
+    return keyed.join(cases.lazy(), on=list(keys), how="left", nulls_equal=True, maintain_order="left")
+
+
+def _plain_type(column: str) -> pl.Expr:
+    return pl.col(column).str.splitn(";", 2).struct[0].str.strip_chars().str.to_lowercase()
