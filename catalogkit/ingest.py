@@ -18,12 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit.batching import JOB_BYTES, Batch, jobs
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, SourceError
 from catalogkit.intents import LEASE, new_owner, recover, retire
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.progress import OnProgress, Progress, quiet
-from catalogkit.settling import Batch, Settler
+from catalogkit.settling import Settler
 from catalogkit.sources import About, Candidate, PassedOver, from_manifest, from_paths
 from catalogkit.stores.taking import Stamp
 from catalogkit.workers import Inline, WorkerDied, Workers
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
     from catalogkit.model import Digest, DocumentRecord
     from catalogkit.stores.taking import Taken
 
-BATCH_FILES: Final = 2000
-BATCH_BYTES: Final = 256_000_000
-JOB_FILES: Final = 64
-JOB_BYTES: Final = 16_000_000
 INLINE_FILES: Final = 32
 KEPT_FAILURES: Final = 1000
+SEEN_AT_ONCE: Final = 20_000
 KEPT_FOLDERS: Final = 32
 
 
@@ -288,7 +286,7 @@ class _Run:
                 if executor is None:
                     few = len(batch) <= INLINE_FILES and batch.bytes <= JOB_BYTES
                     executor = Inline() if few else Workers(self.concurrency)
-                futures = [executor.submit(settler.taker, job) for job in _jobs(batch)]
+                futures = [executor.submit(settler.taker, job) for job in jobs(batch)]
                 running = [*running, *futures]
                 # While the workers read this batch, the one before it is settled.
                 if waiting:
@@ -331,7 +329,7 @@ class _Run:
                 return
             if isinstance(item, PassedOver):
                 self._pass_over(item)
-            elif not self._unchanged(item, batch) and (len(batch) >= BATCH_FILES or batch.bytes >= BATCH_BYTES):
+            elif not self._unchanged(item, batch) and batch.full:
                 yield batch
                 batch = Batch()
         if len(batch):
@@ -374,7 +372,7 @@ class _Run:
             return False
         self.report.skip("unchanged")
         self.seen.append(document_id)
-        if len(self.seen) >= 10 * BATCH_FILES:
+        if len(self.seen) >= SEEN_AT_ONCE:
             self._touch()
         return True
 
@@ -410,19 +408,6 @@ class _Run:
 def _key(known: dict[Digest, Known], row: SourceRow) -> str | None:
     about = known.get(row.digest)
     return about.key if about else None
-
-
-def _jobs(batch: Batch) -> Iterator[list[tuple[str, str]]]:
-    job: list[tuple[str, str]] = []
-    size = 0
-    for path, name, count in batch.to_take():
-        job.append((path, name))
-        size += count
-        if len(job) >= JOB_FILES or size >= JOB_BYTES:
-            yield job
-            job, size = [], 0
-    if job:
-        yield job
 
 
 def _own(collection: Collection) -> set[str]:

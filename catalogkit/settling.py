@@ -12,7 +12,6 @@ The steps of a batch, and why in this order:
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -28,52 +27,17 @@ from catalogkit.stores.publishing import Publication
 from catalogkit.stores.taking import Stamp, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from catalogkit.batching import Batch
     from catalogkit.catalog.contract import Committed, Known
     from catalogkit.collection import Collection
     from catalogkit.ingest import IngestReport
     from catalogkit.model import Digest
     from catalogkit.sources import Candidate
 
-_SERIAL: Final = itertools.count()
 _GOOD: Final = (None, Outcome.OK, Outcome.UNKNOWN)
-
-
-class Batch:
-    """Candidates that are settled together; a file that several documents share is read once."""
-
-    def __init__(self) -> None:
-        self.items: list[tuple[Candidate, Digest | None]] = []
-        self.bytes = 0
-        self._first: dict[str, int] = {}
-        self._serial = next(_SERIAL)  # two batches are under way at a time, and share a folder
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def add(self, item: Candidate, known: Digest | None) -> None:
-        """Add a candidate; `known` is its content where that need not be read again."""
-        if known is None and self._first.setdefault(item.path, len(self.items)) == len(self.items):
-            self.bytes += item.stamp.bytes
-        self.items.append((item, known))
-
-    def to_take(self) -> Iterator[tuple[str, str, int]]:
-        """(path, temporary name, size in bytes) of every file to read."""
-        for path, number in self._first.items():
-            yield path, f"{self._serial}-{number}", self.items[number][0].stamp.bytes
-
-    def with_taken(self, taken: Iterable[Taken]) -> Iterator[tuple[Candidate, Taken]]:
-        """Each candidate with what reading its file gave; a file's temporary name goes to its first candidate."""
-        by_path = {one.path: one for one in taken}
-        for number, (item, known) in enumerate(self.items):
-            if known is not None:
-                yield item, Taken(item.path, known, stamp=item.stamp)
-            elif self._first[item.path] == number:
-                yield item, by_path[item.path]
-            else:
-                yield item, by_path[item.path]._replace(temp=None)
 
 
 @dataclass(slots=True)

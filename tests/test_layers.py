@@ -17,7 +17,7 @@ ROOMS = {
     " planners planners.* policies policies.*",
     "world": "config workers catalog catalog.* stores stores.*",
     "held": "collection",
-    "acts": "intents sources settling ingest proving verify planning planning.* apply acts.* backup sync demo"
+    "acts": "intents sources batching settling ingest proving verify planning planning.* apply acts.* backup sync demo"
     " extract extract.*",
     "face": "analytics display html charts plan_charts params reports review review_forms widgets telemetry",
     "door": "__init__ __main__ cli commands commands.* door terminal",

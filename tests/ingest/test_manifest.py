@@ -169,7 +169,7 @@ def test_a_move_from_a_list_that_names_files_twice(
     collection: Collection, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row gets its document although the rows of one file are batches apart; then the files are gone."""
-    monkeypatch.setattr(import_module("catalogkit.ingest"), "BATCH_FILES", 3)
+    monkeypatch.setattr(import_module("catalogkit.batching"), "BATCH_FILES", 3)
     rows = [GOOD | {"artifact_id": f"{number}", "path": name} for number in range(5) for name in SHA256]
     rows = [row | {"source_url": f"u:{number}"} for number, row in enumerate(rows)]
     report = take(collection, files, *rows, mode="move")

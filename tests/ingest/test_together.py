@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from catalogkit import batching
 from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError
 from catalogkit.ingest import ingest
@@ -48,8 +49,8 @@ def tree(count: int, seed: int = 0) -> dict[str, bytes]:
 @pytest.fixture
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of ten files, jobs of three."""
-    monkeypatch.setattr(MODULE, "BATCH_FILES", 10)
-    monkeypatch.setattr(MODULE, "JOB_FILES", 3)
+    monkeypatch.setattr(batching, "BATCH_FILES", 10)
+    monkeypatch.setattr(batching, "JOB_FILES", 3)
     monkeypatch.setattr(MODULE, "INLINE_FILES", 0)
 
 
