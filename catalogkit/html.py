@@ -22,7 +22,7 @@ from catalogkit.display import FIGURES_MIME, PLOTLY_MIME, STYLE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["to_html"]
+__all__ = ["page_of", "to_html"]
 
 PLOTLY: Final = "plotly-4.1.1.min.js.gz"
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -87,6 +87,21 @@ def to_html(notebook: Mapping[str, Any]) -> str:
     scripts += f'\n<script nonce="{nonce}">\n{_static("report.js")}</script>'
     return _PAGE.format(
         title=escape(title), nonce=nonce, style=STYLE, css=_static("report.css"), body=body, scripts=scripts
+    )
+
+
+def page_of(title: str, body: str) -> str:
+    """A page in the reports' style without charts: no script runs in it, and it asks no address.
+
+    Parameters
+    ----------
+    title
+        Text.
+    body
+        HTML.
+    """
+    return _PAGE.format(
+        title=escape(title), nonce="none", style=STYLE, css=_static("report.css"), body=body, scripts=""
     )
 
 

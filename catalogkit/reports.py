@@ -25,6 +25,7 @@ from catalogkit import __version__
 from catalogkit.errors import InvalidInput, ReportError
 from catalogkit.model import to_us
 from catalogkit.params import check, declared
+from catalogkit.report_index import write_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,12 +119,15 @@ def run_report(
         # In full: cut to the second, it would be earlier than checks made just before.
         passed.setdefault("as_of", as_of.astimezone(UTC).isoformat())
     values = defaults | passed
-    began = time.perf_counter()
-    notebook = _execute(source, target, passed, progress=progress)
-    seconds = time.perf_counter() - began
-    facts = _facts(notebook, source.stem, values, as_of, seconds)
     page, data = target.with_suffix(".html"), target.with_suffix(".json")
-    _write(notebook, target, page, data, facts)
+    try:
+        began = time.perf_counter()
+        notebook = _execute(source, target, passed, progress=progress)
+        seconds = time.perf_counter() - began
+        _write(notebook, target, page, data, _facts(notebook, source.stem, values, as_of, seconds))
+    finally:
+        # A run that failed is listed, too.
+        write_index(target.parent.parent)
     return ReportResult(page, target, data, seconds)
 
 

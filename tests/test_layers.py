@@ -19,7 +19,8 @@ ROOMS = {
     "held": "collection",
     "acts": "intents sources batching settling ingest proving verify planning planning.* apply acts.* backup sync demo"
     " extract extract.*",
-    "face": "analytics display html charts plan_charts params reports review review_forms widgets telemetry",
+    "face": "analytics display html charts plan_charts params reports report_index review review_forms widgets"
+    " telemetry",
     "door": "__init__ __main__ cli commands commands.* door terminal",
 }
 NOTEBOOK = {"plotly", "ipywidgets", "anywidget", "papermill", "nbformat", "nbclient", "IPython", "traitlets"}

@@ -47,7 +47,9 @@ def write(path: Path, parameters: str, *cells: str) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """The files of runs below `folder`; the page in front of them is none."""
+    found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path) for path in found if str(path) != "index.html")
 
 
 def test_a_run_is_a_notebook_a_page_and_its_facts(
@@ -70,6 +72,7 @@ def test_a_run_is_a_notebook_a_page_and_its_facts(
     assert 0 < facts["seconds"] == round(result.seconds, 3)
 
     page = result.html.read_text()
+    assert f'href="small/{result.html.name}"' in (out / "index.html").read_text()
     assert "<title>Small</title>" in page
     assert "2026-03-01 12:30:05 UTC" in page
     notebook_out = nbformat.read(result.ipynb, 4)
