@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from catalogkit.model import to_us
-from catalogkit.policies.retention import KEEP, REASONS, VAGUE, RetentionPolicy, bounds, decisive
+from catalogkit.policies.retention import KEEP, REASONS, RetentionPolicy, decisive
+from catalogkit.policies.wording import MOST_DAYS, VAGUE, Shorten, bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 _TIME: Final = pl.Datetime("us", "UTC")
@@ -46,6 +47,10 @@ DECISIONS: Final = pl.Schema(
         "stored_bytes": pl.Int64(),
         "users": pl.Int64(),
         "healthy": pl.Int64(),
+        "min_replicas": pl.Int64(),
+        "age_days": pl.Int64(),
+        "other_days": pl.Int64(),
+        "cap_days": pl.Int64(),
         "artifact_id": pl.String(),
         "resolver": pl.String(),
         "media_type": pl.String(),
@@ -54,6 +59,8 @@ DECISIONS: Final = pl.Schema(
 )
 
 
+_ONE: Final = pl.lit(1, pl.Int64())
+_FIXED: Final = pl.Series(["not-asked", "held", "age-unknown", "seen-in-future"], dtype=REASON)
 _CASES: Final = pl.Schema(
     {
         "of_tenant": pl.String(),
@@ -61,6 +68,8 @@ _CASES: Final = pl.Schema(
         "of_resolver": pl.String(),
         "of_size": pl.Int64(),
         "days": pl.Int64(),
+        "other_days": pl.Int64(),
+        "cap_days": pl.Int64(),
         "rule": pl.String(),
         "rules": pl.String(),
         "due": REASON,
@@ -162,7 +171,8 @@ def decisions(
     -------
     DataFrame
         The columns of `DECISIONS`, a row for each document in the order of `documents`. ``rule`` decides, ``rules`` are
-        all that apply; ``stored_bytes`` go when all ``users`` of the content are forgotten.
+        all that apply; ``stored_bytes`` go when all ``users`` of the content are forgotten. ``other_days`` is what the
+        rules beside ``age_days`` come to (0: there are none), ``cap_days`` what shortens them, null if nothing does.
     """
     to_us(as_of)
     judged = _judged(documents.lazy(), policy)
@@ -193,6 +203,7 @@ def decisions(
             .when(age_us < kept_us)
             .then(pl.lit("young"))
             .cast(REASON),
+            age_days=age_us // _DAY_US,
             score=pl.when(known).then(age_us / kept_us).fill_null(0.0),
             due_at=pl.when(known).then(last_seen + pl.duration(microseconds=kept_us)),
         )
@@ -247,6 +258,66 @@ def freed_bytes(decided: pl.DataFrame) -> int:
     return int(gone.filter(pl.col("gone") >= pl.col("users"))["stored_bytes"].sum())
 
 
+def freed_by_days(decided: pl.DataFrame, days: Sequence[int]) -> pl.DataFrame:
+    """What other values of ``age_days`` would forget and free, all other rules as they are.
+
+    Parameters
+    ----------
+    decided
+        What `decisions` returned, by any value of ``age_days``.
+    days
+        Values to try, at least 1.
+
+    Returns
+    -------
+    DataFrame
+        A row for each value, ascending: ``days``, ``documents`` that would be forgotten, ``freed_bytes`` (physical,
+        joint: a content's bytes once, with its last document).
+    """
+    # A document is due after min(cap, max(age_days, others)) days. So there is a largest age_days by which it is due:
+    # its age; any, where the cap has run out; none, where another rule has not. A content goes by the least of those
+    # of its documents, and where copies are few, its documents go by that, too.
+    age = pl.col("age_days")
+    fixed = pl.col("healthy").is_null() | pl.col("reason").is_in(_FIXED.implode())
+    due_by = (
+        pl.when(fixed)
+        .then(0)
+        .when(pl.col("cap_days") <= age)
+        .then(MOST_DAYS)
+        .when(pl.col("other_days") <= age)
+        .then(age)
+        .otherwise(0)
+    )
+    known = decided.lazy().with_columns(due_by=due_by.cast(pl.Int64))
+    contents = known.group_by("sha256").agg(
+        pl.len().cast(pl.Int64).alias("here"),
+        pl.col("users", "stored_bytes").first(),
+        all_by=pl.col("due_by").min(),
+    )
+    enough = pl.col("healthy") >= pl.col("min_replicas")
+    documents = known.join(contents.select("sha256", "all_by"), on="sha256").select(
+        by=pl.when(enough).then("due_by").otherwise("all_by"), documents=_ONE, freed_bytes=_ONE * 0
+    )
+    freed = contents.filter(pl.col("here") >= pl.col("users")).select(
+        by="all_by", documents=_ONE * 0, freed_bytes="stored_bytes"
+    )
+    both = pl.col("documents", "freed_bytes")
+    running = (
+        pl.concat([documents, freed])
+        .group_by("by")
+        .agg(both.sum())
+        .sort("by", descending=True)
+        .with_columns(both.cum_sum())
+        .sort("by")
+    )
+    return (
+        pl.LazyFrame({"days": sorted(set(days))}, schema={"days": pl.Int64()})
+        .join_asof(running, left_on="days", right_on="by", strategy="forward")
+        .select("days", both.fill_null(0))
+        .collect()
+    )
+
+
 def _judged(documents: pl.LazyFrame, policy: RetentionPolicy) -> pl.LazyFrame:
     """Documents with what the rules say of them: days, rule, rules, due, min_replicas, count_access."""
     everybody = (policy, *policy.tenants.values())
@@ -270,8 +341,12 @@ def _judged(documents: pl.LazyFrame, policy: RetentionPolicy) -> pl.LazyFrame:
         chosen = policy if tenant is None else policy.tenants[tenant]
         rules = chosen.rules(of_type or "", resolver, edges[tier - 1] if tier else 0)
         winner = decisive(rules)
-        said = (int(winner.days), str(winner), "; ".join(map(str, rules)), f"due-{winner.kind}")
-        rows.append((tenant, of_type, resolver, tier, *said, chosen.min_replicas, chosen.count_access))
+        # What they come to without age_days, and what caps it, so that other values of age_days can be tried.
+        longer = [int(rule.days) for rule in rules if not isinstance(rule.days, Shorten) and rule.kind != "age"]
+        caps = [int(rule.days) for rule in rules if isinstance(rule.days, Shorten)]
+        given = (int(winner.days), max(longer, default=0), min(caps, default=None))
+        said = (str(winner), "; ".join(map(str, rules)), f"due-{winner.kind}")
+        rows.append((tenant, of_type, resolver, tier, *given, *said, chosen.min_replicas, chosen.count_access))
     cases = pl.DataFrame(rows, schema=_CASES, orient="row")
     return keyed.join(cases.lazy(), on=list(keys), how="left", nulls_equal=True, maintain_order="left")
 

@@ -7,18 +7,25 @@ wins, so that adding a rule never shortens; a rule that is meant to shorten says
 
 from __future__ import annotations
 
-import difflib
-import mimetypes
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.errors import InvalidInput
 from catalogkit.model import to_us
-from catalogkit.units import parse_bytes
+from catalogkit.policies.wording import (
+    Shorten,
+    check_each,
+    check_name,
+    effective_type,
+    inside,
+    read_days,
+    read_rules,
+    read_table,
+    read_tiers,
+    read_types,
+)
 
 if TYPE_CHECKING:
     from catalogkit.model import DocumentRecord
@@ -39,31 +46,6 @@ FORGET: Final = {
     "due-size-tier": "due by a size tier rule",
 }
 REASONS: Final = KEEP | FORGET
-
-# Decimal, as sizes are shown; from so many bytes on, up to the next.
-TIERS: Final = {"tiny": 0, "small": 10_000, "medium": 1_000_000, "large": 10_000_000, "huge": 100_000_000}
-# A hundred years. What must stay longer than that is a hold.
-MOST_DAYS: Final = 36_500
-# What the bytes say where they say nothing; then the type that was declared counts.
-VAGUE: Final = ("application/octet-stream", "text/plain")
-# Types that `catalogkit.sniff` tells and the standard library does not list.
-_SNIFFED: Final = (
-    "application/x-empty application/gzip application/x-bzip2 application/x-xz application/zstd"
-    " application/x-7z-compressed application/vnd.rar application/vnd.apache.parquet application/vnd.sqlite3"
-    " application/x-ole-storage image/vnd.djvu application/x-elf audio/ogg image/webp application/x-ndjson"
-    " application/xhtml+xml application/xml application/rtf application/epub+zip"
-    " application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-    " application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    " application/vnd.openxmlformats-officedocument.presentationml.presentation"
-)
-_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/(\*|[a-z0-9][a-z0-9!#$&^_.+-]*)", re.ASCII)
-
-
-class Shorten(int):
-    """Days of a rule that caps what longer rules give; ``{"shorten": 30}`` in plain data."""
-
-    def __repr__(self) -> str:
-        return f"Shorten({int(self)})"
 
 
 class Rule(NamedTuple):
@@ -196,7 +178,7 @@ class RetentionPolicy:
         def put(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
-        put("age_days", _days("age_days", self.age_days))
+        put("age_days", read_days("age_days", self.age_days))
         if isinstance(self.age_days, Shorten):
             raise InvalidInput("age_days cannot shorten: it is the rule for every document")
         if type(self.min_replicas) is not int or self.min_replicas < 0:
@@ -207,29 +189,13 @@ class RetentionPolicy:
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
             raise InvalidInput("expected must be a list of names")
         put("expected", tuple(self.expected))
-        put("content_type_rules", self._types())
-        put("size_tier_rules", {_tier(name): days for name, days in _rules("size_tier_rules", self.size_tier_rules)})
-        put("resolver_rules", dict(_rules("resolver_rules", self.resolver_rules)))
+        put("content_type_rules", read_types(self.content_type_rules, self.expected))
+        put("size_tier_rules", read_tiers(self.size_tier_rules))
+        put("resolver_rules", dict(read_rules("resolver_rules", self.resolver_rules)))
         put("tenants", dict(self.tenants))
         for name, policy in self.tenants.items():
             if not isinstance(policy, RetentionPolicy) or policy.tenants:
                 raise InvalidInput(f"tenants.{name} must be a retention policy without tenants of its own")
-
-    def _types(self) -> dict[str, int]:
-        found: dict[str, int] = {}
-        known = media_types() | {media_type(name) for name in self.expected}
-        for name, days in _rules("content_type_rules", self.content_type_rules):
-            plain = media_type(name)
-            if not _TYPE.fullmatch(plain):
-                raise InvalidInput(f"content_type_rules: {name!r} is no media type; write it like application/pdf")
-            if plain.endswith("/*"):
-                _known("content_type_rules", plain, {f"{one.partition('/')[0]}/*" for one in known})
-            else:
-                _known("content_type_rules", plain, known)
-            if plain in found:
-                raise InvalidInput(f"content_type_rules: {plain} is there twice")
-            found[plain] = days
-        return found
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
@@ -244,7 +210,7 @@ class RetentionPolicy:
         found = [Rule("content-type", name, days) for name, days in types if name in (kind, family)]
         if resolver is not None and resolver in self.resolver_rules:
             found.append(Rule("resolver", resolver, self.resolver_rules[resolver]))
-        found += [Rule("size-tier", name, days) for name, days in tiers if _inside(name, size)]
+        found += [Rule("size-tier", name, days) for name, days in tiers if inside(name, size)]
         return (*found, Rule("age", "", self.age_days))
 
     def evaluate(
@@ -308,9 +274,9 @@ class RetentionPolicy:
             If a rule is about a name that is neither known nor `expected`; it names the likely spelling.
         """
         there = set(resolvers)
-        _each_known("tenants", self.tenants, {*tenants, *self.expected})
+        check_each("tenants", self.tenants, {*tenants, *self.expected})
         for policy in (self, *self.tenants.values()):
-            _each_known("resolver_rules", policy.resolver_rules, {*there, *policy.expected, ""})
+            check_each("resolver_rules", policy.resolver_rules, {*there, *policy.expected, ""})
 
     def remarks(self) -> list[str]:
         """Rules that can never decide, in words: they are no error, but hardly what was meant."""
@@ -350,12 +316,12 @@ class RetentionPolicy:
         given = dict(values)
         names = {one.name for one in fields(RetentionPolicy)}
         for name in given:
-            _known("retention", name, names)
-        tenants = _table("tenants", given.pop("tenants", {}))
+            check_name("retention", name, names)
+        tenants = read_table("tenants", given.pop("tenants", {}))
         parsed = {}
         for name, one in tenants.items():
             try:
-                parsed[name] = RetentionPolicy.parse(_table("its policy", one))
+                parsed[name] = RetentionPolicy.parse(read_table("its policy", one))
             except InvalidInput as problem:
                 raise InvalidInput(f"tenants.{name}: {problem}") from None
         try:
@@ -370,97 +336,3 @@ def decisive(rules: Iterable[Rule]) -> Rule:
     longest = max((rule for rule in given if not isinstance(rule.days, Shorten)), key=lambda rule: rule.days)
     cap = min((rule for rule in given if isinstance(rule.days, Shorten)), key=lambda rule: rule.days, default=longest)
     return cap if cap.days < longest.days else longest
-
-
-def media_type(text: str) -> str:
-    """A media type without parameters, in lower case.
-
-    Examples
-    --------
-    >>> media_type("Application/PDF; charset=binary")
-    'application/pdf'
-    """
-    return text.partition(";")[0].strip().lower()
-
-
-def effective_type(told: str, declared: str) -> str:
-    """The type that rules look at: told from the bytes; the declared one where these say nothing special."""
-    plain = media_type(told)
-    return (media_type(declared) or plain) if plain in VAGUE or not plain else plain
-
-
-@cache
-def media_types() -> frozenset[str]:
-    """The media types that a rule may be about without further ado."""
-    listed = mimetypes.MimeTypes()  # what Python itself lists, not what this machine does
-    return frozenset(_SNIFFED.split()) | {one for table in listed.types_map for one in table.values()}
-
-
-@cache
-def bounds(tier: str) -> tuple[int, int | None]:
-    """The sizes of a tier: from so many bytes, below so many (None: no end)."""
-    if tier in TIERS:
-        names = [*TIERS]
-        following = names[names.index(tier) + 1 :]
-        return TIERS[tier], TIERS[following[0]] if following else None
-    low, dots, high = tier.partition("..")
-    if dots:
-        return parse_bytes(low), parse_bytes(high)
-    return (0, parse_bytes(tier[1:])) if tier.startswith("<") else (parse_bytes(tier.removeprefix(">=")), None)
-
-
-def _inside(tier: str, size: int) -> bool:
-    low, high = bounds(tier)
-    return low <= size and (high is None or size < high)
-
-
-def _tier(name: str) -> str:
-    plain = name.strip()
-    if plain in TIERS:
-        return plain
-    if not plain.startswith(("<", ">=")) and ".." not in plain:
-        _known("size_tier_rules", plain, TIERS, " or bounds such as '<10kB', '>=50MB', '10kB..1MB'")
-    low, high = bounds(plain)
-    if high is not None and low >= high:
-        raise InvalidInput(f"size_tier_rules: no size is within {name!r}")
-    return plain
-
-
-def _rules(field_name: str, given: object) -> list[tuple[str, int]]:
-    found = []
-    for name, days in _table(field_name, given).items():
-        if not isinstance(name, str):
-            raise InvalidInput(f"{field_name}: a name is text, not {name!r}")
-        found.append((name, _days(f"{field_name} {name!r}", days)))
-    return found
-
-
-def _table(where: str, given: object) -> Mapping[str, Any]:
-    if not isinstance(given, Mapping):
-        raise InvalidInput(f"{where} must be a table of names and values, not {given!r}")
-    return given
-
-
-def _days(where: str, given: object) -> int:
-    shorten = isinstance(given, Shorten)
-    if isinstance(given, Mapping) and set(given) == {"shorten"}:
-        shorten, given = True, given["shorten"]
-    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= MOST_DAYS:
-        raise InvalidInput(
-            f"{where} must be whole days from 1 to {MOST_DAYS:,}, or {{ shorten = days }}, not {given!r}"
-        )
-    return Shorten(given) if shorten else int(given)
-
-
-def _each_known(where: str, names: Iterable[str], known: set[str]) -> None:
-    for name in names:
-        _known(where, name, known, "; or list it in `expected` if it is still to come")
-
-
-def _known(where: str, name: str, known: Iterable[str], otherwise: str = "") -> None:
-    if name in (there := sorted(known)):
-        return
-    close = difflib.get_close_matches(name, there, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
-    some = f" There are: {', '.join(one or repr(one) for one in there[:12])}" if len(there) <= 12 else ""
-    raise InvalidInput(f"{where}: {name!r} is not known{meant}{some}{otherwise}")

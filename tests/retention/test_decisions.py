@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,8 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogkit.model import Digest, DocumentRecord, schema
-from catalogkit.policies.deciding import ACCESSED, COPIES, DECISIONS, copies_of, decisions, freed_bytes, totals
-from catalogkit.policies.retention import KEEP, REASONS, Circumstances, RetentionPolicy, Shorten
+from catalogkit.policies.deciding import (
+    ACCESSED,
+    COPIES,
+    DECISIONS,
+    copies_of,
+    decisions,
+    freed_by_days,
+    freed_bytes,
+    totals,
+)
+from catalogkit.policies.retention import KEEP, REASONS, Circumstances, RetentionPolicy
+from catalogkit.policies.wording import Shorten
 from tests.retention.frames import NOW, copies, documents, record, sha
 
 SIZES = (0, 9_999, 10_000, 999_999, 1_000_000, 5_000_000, 10_000_000, 99_999_999, 100_000_000)
@@ -219,3 +230,23 @@ def test_every_reason_is_a_keep_or_a_forget() -> None:
     """Codes are words for people, too, and each decides one way."""
     assert all(REASONS.values())
     assert {code for code in REASONS if not code.startswith("due-")} == set(KEEP)
+
+
+@settings(max_examples=120, deadline=None)
+@given(with_tenants, catalogs(), st.sets(st.integers(0, 5), max_size=1), st.sets(st.sampled_from("abc"), max_size=1))
+def test_the_curve_is_what_other_days_would_do(
+    policy: RetentionPolicy, records: list[DocumentRecord], held: set[int], rooted: set[str]
+) -> None:
+    """For any value of age_days the curve says what deciding again with that value says."""
+    around: dict[str, Any] = {
+        "as_of": NOW,
+        "copies": copies(*records, healthy=2),
+        "held_documents": held,
+        "rooted": {sha(name) for name in rooted},
+    }
+    curve = freed_by_days(decisions(documents(*records), policy, **around), range(1, 16))
+    assert curve["days"].to_list() == list(range(1, 16))
+    for days, count, freed in curve.rows():
+        tenants = {name: replace(one, age_days=days) for name, one in policy.tenants.items()}
+        again = decisions(documents(*records), replace(policy, age_days=days, tenants=tenants), **around)
+        assert (count, freed) == ((~again["keep"]).sum(), freed_bytes(again))

@@ -6,7 +6,8 @@ import re
 import sys
 from pathlib import Path
 
-from catalogkit.policies.retention import KEEP, REASONS, TIERS, RetentionPolicy
+from catalogkit.policies.retention import KEEP, REASONS, RetentionPolicy
+from catalogkit.policies.wording import TIERS
 from catalogkit.units import parse_bytes
 
 PAGE = Path(__file__).parents[2] / "docs" / "retention.md"

@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 import catalogkit as ck
 from catalogkit import sniff
 from catalogkit.errors import InvalidInput
-from catalogkit.policies.retention import (
-    Circumstances,
-    RetentionPolicy,
-    Rule,
-    Shorten,
-    decisive,
-    media_types,
-)
+from catalogkit.policies.retention import Circumstances, RetentionPolicy, Rule, decisive
+from catalogkit.policies.wording import Shorten, media_types
 from tests.retention.frames import DAY, NOW, record
 
 
