@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from catalogkit.plan import Plan as Plan
     from catalogkit.planning import RetentionPolicy as RetentionPolicy
     from catalogkit.planning import approve as approve
+    from catalogkit.planning import backtest_retention as backtest_retention
     from catalogkit.planning import gc_incremental as gc_incremental
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
@@ -48,6 +49,7 @@ _WHERE: Final = {
     "RetentionPolicy": "planning",
     "apply": "apply",
     "approve": "planning",
+    "backtest_retention": "planning",
     "demo_collection": "demo",
     "gc_incremental": "planning",
     "init": "collection",

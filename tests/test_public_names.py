@@ -28,6 +28,7 @@ PUBLIC = [
     "__version__",
     "apply",
     "approve",
+    "backtest_retention",
     "demo_collection",
     "gc_incremental",
     "ingest",

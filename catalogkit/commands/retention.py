@@ -32,6 +32,11 @@ def plan_retention(
             " Else \\[retention] of the settings.",
         ),
     ] = None,
+    backtest: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Plan nothing: try the policy on so much of the past, such as 180d."),
+    ] = None,
+    step: Annotated[str, typer.Option(help="How often a back-test applies the policy.")] = "1d",
     limit: Limit = None,
     out: Out = None,
     as_json: Json = False,
@@ -42,6 +47,8 @@ def plan_retention(
 
     with context.obj.open() as collection:
         chosen, tenant = _policy(collection, policy)
+        if backtest is not None:
+            return _try(collection, chosen, tenant, (backtest, step), machine(context, as_json))
         plan = make(collection, chosen, tenant=tenant, limit=limit)
         home = plan.save(out or collection.path / "plans")
     to_machine = machine(context, as_json)
@@ -59,6 +66,30 @@ def plan_retention(
         return DONE
     tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
     return LOOK
+
+
+def _try(
+    collection: Collection, policy: RetentionPolicy, tenant: str | None, times: tuple[str, str], to_machine: bool
+) -> int:
+    """Try a policy on the past, and tell what came of it."""
+    from catalogkit.display import format_bytes
+    from catalogkit.planning import backtest_retention
+    from catalogkit.terminal import say, tell
+    from catalogkit.units import parse_duration
+
+    now, (length, step) = collection.now(), (parse_duration(one) for one in times)
+    report = backtest_retention(collection, policy, tenant=tenant, since=now - length, step=step, as_of=now)
+    say(report.to_dict() if to_machine else report.totals(), to_machine, "Back-test of a retention policy")
+    for row in report.regrets.head(10).to_dicts() if not to_machine else ():
+        sys.stdout.write(
+            f"  {row['artifact_id']}: forgotten {row['forgotten_at']:%Y-%m-%d}, asked for {row['asked_at']:%Y-%m-%d},"
+            f" {row['requests']:,} requests, {format_bytes(row['bytes'])}\n"
+        )
+    if (more := report.regrets.height - 10) > 0 and not to_machine:
+        sys.stdout.write(f"  and {more:,} more\n")
+    if uncertain := report.totals()["uncertain"]:
+        tell(f"Of {uncertain:,} it is not known whether they were seen in between: they count as if they were not.")
+    return DONE
 
 
 def _policy(collection: Collection, given: str | None) -> tuple[RetentionPolicy, str | None]:

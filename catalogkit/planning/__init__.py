@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from catalogkit.planning.backtest import backtest_retention
 from catalogkit.planning.documents import plan_forget, plan_undo
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, waiting_plans
@@ -11,6 +12,7 @@ from catalogkit.planning.retention import RetentionPolicy, plan_retention, reten
 __all__ = [
     "RetentionPolicy",
     "approve",
+    "backtest_retention",
     "gc_incremental",
     "plan_forget",
     "plan_gc",

@@ -175,10 +175,10 @@ def decisions(
         rules beside ``age_days`` come to (0: there are none), ``cap_days`` what shortens them, null if nothing does.
     """
     to_us(as_of)
-    judged = _judged(documents.lazy(), policy)
+    ruled = judged(documents.lazy(), policy)
     seen, now = pl.col("seen_at"), pl.lit(as_of).cast(_TIME)
     if accessed is not None and any(one.count_access for one in (policy, *policy.tenants.values())):
-        judged = judged.join(accessed.lazy(), left_on="id", right_on="document_id", how="left", maintain_order="left")
+        ruled = ruled.join(accessed.lazy(), left_on="id", right_on="document_id", how="left", maintain_order="left")
         seen = pl.max_horizontal(seen, pl.when("count_access").then("accessed_at"))
     last_seen, kept_us = pl.col("last_seen"), pl.col("days") * _DAY_US
     known = last_seen <= now  # null where there is none
@@ -189,7 +189,7 @@ def decisions(
     if held_contents:
         held |= pl.col("sha256").is_in(list(held_contents))
     aged = (
-        judged.with_columns(last_seen=seen)
+        ruled.with_columns(last_seen=seen)
         .join(copies.lazy(), on="sha256", how="left", maintain_order="left")
         .with_columns(
             aged=pl.when(pl.lit(False) if tenant is None else pl.col("tenant") != tenant)
@@ -318,7 +318,7 @@ def freed_by_days(decided: pl.DataFrame, days: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def _judged(documents: pl.LazyFrame, policy: RetentionPolicy) -> pl.LazyFrame:
+def judged(documents: pl.LazyFrame, policy: RetentionPolicy) -> pl.LazyFrame:
     """Documents with what the rules say of them: days, rule, rules, due, min_replicas, count_access."""
     everybody = (policy, *policy.tenants.values())
     tiers = {tier for one in everybody for tier in one.size_tier_rules}

@@ -84,6 +84,17 @@ def test_a_bad_policy_is_one_clear_error(home: Path, tmp_path: Path, policy: str
     assert not (home / "plans").exists()
 
 
+def test_a_back_test_plans_nothing(home: Path) -> None:
+    """It says what would have been forgotten and asked for again, as totals, steps and regrets; and makes no plan."""
+    age(home, 20)
+    said = answer("-C", home, "plan", "retention", "--backtest", "30d", "--step", "2d")
+    assert (said["steps"], len(said["by_step"]), said["regrets"]) == (16, 16, [])
+    assert said["policy"]["age_days"] == 180
+    assert "saved bytes" in run("-C", home, "plan", "retention", "--backtest", "30d").stdout
+    assert "not a duration" in answer("-C", home, "plan", "retention", "--backtest", "ever", code=1)["error"]
+    assert not (home / "plans").exists()
+
+
 def test_a_person_reads_what_is_kept_and_why(home: Path) -> None:
     """Counts with words, and what to do next."""
     age(home, 200)

@@ -76,7 +76,7 @@ def catalogs(draw: Any) -> list[DocumentRecord]:
     ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     with_tenants,
     catalogs(),
@@ -232,7 +232,7 @@ def test_every_reason_is_a_keep_or_a_forget() -> None:
     assert {code for code in REASONS if not code.startswith("due-")} == set(KEEP)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(with_tenants, catalogs(), st.sets(st.integers(0, 5), max_size=1), st.sets(st.sampled_from("abc"), max_size=1))
 def test_the_curve_is_what_other_days_would_do(
     policy: RetentionPolicy, records: list[DocumentRecord], held: set[int], rooted: set[str]
