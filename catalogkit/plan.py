@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT: Final = 2
+# Columns that a format added: plans of earlier ones have none of them, and their ids do not cover them.
+ADDED: Final = {2: ("from_store", "from_key")}
 VALID_FOR: Final = timedelta(days=7)
 
 
@@ -126,6 +128,8 @@ class Plan:
         What it is about.
     frame
         The steps, with the columns of `SCHEMA`; units in ascending order, steps in order within them.
+    form
+        The format of its id and its columns; an earlier one for a plan that was saved before there was this.
 
     Raises
     ------
@@ -133,11 +137,15 @@ class Plan:
         If a step's kind or reason is unknown, a column is missing, or units and steps are not in order.
     """
 
-    def __init__(self, head: Head, frame: pl.DataFrame) -> None:
+    def __init__(self, head: Head, frame: pl.DataFrame, *, form: int = FORMAT) -> None:
         to_us(head.as_of)
         to_us(head.expires_at)
+        self.form, later = form, _later_than(form)
         try:
-            self.frame = frame.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+            self.frame = frame.select(
+                (pl.lit(None) if name in later else pl.col(name)).cast(kind).alias(name)
+                for name, kind in SCHEMA.items()
+            )
         except pl.exceptions.PolarsError as problem:
             raise InvalidInput(f"these are not the steps of a plan: {problem}") from None
         unknown = set(self.frame["kind"].unique()) - set(StepKind)
@@ -147,12 +155,11 @@ class Plan:
         if wrong := _disorder(self.frame):
             raise InvalidInput(f"these are not the steps of a plan: {wrong}")
         self.head = head
-        self.id = self._digest()
-
-    def _digest(self) -> str:
         rows = io.BytesIO()
-        self.frame.write_csv(rows, quote_style="non_numeric")
-        return hashlib.sha256(f"{FORMAT}\n{self.head.to_json()}\n".encode() + rows.getbuffer()).hexdigest()
+        self.frame.drop(later).write_csv(rows, quote_style="non_numeric")
+        digest = hashlib.sha256(f"{form}\n{head.to_json()}\n".encode())
+        digest.update(rows.getbuffer())
+        self.id = digest.hexdigest()
 
     # -- what it says ------------------------------------------------------------------------------------------
 
@@ -179,16 +186,23 @@ class Plan:
         return int(alone) + int(shared)
 
     def totals(self, by: str = "reason") -> pl.DataFrame:
-        """Units and bytes by ``reason``, ``resolver``, ``media_type``, ``tenant`` or ``kind``; bytes counted apart.
+        """Units and bytes by ``reason``, ``resolver``, ``media_type``, ``tenant`` or ``kind``.
 
-        Bytes of an object with several names are split over them, so that the parts sum to at most the whole.
+        The bytes add up to `bytes_freed`: those of an object with several names are split over the names that go,
+        and are none where it stays. A unit whose steps differ counts in each part.
         """
         if by not in ("reason", "resolver", "media_type", "tenant", "kind"):
             raise InvalidInput(f"no totals by {by!r}; use reason, resolver, media_type, tenant or kind")
-        share = pl.when(pl.col("object").is_null()).then(pl.col("bytes")).otherwise(pl.col("bytes") // pl.col("users"))
+        names, size = pl.len().over("object"), pl.col("bytes").max().over("object")
+        first = pl.int_range(pl.len()).over("object") < size % names
+        goes = names >= pl.col("users").max().over("object")
+        joint = pl.when(goes).then(size // names + first.cast(pl.Int64)).otherwise(0)
+        alone = self.frame.filter(pl.col("object").is_null())
+        shared = self.frame.filter(pl.col("object").is_not_null()).with_columns(bytes=joint)
         return (
-            self.frame.group_by(by)
-            .agg(pl.col("unit").n_unique().alias("units"), share.sum().alias("bytes"))
+            pl.concat([part.select(by, "unit", "bytes") for part in (alone, shared)])
+            .group_by(by)
+            .agg(pl.col("unit").n_unique().alias("units"), pl.col("bytes").sum())
             .sort("bytes", "units", by, descending=[True, True, False])
         )
 
@@ -223,14 +237,17 @@ class Plan:
         """Write the plan into a new folder below `folder` (Parquet and a JSON head); returns that folder."""
         home = Path(folder) / f"{self.head.kind}-{self.head.as_of:%Y%m%dT%H%M%SZ}-{self.id[:12]}"
         home.mkdir(parents=True, exist_ok=True)
-        self.frame.write_parquet(home / "plan.parquet")
-        head = {"format": FORMAT, "id": self.id, "head": json.loads(self.head.to_json())}
-        (home / "plan.json").write_text(json.dumps(head, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        columns = [name for name in SCHEMA if name not in _later_than(self.form)]
+        self.frame.select(columns).write_parquet(home / "plan.parquet", compression_level=1, statistics=False)
+        head = json.loads(self.head.to_json())
+        about = {"format": self.form, "id": self.id, "units": self.units, "bytes_freed": self.bytes_freed()}
+        text = json.dumps(about | {"head": head}, indent=1, ensure_ascii=False) + "\n"
+        (home / "plan.json").write_text(text, encoding="utf-8")
         return home
 
     @classmethod
     def load(cls, folder: Path | str) -> Plan:
-        """Read a saved plan, wherever it was made; an expired one can be looked at, too.
+        """Read a saved plan, wherever it was made; an expired one, or one of an earlier format, can be looked at, too.
 
         Raises
         ------
@@ -239,22 +256,16 @@ class Plan:
         PlanError
             If it was edited since it was made.
         """
+        saved = Saved.read(folder)
         home = Path(folder)
-        form: object = FORMAT
         try:
-            about = json.loads((home / "plan.json").read_text(encoding="utf-8"))
-            form = about["format"]
-            plan = cls(Head.from_json(json.dumps(about["head"])), pl.read_parquet(home / "plan.parquet"))
-            expected = about["id"]
-        except (FileNotFoundError, NotADirectoryError):
+            plan = cls(saved.head, pl.read_parquet(home / "plan.parquet"), form=saved.form)
+        except FileNotFoundError:
             raise InvalidInput(f"there is no plan at {home}") from None
-        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as problem:
-            if form != FORMAT:
-                raise InvalidInput(f"{home} has format {form}; this catalogkit reads {FORMAT}") from None
+        except (OSError, InvalidInput, pl.exceptions.PolarsError) as problem:
             raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
-        if form != FORMAT:
-            raise InvalidInput(f"{home} has format {form}; this catalogkit reads {FORMAT}")
-        if plan.id != expected:
+        told = (saved.id, saved.units, saved.bytes_freed)
+        if told != (plan.id, plan.units, plan.bytes_freed()) and told != (plan.id, None, None):
             raise PlanError(f"the plan at {home} was edited since it was made; make a new one")
         return plan
 
@@ -266,9 +277,8 @@ class Plan:
             return self
         keep = self.frame["unit"].unique().sort().head(limit)
         left = self.units - limit
-        head = replace(
-            self.head, complete="; ".join(filter(None, [self.head.complete, f"{left} more units were left out"]))
-        )
+        few = f"{left:,} more {'unit was' if left == 1 else 'units were'} left out"
+        head = replace(self.head, complete="; ".join(filter(None, [self.head.complete, few])))
         return Plan(head, self.frame.filter(pl.col("unit").is_in(keep.implode())))
 
     def __len__(self) -> int:
@@ -280,8 +290,55 @@ class Plan:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from catalogkit.reprs import facts
 
-        rows = {f"{row['units']:,} x {self.words(row['reason'])}": row["bytes"] for row in self.totals().to_dicts()}
+        rows = {
+            f"{row['units']:,} x {row['reason']}: {self.words(row['reason'])}": row["bytes"]
+            for row in self.totals().iter_rows(named=True)
+        }
         return facts(f"Plan: {self.head.kind}", {**self.summary(), **rows})
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What lies beside the steps of a saved plan: enough to list it, and checked when the plan is loaded.
+
+    Plans of the first format did not say there how many units they have, and what they free.
+    """
+
+    form: int
+    id: str
+    head: Head
+    units: int | None
+    bytes_freed: int | None
+
+    @classmethod
+    def read(cls, folder: Path | str) -> Saved:
+        """Read it; the steps are not looked at.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no plan, or a newer catalogkit wrote it.
+        PlanError
+            If it cannot be read.
+        """
+        home = Path(folder)
+        form: object = FORMAT
+        try:
+            about = json.loads((home / "plan.json").read_text(encoding="utf-8"))
+            form = about["format"]
+            if isinstance(form, int) and 1 <= form <= FORMAT:
+                head = Head.from_json(json.dumps(about["head"]))
+                return cls(form, about["id"], head, about.get("units"), about.get("bytes_freed"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise InvalidInput(f"there is no plan at {home}") from None
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
+        raise InvalidInput(f"{home} has format {form}; this catalogkit reads formats up to {FORMAT}")
+
+
+def _later_than(form: int) -> set[str]:
+    """The columns that plans of a format do not have."""
+    return {name for number, names in ADDED.items() if number > form for name in names}
 
 
 def _disorder(frame: pl.DataFrame) -> str:

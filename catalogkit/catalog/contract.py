@@ -292,11 +292,11 @@ class Catalog(Protocol):
         """What the database itself finds wrong with its file and its references; empty is good."""
 
     # plans ----------------------------------------------------------------------------------------------------
-    def garbage(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
-        """Live blobs that no document refers to: rows of `planners.gc.GARBAGE`, times in microseconds."""
+    def garbage(self, *, as_of: datetime) -> pl.DataFrame:
+        """Live blobs that no document refers to: the columns of `planners.gc.GARBAGE`."""
 
-    def condemned(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
-        """Condemned blobs, a row for each copy: rows of `planners.gc.CONDEMNED`, times in microseconds."""
+    def condemned(self, *, as_of: datetime) -> pl.DataFrame:
+        """Condemned blobs, a row for each copy: the columns of `planners.gc.CONDEMNED` but ``users``."""
 
     def strays(self) -> list[tuple[Any, ...]]:
         """Condemned strays: store, key, bytes, inode, mtime_ns, condemned at (microseconds)."""

@@ -175,7 +175,8 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
         sys.stdout.write("{id:.12}  {kind:<8}  {units:>9,} units  {state:<9}  {path}\n".format_map(one))
     for one in applied:
         counts = "{done:>9,} done, {skipped:,} skipped, {failed:,} failed".format_map(one)
-        sys.stdout.write(f"{one['id']:.12}  {one['kind']:<8}  {counts}  {one['begun_at']:%Y-%m-%d %H:%M}\n")
+        more = "" if one["ended_at"] else "  unfinished: apply it again to go on"
+        sys.stdout.write(f"{one['id']:.12}  {one['kind']:<8}  {counts}  {one['begun_at']:%Y-%m-%d %H:%M}{more}\n")
     return DONE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from catalogkit.approval import Approval
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
+
+# Strays as the catalog knows them: how many names they have is up to the store.
+_STRAYS: Final = pl.Schema({name: kind for name, kind in gc.STRAYS.items() if name != "users"})
 
 
 def plan_gc(
@@ -47,9 +50,7 @@ def plan_gc(
         for intent in catalog.intents()
         if is_dead(intent.owner, intent.expires_at, when)
     ]  # fmt: skip
-    plan = gc.plan_condemn(
-        head, framed(catalog.garbage(as_of=when), gc.GARBAGE), strays, framed(dead, gc.INTENTS), policy
-    )
+    plan = gc.plan_condemn(head, catalog.garbage(as_of=when), strays, framed(dead, gc.INTENTS), policy)
     return plan if limit is None else plan.limited(limit)
 
 
@@ -62,14 +63,10 @@ def plan_purge(
 ) -> Plan:
     """What to purge: condemned bytes whose grace is over."""
     when = as_of or collection.now()
-    names = names_of(collection)
-    # A file has its names now, and may have some outside of the catalog's knowledge; one that is gone frees nothing.
-    strays = [(*row[:5], names(row[0], row[1]), row[5]) for row in collection.catalog.strays()]
-    copies = [(*row[:8], names(row[4], row[5]), *row[8:]) for row in collection.catalog.condemned(as_of=when)]
     plan = gc.plan_purge(
         head_of(collection, "purge", when),
-        _present(framed(copies, gc.CONDEMNED)),
-        _present(framed(strays, gc.STRAYS)),
+        _present(collection, collection.catalog.condemned(as_of=when)),
+        _present(collection, framed(collection.catalog.strays(), _STRAYS)),
         policy or gc.GCPolicy(),
     )
     return plan if limit is None else plan.limited(limit)
@@ -121,8 +118,12 @@ def gc_incremental(
             opened.close()
 
 
-def _present(files: pl.DataFrame) -> pl.DataFrame:
-    return files.with_columns(bytes=pl.when(pl.col("users") > 0).then("bytes").otherwise(0))
+def _present(collection: Collection, files: pl.DataFrame) -> pl.DataFrame:
+    """How many names each file has, also those the catalog does not know; one that is gone frees nothing."""
+    names = names_of(collection)
+    users = [names(store, key) for store, key in zip(files["store"], files["key"], strict=True)]
+    counted = files.with_columns(users=pl.Series(users, dtype=pl.Int64))
+    return counted.with_columns(bytes=pl.when(pl.col("users") > 0).then("bytes").otherwise(0))
 
 
 def _strays(collection: Collection) -> pl.DataFrame:

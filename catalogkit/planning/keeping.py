@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.approval import DEFAULT_RULE, Approval, approve_plan
-from catalogkit.plan import Plan
+from catalogkit.errors import InvalidInput, PlanError
+from catalogkit.plan import Plan, Saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from catalogkit.collection import Collection
 
@@ -47,13 +49,28 @@ def approve(
 
 
 def waiting_plans(collection: Collection) -> list[dict[str, Any]]:
-    """Plans saved in the collection that were not begun: id, kind, units, state and path, newest first."""
+    """Plans saved in the collection that were not begun: id, kind, units, bytes_freed, state and path, newest first.
+
+    The state is ``draft``, ``approved`` or ``expired``. A plan that cannot be read is ``unreadable``, and comes last.
+    """
     begun = {row.id for row in collection.catalog.plans()}
-    found = []
-    for head in sorted((collection.path / "plans").glob("*/plan.json"), reverse=True):
-        plan = Plan.load(head.parent)
-        if plan.id not in begun:
-            state = "approved" if Approval.load(head.parent) else "draft"
-            facts = {"id": plan.id, "kind": plan.head.kind, "units": plan.units, "bytes_freed": plan.bytes_freed()}
-            found.append({**facts, "state": state, "path": str(head.parent)})
-    return found
+    now = collection.now()
+    found = [_listed(about.parent, now) for about in (collection.path / "plans").glob("*/plan.json")]
+    found.sort(key=lambda pair: (pair[0], pair[1]["path"]), reverse=True)
+    return [one for _, one in found if one["id"] not in begun]
+
+
+def _listed(home: Path, now: datetime) -> tuple[datetime, dict[str, Any]]:
+    """When a saved plan was made, and what a list says of it; its steps are not read."""
+    facts: dict[str, Any] = {"id": "", "kind": "", "units": 0, "bytes_freed": 0}
+    try:
+        saved, approval = Saved.read(home), Approval.load(home)
+        facts = {"id": saved.id, "kind": saved.head.kind, "units": saved.units, "bytes_freed": saved.bytes_freed}
+        if saved.units is None:
+            plan = Plan.load(home)
+            facts |= {"units": plan.units, "bytes_freed": plan.bytes_freed()}
+    except (InvalidInput, PlanError):
+        return datetime.min.replace(tzinfo=UTC), {**facts, "state": "unreadable", "path": str(home)}
+    approved = approval is not None and approval.plan_id == saved.id
+    state = "expired" if now >= saved.head.expires_at else "approved" if approved else "draft"
+    return saved.head.as_of, {**facts, "state": state, "path": str(home)}

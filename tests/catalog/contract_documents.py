@@ -67,7 +67,8 @@ class Documents:
         """Bytes that only history knows count as unreferenced from the day they came."""
         desk.put_one("new", fetched_at=NOW)
         desk.put(desk.entry("old", fetched_at=NOW - DAY, in_order=False), as_of=NOW + DAY)
-        assert [(row[0], row[3]) for row in desk.catalog.garbage(as_of=NOW)] == [(str(sha("old")), to_us(NOW + DAY))]
+        garbage = desk.catalog.garbage(as_of=NOW).select("sha256", "since").rows()
+        assert garbage == [(str(sha("old")), NOW + DAY)]
 
     @pytest.mark.parametrize(
         "in_order, known, arrived",
@@ -192,9 +193,25 @@ class Blobs:
             both = blobs.join(counted, on="sha256", how="full", coalesce=True).fill_null(0)
             assert both.filter(pl.col("refs") != pl.col("counted")).is_empty()
             assert both.filter((pl.col("refs") > 0) & (pl.col("state") != "live")).is_empty()
-            garbage = {row[0] for row in desk.catalog.garbage(as_of=when)}
-            assert garbage == set(blobs.filter(pl.col("refs") == 0, pl.col("state") == "live")["sha256"])
+            garbage = desk.catalog.garbage(as_of=when)
+            assert set(garbage["sha256"]) == set(blobs.filter(pl.col("refs") == 0, pl.col("state") == "live")["sha256"])
         assert desk.catalog.integrity() == []
+
+    @pytest.mark.parametrize("others", [0, 30])
+    def test_garbage_says_whose_it_was_last(self, desk: Desk, others: int) -> None:
+        """The last document that referred to it, whether nearly all of history is garbage or nearly none of it."""
+        for number in range(others):
+            name = f"other-{number}"
+            desk.forget(desk.put_one(name, source_url=f"https://x.org/{name}", artifact_id=name), NOW)
+            desk.put_one(name, source_url=f"https://x.org/{name}", artifact_id=name)
+        for name in ("first", "last"):
+            again = desk.put_one("one", source_url=f"https://x.org/{name}", artifact_id=name, resolver=f"by {name}")
+            desk.forget(again, NOW)
+        shown = ("sha256", "artifact_id", "resolver", "tenant")
+        expected = (str(sha("one")), "last", "by last", "default")
+        assert desk.catalog.garbage(as_of=NOW).select(shown).rows() == [expected]
+        desk.condemn("one")
+        assert desk.catalog.condemned(as_of=NOW).select(shown).rows() == [expected]
 
     def test_a_condemned_blob_that_arrives_again_is_taken_back(self, desk: Desk) -> None:
         """Staging re-arms in its own transaction: from then on nothing removes the bytes (hazard 11)."""
@@ -210,7 +227,7 @@ class Blobs:
         desk.forget(desk.put_one(), NOW)
         desk.condemn("one", NOW)
         desk.catalog.abandon(desk.stage(desk.entry(), as_of=NOW + DAY))
-        assert [row[3] for row in desk.catalog.garbage(as_of=NOW)] == [to_us(NOW + DAY)]
+        assert desk.catalog.garbage(as_of=NOW)["since"].to_list() == [NOW + DAY]
 
     def test_a_condemned_blob_without_a_copy_begins_anew(self, desk: Desk) -> None:
         """Where the last copy is gone already, arriving again makes the blob incoming, not live without bytes."""

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from catalogkit.catalog.contract import Registration
 from catalogkit.layouts import cas_key
-from catalogkit.model import Arrival, Check, Digest, Layout, Outcome
+from catalogkit.model import Arrival, Check, Digest, Layout, Outcome, to_us
 
 if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog, Committed
@@ -83,9 +83,9 @@ class Desk:
 
     def condemn(self, content: str, as_of: datetime = NOW) -> str:
         """Condemn a blob; why not, or nothing when done."""
-        since = {row[0]: row[3] for row in self.catalog.garbage(as_of=as_of)}.get(str(sha(content)), 0)
+        since = dict(self.catalog.garbage(as_of=as_of).select("sha256", "since").rows()).get(str(sha(content)), as_of)
         with self.catalog.hand(PLAN, as_of=as_of) as hand:
-            return hand.condemn_blob(sha(content), since)
+            return hand.condemn_blob(sha(content), to_us(since))
 
     def blob(self, content: str) -> dict[str, Any] | None:
         """A blob's row."""

@@ -15,10 +15,13 @@ from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, Invali
 from catalogkit.model import to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    import polars as pl
+
 BUSY_SECONDS: Final = 60.0
+CHUNK: Final = 20_000
 MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables
 
 
@@ -161,6 +164,22 @@ class Database:
         problems = [row[0] for row in self.rows("PRAGMA integrity_check") if row[0] != "ok"]
         broken = self.rows("PRAGMA foreign_key_check")
         return problems + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
+
+
+def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """All rows of a statement as a frame: digests travel as bytes and become hex digits, times as microseconds.
+
+    Rows come in chunks, so that a table of millions never stands in memory as Python objects.
+    """
+    import polars as pl
+
+    raw = {name: pl.Int64() if isinstance(kind, pl.Datetime) else kind for name, kind in columns.items()}
+    raw |= {"sha256": pl.Binary()} if "sha256" in columns else {}
+    parts = [pl.DataFrame(schema=raw)]
+    while rows := cursor.fetchmany(CHUNK):
+        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+    whole = pl.concat(parts)
+    return whole.with_columns(pl.col(pl.Binary).bin.encode("hex")).cast(columns)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -8,23 +8,30 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import PlanRow
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sqlite.base import Database, framed
 from catalogkit.model import Digest, from_us, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    import polars as pl
+
+# From one blob in so many versions on, reading all of history is quicker than to look up each blob's.
+MANY: Final = 5
 _KEPT_BY: Final = (
     "CASE WHEN EXISTS (SELECT 1 FROM holds WHERE holds.sha256 = b.sha256 AND released_us IS NULL"
     " AND (expires_us IS NULL OR expires_us > ?1)) THEN 'hold'"
     " WHEN EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256) THEN 'ingest under way'"
     " ELSE (SELECT kind || ' ' || name FROM roots r WHERE r.sha256 = b.sha256 LIMIT 1) END"
 )
-# Whose it was last: what a person needs to decide about bytes that nobody refers to any more.
-_LAST: Final = (
-    " LEFT JOIN documents_history h ON h.hid = (SELECT max(hid) FROM documents_history WHERE sha256 = b.sha256)"
+# Whose it was last: what a person needs to decide about bytes that nobody refers to any more. Asked blob by blob, or,
+# where most of history is about such blobs, by reading all of it once, which is quicker than to look up each.
+_OWNERS: Final = (
+    "SELECT h.sha256, h.artifact_id, h.resolver, h.tenant FROM blobs b JOIN documents_history h"
+    " ON h.hid = (SELECT max(hid) FROM documents_history WHERE sha256 = b.sha256) WHERE {}"
 )
+_ALL_OWNERS: Final = "SELECT sha256, artifact_id, resolver, tenant FROM documents_history ORDER BY hid"
 # How many objects hold a blob's bytes in stores of ours. Nearly every blob has one copy, which an index can tell;
 # only the odd ones, listed once, are looked at row by row.
 _OBJECTS: Final = (
@@ -40,25 +47,37 @@ _OBJECTS: Final = (
 class Plans(Database):
     """The catalog's part in plan and apply."""
 
-    def garbage(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
-        """Live blobs that no document refers to: the columns of `planners.gc.GARBAGE`, times in microseconds."""
-        return self.rows(
-            f"SELECT lower(hex(b.sha256)), b.bytes, b.media_type, b.garbage_since_us, {_OBJECTS}, {_KEPT_BY},"
-            " h.artifact_id, h.resolver, h.tenant"
-            f" FROM blobs b{_LAST} WHERE b.state = 'live' AND b.refs = 0 AND b.garbage_since_us IS NOT NULL",
-            (to_us(as_of),),
-        )
+    def garbage(self, *, as_of: datetime) -> pl.DataFrame:
+        """Live blobs that no document refers to: the columns of `planners.gc.GARBAGE`."""
+        from catalogkit.planners.gc import GARBAGE
 
-    def condemned(self, *, as_of: datetime) -> list[tuple[Any, ...]]:
-        """Condemned blobs, a row for each copy: the columns of `planners.gc.CONDEMNED`, times in microseconds."""
-        return self.rows(
-            "SELECT lower(hex(b.sha256)), iif(s.kind <> 'reference' AND l.outcome IS NOT 'missing', b.bytes, 0),"
-            f" b.media_type, b.garbage_since_us, s.name, l.key, l.inode, l.mtime_ns, {_KEPT_BY},"
-            " h.artifact_id, h.resolver, h.tenant FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256"
-            " LEFT JOIN stores s ON s.id = l.store_id"
-            f"{_LAST} WHERE b.state = 'condemned'",
-            (to_us(as_of),),
+        garbage = "b.state = 'live' AND b.refs = 0 AND b.garbage_since_us IS NOT NULL"
+        sql = f"SELECT b.sha256, b.bytes, b.media_type, b.garbage_since_us, {_OBJECTS}, {_KEPT_BY} FROM blobs b"
+        return self._owned(f"{sql} WHERE {garbage}", garbage, GARBAGE, as_of)
+
+    def condemned(self, *, as_of: datetime) -> pl.DataFrame:
+        """Condemned blobs, a row for each copy: the columns of `planners.gc.CONDEMNED`, without ``users``."""
+        from catalogkit.planners.gc import CONDEMNED
+
+        columns = {name: kind for name, kind in CONDEMNED.items() if name != "users"}
+        sql = (
+            "SELECT b.sha256, iif(s.kind <> 'reference' AND l.outcome IS NOT 'missing', b.bytes, 0),"
+            f" b.media_type, b.garbage_since_us, s.name, l.key, l.inode, l.mtime_ns, {_KEPT_BY}"
+            " FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256 LEFT JOIN stores s ON s.id = l.store_id"
+            " WHERE b.state = 'condemned'"
         )
+        return self._owned(sql, "b.state = 'condemned'", columns, as_of)
+
+    def _owned(self, sql: str, which: str, columns: Mapping[str, pl.DataType], as_of: datetime) -> pl.DataFrame:
+        """Rows about some blobs, and whose those were last."""
+        owner = {name: columns[name] for name in ("sha256", "artifact_id", "resolver", "tenant")}
+        own = {name: kind for name, kind in columns.items() if name not in owner or name == "sha256"}
+        with self.read() as db:
+            found = framed(db.execute(sql, (to_us(as_of),)), own)
+            (versions,) = db.execute("SELECT coalesce(max(hid), 0) FROM documents_history").fetchone()
+            few = found.height * MANY < versions
+            owners = framed(db.execute(_OWNERS.format(which) if few else _ALL_OWNERS), owner)
+        return found.join(owners.unique("sha256", keep="last"), on="sha256", how="left").select(list(columns))
 
     def strays(self) -> list[tuple[Any, ...]]:
         """Condemned strays: store, key, bytes, inode, mtime_ns, condemned at (microseconds)."""

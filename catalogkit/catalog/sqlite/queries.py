@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import Coverage
-from catalogkit.catalog.sqlite.base import Database, driver_errors
+from catalogkit.catalog.sqlite.base import Database, driver_errors, framed
 from catalogkit.errors import InvalidInput
-from catalogkit.model import COLUMNS, Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
+from catalogkit.model import Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,22 +16,18 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-CHUNK: Final = 20_000
-
-_HEX: Final = "lower(hex({0}.sha256))"
 _DOCUMENT: Final = (
     "d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, {sha256}, b.bytes, b.media_type,"
     " d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, d.seen_us, d.metadata"
     " FROM documents d JOIN blobs b ON b.sha256 = d.sha256"
 )
 _FRAMES: Final = {
-    "documents": "SELECT " + _DOCUMENT.format(sha256=_HEX.format("d")) + " ORDER BY d.id",
-    "blobs": "SELECT lower(hex(sha256)), bytes, media_type, state, refs, created_us, changed_us"
-    " FROM blobs ORDER BY sha256",
-    "locations": "SELECT l.id, s.name, l.key, l.layout, lower(hex(l.sha256)), b.bytes, l.inode, l.mtime_ns,"
+    "documents": "SELECT " + _DOCUMENT.format(sha256="d.sha256") + " ORDER BY d.id",
+    "blobs": "SELECT sha256, bytes, media_type, state, refs, created_us, changed_us FROM blobs ORDER BY sha256",
+    "locations": "SELECT l.id, s.name, l.key, l.layout, l.sha256, b.bytes, l.inode, l.mtime_ns,"
     " l.created_us, nullif(l.checked_us, 0), l.outcome"
     " FROM locations l JOIN blobs b ON b.sha256 = l.sha256 JOIN stores s ON s.id = l.store_id ORDER BY l.id",
-    "checks": "SELECT id, location_id, lower(hex(sha256)), checked_us, outcome, bytes, method, detail, run_id"
+    "checks": "SELECT id, location_id, sha256, checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
     "accesses": "SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id",
     "roots": "SELECT lower(hex(sha256)), kind, name FROM (SELECT sha256, kind, name FROM roots"
@@ -131,7 +127,7 @@ class Queries(Database):
         """Every version of a document, oldest first, the current one last (its ``valid_to`` is null)."""
         return self._frame(
             "versions",
-            "SELECT id, lower(hex(sha256)), run_id, operation, changed_us, ended_us FROM ("
+            "SELECT id, sha256, run_id, operation, changed_us, ended_us FROM ("
             " SELECT id, sha256, run_id, iif(op = 'older', op, operation) AS operation, changed_us, ended_us, hid"
             " FROM documents_history WHERE id = ?1"
             " UNION ALL SELECT id, sha256, run_id, 'current', changed_us, NULL, 9223372036854775807"
@@ -140,18 +136,8 @@ class Queries(Database):
         )
 
     def _frame(self, table: str, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        import polars as pl
-
-        columns = schema(table)
-        # Times travel as integers and become times in one cast; rows come in chunks, so that a table of millions
-        # never stands in memory as Python objects.
-        raw = {name: pl.Int64() if COLUMNS[table][name] == "time" else kind for name, kind in columns.items()}
         with self._lock, driver_errors(self.path):
-            cursor = self._db.execute(sql, parameters)
-            parts = [pl.DataFrame(schema=columns)]
-            while rows := cursor.fetchmany(CHUNK):
-                parts.append(pl.DataFrame(rows, schema=raw, orient="row").cast(columns))  # type: ignore[arg-type]
-        return pl.concat(parts)
+            return framed(self._db.execute(sql, parameters), schema(table))
 
     def totals(self) -> dict[str, int]:
         """documents, blobs, locations, logical_bytes, physical_bytes; counted by the database.
@@ -165,10 +151,15 @@ class Queries(Database):
             ).fetchone()
             (blobs,) = db.execute("SELECT count(*) FROM blobs WHERE state = 'live'").fetchone()
             (locations,) = db.execute("SELECT count(*) FROM locations").fetchone()
+            # Nearly every blob has one copy, which an index can tell in passing; the others are looked at one by one.
             (physical,) = db.execute(
-                "SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
-                " coalesce('i' || l.inode, 'l' || l.id), b.bytes FROM locations l JOIN blobs b USING (sha256)"
-                " WHERE l.outcome IS NOT 'missing')"
+                "WITH odd AS MATERIALIZED (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1"
+                " UNION SELECT sha256 FROM locations WHERE outcome = 'missing')"
+                " SELECT (SELECT coalesce(sum(b.bytes), 0) FROM blobs b WHERE b.sha256 NOT IN odd"
+                " AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256))"
+                " + (SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
+                " coalesce('i' || l.inode, 'l' || l.id), b.bytes FROM odd JOIN locations l USING (sha256)"
+                " JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'))"
             ).fetchone()
         return {
             "documents": documents,
