@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -101,6 +101,18 @@ class Collection:
         The schema is `catalogkit.model.schema`, also where there are no rows.
         """
         return self.catalog.frame(table)
+
+    def ledger_days(self, days: int, *, as_of: datetime | None = None) -> pl.DataFrame:
+        """What the verification ledger has for each of the last days, by outcome (`fixity.DAYS`)."""
+        import polars as pl
+
+        from catalogkit.fixity import DAYS
+
+        until = as_of or self.now()
+        since = (until - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
+        rows = self.catalog.checks_by_day(since=since, until=until + timedelta(microseconds=1))
+        raw = {**DAYS, "day": pl.Int32()}
+        return pl.DataFrame(rows, schema=raw, orient="row").cast(DAYS)
 
     def find(self, *, limit: int = 100, **filters: str) -> pl.DataFrame:
         """Documents that match every filter, by id, with where their bytes lie.

@@ -20,11 +20,14 @@ from catalogkit.collection import Collection, init, open_collection
 from catalogkit.errors import InvalidInput, SourceError
 from catalogkit.ingest import ingest
 from catalogkit.progress import OnProgress, quiet
+from catalogkit.verify import verify
+from catalogkit.workers import Inline
 
 LABEL: Final = "Demo data: the documents are real; resolvers, URLs, runs and dates are invented."
 WHOLE, BEGUN = "demo.txt", ".demo-begun"
 # From here on the invented team used catalogkit's store; what came before stayed in place.
 ADOPTED: Final = datetime(2026, 5, 1, tzinfo=UTC)
+NIGHTLY_BYTES: Final = 600_000
 
 
 def demo_data() -> Path:
@@ -83,6 +86,8 @@ def _tell(folder: Path, progress: OnProgress) -> None:
             report = ingest(collection, manifest=manifest, mode=mode, run_id=run_id, as_of=as_of, progress=progress)
             if report.failed:
                 raise SourceError("the demo's documents could not be taken in: {}: {}".format(*report.failures[0]))
+            # Every night reads as much again as its budget allows, longest unchecked first.
+            verify(collection, max_bytes=NIGHTLY_BYTES, as_of=as_of + timedelta(minutes=20), executor=Inline())
 
 
 def _download(data: Path, folder: Path, rows: list[dict[str, Any]]) -> Path:

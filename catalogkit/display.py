@@ -31,6 +31,7 @@ __all__ = [
     "Chart",
     "Notes",
     "Notice",
+    "Table",
     "clip_middle",
     "figures_of",
     "format_bytes",
@@ -243,6 +244,20 @@ class Notes:
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.sentences)
         return {"text/html": f'<ul class="ck-notes">{items}</ul>', "text/plain": str(self)}
+
+
+class Table:
+    """The first rows of a frame; `empty` stands for one without rows."""
+
+    def __init__(self, frame: pl.DataFrame, empty: str = "No rows.", rows: int = _TABLE_ROWS) -> None:
+        self.frame, self.empty, self.rows = frame, empty, rows
+
+    def __str__(self) -> str:
+        return self.empty if self.frame.is_empty() else _table_text(self.frame, self.rows)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        page = f"<p>{escape(self.empty)}</p>" if self.frame.is_empty() else table_html(self.frame, self.rows)
+        return {"text/html": f"{STYLE}{page}", "text/plain": str(self)}
 
 
 class Notice:

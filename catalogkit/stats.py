@@ -44,6 +44,7 @@ __all__ = [
     "Coverage",
     "DedupTotals",
     "Tally",
+    "checked_objects",
     "coverage",
     "dedup_by",
     "dedup_groups",
@@ -361,11 +362,7 @@ def coverage(locations: pl.DataFrame, as_of: datetime, windows_days: Sequence[in
     if any(days < 1 for days in windows_days):
         raise InvalidInput(f"windows are whole days, 1 or more, not {list(windows_days)}")
     checked, check = pl.col("checked_at"), pl.col("check")
-    trusted = _PRESENT & pl.col("outcome").is_not_null() & (checked <= as_of)
-    believed = locations.with_columns(
-        checked_at=pl.when(trusted).then(checked), check=pl.when(trusted).then("outcome").cast(_CHECKED)
-    )
-    objects = _objects(believed, checked.max(), check.sort_by("checked_at", "check").last()).collect()
+    objects = checked_objects(locations, as_of)
     verified = {
         str(days): _B.filter(check == Outcome.OK.value, checked >= as_of - timedelta(days=days)).sum()
         for days in windows_days
@@ -383,6 +380,24 @@ def coverage(locations: pl.DataFrame, as_of: datetime, windows_days: Sequence[in
         oldest_check=sums["checked_at"],
         future_checks=locations.select((checked > as_of).sum()).item(),
     )
+
+
+def checked_objects(locations: pl.DataFrame, as_of: datetime, *wanted: pl.Expr | None) -> pl.DataFrame:
+    """One row per physical object with the newest check of its locations that is no later than `as_of`.
+
+    Returns
+    -------
+    DataFrame
+        ``store``, ``sha256``, ``inode``, ``own``, ``bytes``, ``checked_at`` and ``check`` (``ok``, ``unknown``,
+        ``corrupt``; null where there is none), and what is wanted of the locations.
+    """
+    checked, check = pl.col("checked_at"), pl.col("check")
+    trusted = _PRESENT & pl.col("outcome").is_not_null() & (checked <= as_of)
+    believed = locations.with_columns(
+        checked_at=pl.when(trusted).then(checked), check=pl.when(trusted).then("outcome").cast(_CHECKED)
+    )
+    more = [one for one in wanted if one is not None]
+    return _objects(believed, checked.max(), check.sort_by("checked_at", "check").last(), *more).collect()
 
 
 def _identified(documents: pl.DataFrame) -> pl.LazyFrame:

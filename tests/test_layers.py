@@ -13,14 +13,14 @@ PACKAGE = Path(__file__).parents[1] / "catalogkit"
 # From the ground up; a module imports from its own room and from those above it in this table. Rooms that are still
 # to be built have their names here already.
 ROOMS = {
-    "pure": "errors model layouts sniff stats units progress reprs plan policy approval selecting audit"
+    "pure": "errors model layouts sniff stats fixity units progress reprs plan policy approval selecting audit"
     " planners planners.* policies policies.*",
     "world": "config workers catalog catalog.* stores stores.*",
     "held": "collection",
     "acts": "intents sources batching settling ingest proving verify planning planning.* apply acts.* backup sync demo"
     " extract extract.*",
-    "face": "analytics display html charts plan_charts params reports report_index review review_forms widgets"
-    " telemetry",
+    "face": "analytics display html charts plan_charts fixity_charts params reports report_index"
+    " review review_forms widgets telemetry",
     "door": "__init__ __main__ cli commands commands.* door terminal",
 }
 NOTEBOOK = {"plotly", "ipywidgets", "anywidget", "papermill", "nbformat", "nbclient", "IPython", "traitlets"}

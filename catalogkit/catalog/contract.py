@@ -235,6 +235,9 @@ class Catalog(Protocol):
     def record_checks(self, checks: Sequence[Check], *, run_id: str = "") -> None:
         """Add results to the ledger and to the copies they are about."""
 
+    def checks_by_day(self, *, since: datetime, until: datetime) -> list[tuple[int, str, int, int]]:
+        """The ledger from `since` until before `until`: day (since 1970, UTC), outcome, checks, bytes read."""
+
     # holds and accesses ---------------------------------------------------------------------------------------
     def place_hold(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -45,6 +46,33 @@ class Ledger:
         """An empty run id, or one no database keeps as text, is refused."""
         with pytest.raises((InvalidInput, ConstraintError)):
             catalog.start_run(run_id, "verify", as_of=NOW)
+
+    def test_the_ledger_by_day(self, desk: Desk) -> None:
+        """Checks and bytes are counted by day in UTC and by outcome; the end of the time asked about is left out."""
+        desk.put_one()
+        for hours, outcome, size in (
+            (0, Outcome.OK, 5),
+            (1, Outcome.OK, 7),
+            (2, Outcome.CORRUPT, 1),
+            (36, Outcome.OK, 3),
+        ):
+            check = Check(
+                location_id=desk.location(),
+                sha256=sha("one"),
+                checked_at=NOW + hours * HOUR,
+                outcome=outcome,
+                bytes=size,
+            )
+            desk.catalog.record_checks([check])
+        day = (NOW - datetime(1970, 1, 1, tzinfo=UTC)).days
+        asked = desk.catalog.checks_by_day
+        assert asked(since=NOW, until=NOW + 2 * DAY) == [
+            (day, "corrupt", 1, 1),
+            (day, "ok", 2, 12),
+            (day + 2, "ok", 1, 3),
+        ]
+        assert asked(since=NOW + HOUR, until=NOW + 36 * HOUR) == [(day, "corrupt", 1, 1), (day, "ok", 1, 7)]
+        assert asked(since=NOW - DAY, until=NOW) == []
 
     def test_the_ledger_is_only_added_to(self, desk: Desk) -> None:
         """Every check stays in the ledger, in order, with its run; the copy shows the last one."""

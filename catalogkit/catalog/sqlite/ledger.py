@@ -107,6 +107,14 @@ class Ledger(Database):
                 ),
             )
 
+    def checks_by_day(self, *, since: datetime, until: datetime) -> list[tuple[int, str, int, int]]:
+        """The ledger from `since` until before `until`: day (since 1970, UTC), outcome, checks, bytes read."""
+        return self.rows(
+            "SELECT checked_us / 86400000000 AS day, outcome, count(*), sum(bytes) FROM checks"
+            " WHERE checked_us >= ? AND checked_us < ? GROUP BY day, outcome ORDER BY day, outcome",
+            (to_us(since), to_us(until)),
+        )
+
     def place_hold(
         self,
         reason: str,
