@@ -16,6 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from catalogkit.analytics import DedupAnalytics as DedupAnalytics
     from catalogkit.apply import apply as apply
+    from catalogkit.audit import AuditReport as AuditReport
+    from catalogkit.audit import DataIssue as DataIssue
+    from catalogkit.audit import HashMismatch as HashMismatch
+    from catalogkit.audit import MissingFile as MissingFile
+    from catalogkit.audit import OrphanFile as OrphanFile
+    from catalogkit.auditing import CatalogConsistencyChecker as CatalogConsistencyChecker
+    from catalogkit.auditing import audit as audit
     from catalogkit.collection import Collection as Collection
     from catalogkit.collection import init as init
     from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
@@ -43,12 +50,19 @@ __version__ = "0.1.0"
 
 # Public name -> where it lives. Loaded when first used, so that a command line that needs little stays quick.
 _WHERE: Final = {
+    "AuditReport": "audit",
+    "CatalogConsistencyChecker": "auditing",
     "Collection": "collection",
+    "DataIssue": "audit",
     "DedupAnalytics": "analytics",
+    "HashMismatch": "audit",
+    "MissingFile": "audit",
+    "OrphanFile": "audit",
     "Plan": "plan",
     "RetentionPolicy": "planning",
     "apply": "apply",
     "approve": "planning",
+    "audit": "auditing",
     "backtest_retention": "planning",
     "demo_collection": "demo",
     "gc_incremental": "planning",

@@ -7,6 +7,7 @@ is an `Examined`.
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
 from datetime import UTC, datetime
@@ -41,6 +42,7 @@ INTERRUPTED: Final = "interrupted"
 FAIL_FAST: Final = "fail_fast"
 OUT_OF_TIME: Final = "time budget used up"
 OUT_OF_BYTES: Final = "byte budget used up"
+NOT_SAMPLED: Final = "not in this sample"
 LATELY: Final = "checked lately enough"
 MEANWHILE: Final = "dropped, or checked by another run, meanwhile"
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
@@ -65,10 +67,10 @@ class Run:
         self.unwritten: list[tuple[Due, int | Examined]] = []
         self.written_at = time.monotonic()
 
-    def limit(self, budget: timedelta | None, max_bytes: int | None, fail_fast: bool) -> None:
-        """Set what ends the run early."""
+    def limit(self, budget: timedelta | None, max_bytes: int | None, max_copies: int | None, fail_fast: bool) -> None:
+        """Set what ends the run early, and how many copies it is about at most."""
         self.deadline = None if budget is None else time.monotonic() + budget.total_seconds()
-        self.max_bytes, self.fail_fast = max_bytes, fail_fast
+        self.max_bytes, self.max_copies, self.fail_fast = max_bytes, max_copies, fail_fast
 
     def over(
         self,
@@ -123,6 +125,11 @@ class Run:
         if self.before is not _EVER:
             everything, _ = self.catalog.due_totals(before=_EVER, up_to_check=self.mark)
             self._leave_out(LATELY, everything - self.total[0])
+        count, size = self.total
+        if self.max_copies is not None and self.max_copies < count:
+            self._leave_out(NOT_SAMPLED, count - self.max_copies)
+            # Nobody knows the sample's bytes before it is drawn; the mean tells progress what to expect.
+            self.total = self.max_copies, size * self.max_copies // count
 
     def _choose_documents(self, document_ids: list[int]) -> None:
         found = self.catalog.digests_of(document_ids)
@@ -163,8 +170,9 @@ class Run:
                 some = self.digests[start : start + PAGE]
                 yield sorted(due(before=self.before, limit=PAGE, up_to_check=self.mark, digests=some), key=order)
             return
-        while page := due(before=self.before, limit=PAGE, after=after, up_to_check=self.mark):
-            after = (page[-1].checked_us, page[-1].location_id)
+        left = self.total[0] if self.max_copies is not None else sys.maxsize
+        while left and (page := due(before=self.before, limit=min(PAGE, left), after=after, up_to_check=self.mark)):
+            after, left = (page[-1].checked_us, page[-1].location_id), left - len(page)
             yield sorted(page, key=order)
 
     def _jobs(self, concurrency: int) -> Iterator[list[Due]]:

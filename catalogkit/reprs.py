@@ -21,7 +21,7 @@ def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
         Shown in their order; numbers with thousands separators. Names of attributes become words; any other name,
         such as a path, stays as it is. What cannot be printed is replaced, so that no text moves a cursor.
     """
-    shown = {_printable(_words(name)): _printable(_text(value)) for name, value in values.items()}
+    shown = {printable(_words(name)): printable(_text(value)) for name, value in values.items()}
     width = min(max(map(len, shown), default=0), NAME_WIDTH)
     plain = "\n".join([title, *(f"  {name:<{width}}  {value}" for name, value in shown.items())])
     rows = "".join(
@@ -36,7 +36,8 @@ def _words(name: str) -> str:
     return name.replace("_", " ") if name.isidentifier() else name
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """`text` with what cannot be printed replaced, so that it moves no cursor."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -133,6 +133,7 @@ def verify(
     max_age: timedelta | None = None,
     budget: timedelta | None = None,
     max_bytes: int | None = None,
+    max_copies: int | None = None,
     concurrency: int | None = None,
     fail_fast: bool = False,
     resume: bool = False,
@@ -151,6 +152,8 @@ def verify(
         Only copies whose last check is older than this.
     budget, max_bytes
         Stop after this much time, or about this many bytes read; longest unchecked come first.
+    max_copies
+        Check so many of the copies that are due, those longest unchecked.
     concurrency
         How many copies are read at once; the number of processors without it.
     fail_fast
@@ -176,13 +179,15 @@ def verify(
     for name, value in (("budget", budget), ("max_age", max_age)):
         if value is not None and value < timedelta(0):
             raise InvalidInput(f"{name} must not be negative")
-    if (max_bytes is not None and max_bytes < 0) or (concurrency is not None and concurrency < 1):
-        raise InvalidInput("max_bytes must not be negative, concurrency at least 1")
+    if any(n is not None and n < least for n, least in ((max_bytes, 0), (max_copies, 0), (concurrency, 1))):
+        raise InvalidInput("max_bytes and max_copies must not be negative, concurrency at least 1")
+    if max_copies is not None and document_ids is not None:
+        raise InvalidInput("max_copies is for a run over all copies; leave out the documents")
     when = as_of or collection.now()
     to_us(when)  # refuses a time without a zone before anything is read
     report = VerifyReport(f"verify-{when.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z")
     run = Run(collection, report, when, progress, stop or threading.Event())
-    run.limit(budget, max_bytes, fail_fast)
+    run.limit(budget, max_bytes, max_copies, fail_fast)
     run.over(document_ids, max_age, resume, concurrency or processors(), executor)
     return report
 

@@ -13,6 +13,7 @@ import typer
 
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
+AUDIT_PAGE = ROOT / "docs" / "audit.md"
 
 
 def commands(command: Any, path: str) -> list[tuple[str, Any]]:
@@ -36,6 +37,13 @@ def cli_page() -> str:
 def test_the_page_of_commands_is_what_the_program_says() -> None:
     """docs/cli.md equals the help of every command."""
     assert CLI_PAGE.read_text(encoding="utf-8") == cli_page(), "run python tests/test_docs.py"
+
+
+def test_the_page_of_findings_is_the_table_of_codes() -> None:
+    """docs/audit.md equals what the table of codes says."""
+    from catalogkit.audit_codes import page
+
+    assert AUDIT_PAGE.read_text(encoding="utf-8") == page(), "run python tests/test_docs.py"
 
 
 def test_links_lead_somewhere() -> None:
@@ -111,5 +119,8 @@ def test_nothing_speaks_of_machines_or_registries() -> None:
 
 
 if __name__ == "__main__":
-    CLI_PAGE.write_text(cli_page(), encoding="utf-8")
-    sys.stdout.write(f"wrote {CLI_PAGE}\n")
+    from catalogkit.audit_codes import page
+
+    for path, text in {CLI_PAGE: cli_page(), AUDIT_PAGE: page()}.items():
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"wrote {path}\n")

@@ -14,12 +14,12 @@ PACKAGE = Path(__file__).parents[1] / "catalogkit"
 # to be built have their names here already.
 ROOMS = {
     "pure": "errors model layouts sniff stats fixity units progress reprs plan policy approval selecting audit"
-    " planners planners.* policies policies.*",
+    " audit_codes planners planners.* policies policies.*",
     "world": "config workers catalog catalog.* stores stores.*",
     "held": "collection",
-    "acts": "intents sources batching settling ingest proving verify planning planning.* apply acts.* backup sync demo"
-    " extract extract.*",
-    "face": "analytics display html charts plan_charts fixity_charts params reports report_index"
+    "acts": "intents sources batching settling ingest proving verify auditing auditing_files planning"
+    " planning.* apply acts.* backup sync demo extract extract.*",
+    "face": "analytics display html charts plan_charts fixity_charts audit_charts params reports report_index"
     " review review_forms widgets telemetry",
     "door": "__init__ __main__ cli commands commands.* door terminal",
 }

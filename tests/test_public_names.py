@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
 
 PUBLIC = [
+    "AuditReport",
+    "CatalogConsistencyChecker",
     "Collection",
+    "DataIssue",
     "DedupAnalytics",
+    "HashMismatch",
+    "MissingFile",
+    "OrphanFile",
     "Plan",
     "RetentionPolicy",
     "__version__",
     "apply",
     "approve",
+    "audit",
     "backtest_retention",
     "demo_collection",
     "gc_incremental",
@@ -183,3 +190,20 @@ def test_gc_incremental_as_sketched(stocked: Collection) -> None:
     before = stocked.catalog.totals()
     assert ck.gc_incremental(100, True).head.kind == "gc"
     assert stocked.catalog.totals() == before
+
+
+def test_the_consistency_checker_as_sketched(stocked: Collection) -> None:
+    """`CatalogConsistencyChecker` has the five methods of the sketch, in its types; it finds what was planted."""
+    assert parameters(ck.CatalogConsistencyChecker.run_full_audit) == {"sample_rate": 0.1}
+    checker = ck.CatalogConsistencyChecker()
+    lists = (checker.check_orphans(), checker.check_missing_files(), checker.check_hash_mismatches())
+    assert lists == ([], [], []) and checker.check_referential_integrity() == []
+    copy = stocked.catalog.locations_of(stocked.catalog.digests_of([3])[3])[0]
+    path = Path(stocked.store.path(copy.key))
+    Path(stocked.store.root, "docs").mkdir()
+    path.rename(Path(stocked.store.root, "docs", "orphan.txt"))
+    (orphan,), (missing,) = checker.check_orphans(), checker.check_missing_files()
+    assert isinstance(orphan, ck.OrphanFile) and orphan.path.endswith("/docs/orphan.txt")
+    assert isinstance(missing, ck.MissingFile) and missing.path == str(path)
+    report = checker.run_full_audit(sample_rate=0.1)
+    assert isinstance(report, ck.AuditReport) and not report.clean

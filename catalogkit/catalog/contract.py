@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     import polars as pl
 
+    from catalogkit.audit import BadCopy, Copy, Fact
+    from catalogkit.audit_codes import Code
     from catalogkit.model import Arrival, BlobState, Check, Digest, DocumentRecord, Layout, LocationRecord, Outcome
 
 
@@ -293,6 +295,25 @@ class Catalog(Protocol):
 
     def integrity(self) -> list[str]:
         """What the database itself finds wrong with its file and its references; empty is good."""
+
+    # audits ---------------------------------------------------------------------------------------------------
+    def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
+        """Copies by store and key; pages follow `after`."""
+
+    def copy_count(self) -> int:
+        """How many copies are on record."""
+
+    def unchanged(self, copies: Sequence[Copy]) -> set[int]:
+        """Which of these locations are on record as they were; asked at a moment when nobody is writing."""
+
+    def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:
+        """Facts that contradict each other in the way that `code` stands for, at most so many."""
+
+    def bad_copies(self, *, after: tuple[bytes, int] = (b"", -1), limit: int) -> list[BadCopy]:
+        """Copies of contents that documents need and that the last check found bad; pages follow `after`."""
+
+    def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
+        """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
 
     # plans ----------------------------------------------------------------------------------------------------
     def garbage(self, *, as_of: datetime) -> pl.DataFrame:

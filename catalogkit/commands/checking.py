@@ -1,17 +1,24 @@
-"""Proving that the bytes are still right."""
+"""Proving that the bytes are still right, and that catalog and stores agree."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 
+if TYPE_CHECKING:
+    from catalogkit.audit import AuditReport
+
+SHOWN = 50
+
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(verify)
+    app.command()(audit)
 
 
 def verify(
@@ -54,3 +61,46 @@ def verify(
     if report.stopped == "interrupted":
         return INTERRUPTED
     return DONE if report.clean else LOOK
+
+
+def audit(
+    context: typer.Context,
+    sample: Annotated[float, typer.Option(help="The share of the copies to read, 0 to 1.")] = 0.1,
+    as_json: Json = False,
+) -> int:
+    """Look for everything that is not as it should be: in the stores, in the catalog, between them."""
+    from catalogkit.auditing import audit as look_everywhere
+    from catalogkit.terminal import progress_bar, say, stoppable
+
+    with context.obj.open() as collection, progress_bar("audit") as progress, stoppable() as stop:
+        report = look_everywhere(collection, sample, progress=progress, stop=stop)
+    if machine(context, as_json):
+        say(report.to_dict(), True, "Audit")
+    else:
+        _show(report)
+        say(report.in_words(), False, "Audit")
+    if report.interrupted:
+        return INTERRUPTED
+    return DONE if report.clean else LOOK
+
+
+def _show(report: AuditReport) -> None:
+    """The findings, worst first, each kind with what to do; paths in full, however long."""
+    from catalogkit.reprs import printable
+
+    for (code, severity, what, todo), part in report.frame().group_by(
+        ["code", "severity", "what", "todo"], maintain_order=True
+    ):
+        count = report.counts[str(code)]
+        sys.stdout.write(f"{severity} {code}: {what}\n")
+        for row in part.head(SHOWN).iter_rows(named=True):
+            sys.stdout.write(f"  {printable(row['path'] or row['object'])}: {printable(row['detail'])}\n")
+        if count > SHOWN:
+            sys.stdout.write(f"  ... and {count - SHOWN:,} more; --json lists them\n")
+        sys.stdout.write(f"  > {todo}\n\n")
+    for one in report.unseen[:SHOWN]:
+        sys.stdout.write(f"not seen: {printable(one.what)}: {printable(one.why)}\n")
+    if len(report.unseen) > SHOWN:
+        sys.stdout.write(f"not seen: ... and {len(report.unseen) - SHOWN:,} more; --json lists them\n")
+    if report.unseen:
+        sys.stdout.write("\n")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import BinaryIO
 
+    from catalogkit.audit import Listed, Look, Unlisted
+
 
 class ObjectStat(NamedTuple):
     """What a store says of the object at a key; `inode` is None where there is no such thing."""
@@ -73,6 +75,12 @@ class Store(Protocol):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every published key, in order; the store's own files are not among them."""
+
+    def survey(self) -> Iterator[Listed | Unlisted]:
+        """Everything that lies in the store, foreign things too, in no order; and what could not be listed."""
+
+    def look(self, key: str) -> Look | None:
+        """What lies at `key`, without reading it; None where nothing does."""
 
     def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
         """A function, safe to send to another process, that reads copies and compares them."""

@@ -21,6 +21,7 @@ from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.publishing import OWN, Publication, Publisher
 from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers
 from catalogkit.stores.reference import ReferenceStore
+from catalogkit.stores.surveying import look, survey
 from catalogkit.stores.taking import Taker
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import BinaryIO
 
+    from catalogkit.audit import Listed, Look, Unlisted
     from catalogkit.model import Digest, Mode
     from catalogkit.stores.contract import Examined
 
@@ -101,8 +103,8 @@ class LocalStore(Publisher):
             raise StoreMismatch(f"the store at {self.root} belongs to another catalog; nothing was touched")
 
     def describe(self, key: str) -> str:
-        """The absolute path, as text."""
-        return path_text(self.path(key))
+        """The absolute path, as text; also of a key that is none, for whoever has to tell of it."""
+        return path_text(f"{self.root}/{key}")
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -155,6 +157,14 @@ class LocalStore(Publisher):
             elif key.startswith(prefix) and key.isprintable() and layout_of(key):
                 yield key
 
+    def survey(self) -> Iterator[Listed | Unlisted]:
+        """Everything that lies in the store, foreign things too, in no order; and what could not be listed."""
+        return survey(self.root)
+
+    def look(self, key: str) -> Look | None:
+        """What lies at `key`, without reading it; None where nothing does."""
+        return look(self.path(key), follow=False)
+
     def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
         """Reads copies and compares them; see `catalogkit.stores.reading`."""
         return partial(examine, self.root, str, True)
@@ -167,9 +177,13 @@ class LocalStore(Publisher):
 
     def scratch(self, owner: str) -> str:
         """The folder for `owner`'s temporary files; its name says whose it is from the moment it is there."""
-        folder = os.path.join(self.root, OWN, "tmp", quote(owner, safe=""))
+        folder = self.scratch_path(owner)
         os.makedirs(folder, exist_ok=True)
         return folder
+
+    def scratch_path(self, owner: str) -> str:
+        """Where `owner`'s temporary files lie, if there are any."""
+        return os.path.join(self.root, OWN, "tmp", quote(owner, safe=""))
 
     def scratches(self) -> list[tuple[str, datetime]]:
         """Every folder of temporary files: its owner, and when it was last used."""
@@ -181,9 +195,18 @@ class LocalStore(Publisher):
                 found.append((unquote(name), used_at))
         return found
 
+    def quarantined(self) -> list[str]:
+        """The paths, as text, of what was moved aside because it was bad."""
+        folder = os.path.join(self.root, OWN, "quarantine")
+        return (
+            sorted(path_text(os.path.join(folder, name)) for name in os.listdir(folder))
+            if os.path.isdir(folder)
+            else []
+        )
+
     def sweep(self, owner: str) -> None:
         """Remove `owner`'s temporary files; they were never published, or have another name by now."""
-        folder = os.path.join(self.root, OWN, "tmp", quote(owner, safe=""))
+        folder = self.scratch_path(owner)
         try:
             for file in os.listdir(folder):
                 self.discard(os.path.join(folder, file))

@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING
 
+from catalogkit.audit import Listed, Look, Unlisted
 from catalogkit.errors import StoreError, StoreUnreachable
 from catalogkit.model import Outcome
 from catalogkit.stores.contract import Asked, Examined, ObjectStat
@@ -70,6 +71,16 @@ class MemoryStore:
         """Every key that begins with `prefix`, in order."""
         self.reach()
         return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+
+    def survey(self) -> Iterator[Listed | Unlisted]:
+        """Every key, as if it were a file of a layout."""
+        self.reach()
+        return (Listed(key, "file", True) for key in sorted(self.objects))
+
+    def look(self, key: str) -> Look | None:
+        """What lies at `key`, or None where nothing does."""
+        about = self.stat(key)
+        return None if about is None else Look("file", about.bytes, 0, 0, None, 1, False)
 
     def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
         """Reads copies and compares them, each after the delay."""

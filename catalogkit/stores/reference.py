@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from catalogkit.model import Mode, path_text, text_path
 from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers
+from catalogkit.stores.surveying import look
 from catalogkit.stores.taking import Taker
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from typing import BinaryIO
 
+    from catalogkit.audit import Listed, Look, Unlisted
     from catalogkit.stores.contract import Asked, Examined, ObjectStat
 
 
@@ -62,6 +64,14 @@ class ReferenceStore:
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Nothing: what else lies on somebody's disk is none of the catalog's business."""
         return iter(())
+
+    def survey(self) -> Iterator[Listed | Unlisted]:
+        """Nothing, for the same reason."""
+        return iter(())
+
+    def look(self, key: str) -> Look | None:
+        """What lies at `key`, without reading it; None where nothing does. Links lead where they lead."""
+        return look(self.path(key), follow=True)
 
     def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
         """Reads files and compares them; see `catalogkit.stores.reading`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.catalog.contract_audits import Audits
 from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tests.catalog.desk import Connect
 
 
-class CatalogContract(Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Questions, Concurrency):
+class CatalogContract(Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Questions, Concurrency, Audits):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 
     @pytest.fixture

@@ -172,6 +172,27 @@ def test_keys_come_in_order_and_by_prefix(given: Given) -> None:
         assert list(given.store.keys(prefix)) == [key for key in keys if key.startswith(prefix)], prefix
 
 
+def test_a_look_reads_nothing(given: Given) -> None:
+    """What lies at a key is told by its looks, which agree with its stat; where nothing lies, that."""
+    key = given.put(CONTENTS["small"])
+    look, about = given.store.look(key), given.store.stat(key)
+    assert look is not None and about is not None
+    assert (look.kind, look.bytes, look.names) == ("file", about.bytes, 1)
+    assert (look.mtime_ns, look.inode) == (about.mtime_ns, about.inode)
+    given.spoil(key, None)
+    assert given.store.look(key) is None
+
+
+def test_a_survey_lists_what_is_ours(given: Given) -> None:
+    """Every file under a key is listed once, as ours; what stays in its owner's folders is none of the store's."""
+    keys = {given.put(b"%d" % number) for number in range(5)}
+    seen = list(given.store.survey())
+    if isinstance(given.store, ReferenceStore):
+        assert seen == []
+    else:
+        assert len(seen) == 5 and {(one.key, one.kind, one.ours) for one in seen} == {(k, "file", True) for k in keys}
+
+
 def test_workers_read(given: Given) -> None:
     """The executor that a store proposes runs its examiner."""
     key = given.put(b"something")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from catalogkit.catalog.sqlite.audits import Audits
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
 from catalogkit.catalog.sqlite.plans import Plans
@@ -10,5 +11,5 @@ from catalogkit.catalog.sqlite.queries import Queries
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Plans):
+class SQLiteCatalog(Intake, Ledger, Queries, Plans, Audits):
     """A `Catalog` in one SQLite file."""

@@ -1,0 +1,271 @@
+"""The consistency audit: catalog against stores, both ways, the catalog against itself, and a sample that is read.
+
+It changes no document and no file. What it proves about a copy goes into the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from datetime import timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from catalogkit.audit import AuditReport, DataIssue, HashMismatch, MissingFile, OrphanFile, Sampling, sample_size
+from catalogkit.audit_codes import Code
+from catalogkit.auditing_files import PAGE, SKEW_SECONDS, SUSPECTS, FileAudit
+from catalogkit.errors import CatalogError
+from catalogkit.intents import is_dead
+from catalogkit.model import Digest, Outcome, from_us, to_us
+from catalogkit.progress import OnProgress, quiet
+from catalogkit.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from catalogkit.audit import BadCopy, Fact
+    from catalogkit.collection import Collection
+
+STALE: Final = timedelta(days=1)
+FACTS: Final = 10_000
+"""At most so many faults of one kind are asked of the catalog; that there are more is told."""
+
+# Asked of the catalog; in this order, so that what follows from a fault comes after it.
+_FACTS: Final = (
+    Code.DAMAGED_DATABASE, Code.MALFORMED_ROW, Code.BROKEN_REFERENCE, Code.DOCUMENT_TO_NOTHING,
+    Code.LOCATION_TO_NO_BLOB, Code.LOCATION_TO_NO_STORE, Code.HOLD_TO_NOTHING, Code.ROOT_TO_NOTHING,
+    Code.INTENT_TO_NOTHING, Code.UNENDED_PLAN, Code.NO_LOCATION, Code.PURGED_LOCATION, Code.WRONG_REFS,
+    Code.CONDEMNED_NEEDED, Code.WRONG_KEY, Code.STUCK_INCOMING, Code.SPARE_COPIES, Code.VERSION_BACKWARDS,
+    Code.VERSIONS_OVERLAP, Code.VERSIONS_GAP, Code.CHECK_NOT_IN_LEDGER, Code.CHECK_CONTRADICTED, Code.TIME_IN_FUTURE,
+    Code.TIME_LONG_AGO, Code.ENDS_BEFORE_BEGIN,
+)  # fmt: skip
+_EVERYTHING: Final = frozenset({"store", "copies", "sample", "facts"})
+
+
+def audit(
+    collection: Collection,
+    sample_rate: float = 0.1,
+    *,
+    as_of: datetime | None = None,
+    progress: OnProgress = quiet,
+    stop: threading.Event | None = None,
+) -> AuditReport:
+    """Look for everything that is not as it should be, in the stores, in the catalog, and between them.
+
+    Parameters
+    ----------
+    sample_rate
+        The share of the copies to read, 0 to 1, rounded up; those not read for the longest time come first. Copies that
+        look changed, or were bad before, are read besides (at least a thousand of them), unless it is 0.
+    as_of
+        The time of the audit; the collection's clock without it.
+    progress
+        Called now and then.
+    stop
+        Set it from another thread to end the audit early, with what was found so far.
+
+    Returns
+    -------
+    AuditReport
+
+    Raises
+    ------
+    InvalidInput
+        If `sample_rate` is no number between 0 and 1.
+    """
+    return _audit(collection, sample_rate, _EVERYTHING, as_of, progress, stop or threading.Event())
+
+
+class CatalogConsistencyChecker:
+    """Checks a collection, in parts or as a whole.
+
+    Parameters
+    ----------
+    collection
+        The collection; without it the one of ``$CATALOGKIT_HOME``, or of the current folder.
+    as_of, progress, stop
+        As in `catalogkit.audit`.
+
+    Examples
+    --------
+    >>> CatalogConsistencyChecker().run_full_audit(sample_rate=0.1).complete  # doctest: +SKIP
+    True
+    """
+
+    def __init__(
+        self,
+        collection: Collection | None = None,
+        *,
+        as_of: datetime | None = None,
+        progress: OnProgress = quiet,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._collection, self._as_of, self._progress = collection, as_of, progress
+        self._stop = stop or threading.Event()
+
+    def check_orphans(self) -> list[OrphanFile]:
+        """Files in the store that no record knows."""
+        return [one for one in self._run("store").findings if isinstance(one, OrphanFile)]
+
+    def check_missing_files(self) -> list[MissingFile]:
+        """Copies on record where nothing lies; noted in the ledger."""
+        return [one for one in self._run("copies").findings if isinstance(one, MissingFile)]
+
+    def check_hash_mismatches(self, sample_rate: float = 0.1) -> list[HashMismatch]:
+        """Copies that are not the bytes they should be, told by their looks or by reading a sample."""
+        found = self._run("copies", "sample", sample_rate=sample_rate).findings
+        return [one for one in found if isinstance(one, HashMismatch)]
+
+    def check_referential_integrity(self) -> list[DataIssue]:
+        """Facts of the catalog that contradict each other, or a rule: references, counts, states, history, ledger."""
+        return [one for one in self._run("facts").findings if isinstance(one, DataIssue)]
+
+    def run_full_audit(self, sample_rate: float = 0.1) -> AuditReport:
+        """Everything, with a share of the copies read; see `catalogkit.audit`."""
+        return self._run(*_EVERYTHING, sample_rate=sample_rate)
+
+    def _run(self, *parts: str, sample_rate: float = 0.0) -> AuditReport:
+        from catalogkit.collection import open_collection
+
+        held = contextlib.nullcontext(self._collection) if self._collection is not None else open_collection()
+        with held as collection:
+            return _audit(collection, sample_rate, frozenset(parts), self._as_of, self._progress, self._stop)
+
+
+def _audit(
+    collection: Collection,
+    rate: float,
+    parts: frozenset[str],
+    as_of: datetime | None,
+    progress: OnProgress,
+    stop: threading.Event,
+) -> AuditReport:
+    began, catalog = time.monotonic(), collection.catalog
+    sample_size(rate, 0)  # refuses a wrong rate before anything is looked at
+    when = as_of or collection.now()
+    to_us(when)
+    report = AuditReport(when)
+    files = FileAudit(collection, report, progress, stop)
+    try:
+        files.reach()
+        if "store" in parts:
+            files.survey()
+        if "copies" in parts:
+            sample = sample_size(rate, catalog.copy_count())
+            files.copies(max(sample, SUSPECTS) if rate else 0, when)
+            if "sample" in parts and not stop.is_set():
+                _read_sample(collection, files, sample, when, progress, stop)
+        if "facts" in parts and not stop.is_set():
+            _ask(collection, report)
+            if "copies" in parts:
+                _health(collection, files)
+            _dead_intents(collection, report)
+    except KeyboardInterrupt:
+        stop.set()
+    if stop.is_set():
+        report.interrupted = True
+        report.miss("what was still to be looked at", "interrupted")
+    report.coverage = _coverage(collection, when)
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def _read_sample(
+    collection: Collection, files: FileAudit, sample: int, as_of: datetime, progress: OnProgress, stop: threading.Event
+) -> None:
+    """Read the copies that were not read for the longest time; the ledger remembers where the next audit goes on."""
+    report, catalog = files.report, collection.catalog
+    report.sampling = Sampling(catalog.copy_count(), 0)
+    if not sample:
+        return
+    proved = verify(collection, max_copies=sample, as_of=as_of, progress=progress, stop=stop)
+    report.sampling = Sampling(max(report.sampling.copies, proved.checked), proved.checked - proved.unknown)
+    for one in proved.findings:
+        if one.outcome == Outcome.UNKNOWN:
+            if one.location_id not in files.bad and one.detail not in files.away.values():
+                report.miss(one.place, one.detail)
+        elif one.outcome != Outcome.OK and one.location_id not in files.bad:
+            # One that was purged while it was read is gone from the records, too.
+            digest = Digest.parse(one.sha256)
+            if one.location_id in {copy.id for copy in catalog.locations_of(digest)}:
+                files.bad.add(one.location_id)
+                code = Code.MISSING_FILE if one.outcome == Outcome.MISSING else Code.WRONG_CONTENT
+                detail = f"{one.detail}{files.needed_by(digest)}"
+                report.add(code, f"location {one.location_id}", one.place, detail)
+    told = len(proved.findings)
+    if (all_of_them := proved.checked - proved.ok) > told:
+        report.miss(f"{all_of_them - told:,} more copies of the sample", "only the first bad ones are named one by one")
+
+
+def _ask(collection: Collection, report: AuditReport) -> None:
+    """Ask the catalog about itself. A question that it cannot answer any more leaves the others standing."""
+    for code in _FACTS:
+        # What is written beside us, after the audit began, is no future.
+        future = max(report.as_of, collection.now()) + timedelta(seconds=SKEW_SECONDS)
+        try:
+            found = collection.catalog.faults(code, as_of=report.as_of, future=future, stale=STALE, limit=FACTS)
+        except CatalogError as problem:
+            report.miss(f"the catalog, for {code}: {code.what}", str(problem))
+            continue
+        for fact in found:
+            place = _place(collection, fact)
+            report.add(
+                code, fact.object, place, fact.detail if place or not fact.key else f"{fact.detail} ({fact.key})"
+            )
+        if len(found) >= FACTS:
+            report.miss(f"more of {code}", f"only the first {FACTS:,} are listed")
+
+
+def _place(collection: Collection, fact: Fact) -> str:
+    """The whole path that a fact is about, where it is about one."""
+    stores = {store.name: store for store in collection.stores.values()}
+    return stores[fact.store].describe(fact.key) if fact.key and fact.store in stores else ""
+
+
+def _health(collection: Collection, files: FileAudit) -> None:
+    """What the last checks say of copies that were not found bad just now: of each content, is one left?"""
+    report = files.report
+    for digest, group in groupby(_bad_copies(collection), key=lambda copy: copy.digest):
+        copies = list(group)
+        left = [copy for copy in copies if copy.location_id not in files.bad]
+        if left and left[0].bad >= left[0].copies:
+            places = ", ".join(_at(collection, copy) for copy in copies)
+            report.add(
+                Code.DOCUMENT_LOST, f"blob {digest.hex()}", _at(collection, copies[0]),
+                f"bad by their last checks: {places}{files.needed_by(digest)}",
+            )  # fmt: skip
+            continue
+        for copy in left:
+            said = f"{copy.outcome}, checked {from_us(copy.checked_us):%Y-%m-%d %H:%M}"
+            report.add(Code.KNOWN_BAD, f"location {copy.location_id}", _at(collection, copy), said)
+
+
+def _bad_copies(collection: Collection) -> Iterator[BadCopy]:
+    after = (b"", -1)
+    while page := collection.catalog.bad_copies(after=after, limit=PAGE):
+        after = (page[-1].digest, page[-1].location_id)
+        yield from page
+
+
+def _at(collection: Collection, copy: BadCopy) -> str:
+    stores = {store.name: store for store in collection.stores.values()}
+    return stores[copy.store].describe(copy.key) if copy.store in stores else copy.key
+
+
+def _dead_intents(collection: Collection, report: AuditReport) -> None:
+    now = collection.now()
+    stores = {store.name: store for store in collection.stores.values()}
+    for number, owner, expires_at, name, key in collection.catalog.owners():
+        if name is not None and is_dead(owner, expires_at, now):
+            path = stores[name].describe(key) if name in stores else ""
+            report.add(Code.DEAD_INTENT, f"intent {number}", path, f"begun by {owner}")
+
+
+def _coverage(collection: Collection, as_of: datetime) -> dict[str, object] | None:
+    with contextlib.suppress(CatalogError):  # of a catalog that cannot count any more, the findings tell
+        found = collection.catalog.coverage(as_of=as_of)
+        oldest = found.oldest_check and found.oldest_check.isoformat()
+        return {**found.to_dict(), "oldest_check": oldest}
+    return None

@@ -1,0 +1,317 @@
+"""What an audit asks: copies page by page, and facts that contradict each other, one question for each kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.audit import BadCopy, Copy, Fact
+from catalogkit.audit_codes import Code
+from catalogkit.catalog.sqlite.base import Database
+from catalogkit.errors import InvalidInput
+from catalogkit.model import from_us, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime, timedelta
+
+_HEX: Final = "lower(hex({}))"
+_IN_FORCE: Final = "released_us IS NULL AND (expires_us IS NULL OR expires_us > :as_of)"
+_LOCATION: Final = "'location ' || l.id, s.name, l.key"
+_STORE: Final = "LEFT JOIN stores s ON s.id = l.store_id"
+_1990_US: Final = 631_152_000_000_000
+_STATES: Final = "('incoming', 'live', 'condemned', 'purged')"
+_LAYOUTS: Final = "('cas', 'policy', 'reference')"
+_OUTCOMES: Final = "('ok', 'corrupt', 'missing', 'unknown')"
+
+_NEEDED: Final = (
+    "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = b.sha256)"
+    f" OR EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND {_IN_FORCE})"
+    " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
+)
+# Each version of a document with the beginning of the one after it; one that came late never was current.
+_VERSIONS: Final = (
+    "WITH v AS (SELECT id, op, ended_us, lead(changed_us) OVER (PARTITION BY id ORDER BY hid) AS next_us"
+    " FROM documents_history WHERE op <> 'older'), w AS (SELECT v.id, v.op, v.ended_us,"
+    " coalesce(v.next_us, d.changed_us) AS next_us FROM v LEFT JOIN documents d ON d.id = v.id)"
+)
+# What the schema demands of a row, once more: (object, table, what is wrong, how to tell).
+_RULES: Final = (
+    (
+        "'store ' || name",
+        "stores",
+        "no name, kind or token",
+        "name = '' OR token = '' OR kind NOT IN ('local', 'reference', 'memory', 's3')",
+    ),
+    (
+        f"'blob ' || {_HEX.format('sha256')}",
+        "blobs",
+        "a digest of other than 32 bytes, a negative number, no media type or an unknown state",
+        f"length(sha256) <> 32 OR bytes < 0 OR refs < 0 OR media_type = '' OR state NOT IN {_STATES}",
+    ),
+    (
+        "'document ' || id",
+        "documents",
+        "a part of its identity is empty, or its digest or metadata is none",
+        "tenant = '' OR artifact_id = '' OR source_url = '' OR length(sha256) <> 32 OR NOT json_valid(metadata)",
+    ),
+    (
+        "'location ' || id",
+        "locations",
+        "no key, or an unknown layout or outcome",
+        f"key = '' OR length(sha256) <> 32 OR layout NOT IN {_LAYOUTS} OR outcome NOT IN {_OUTCOMES}",
+    ),
+    (
+        "'source ' || folder || '/' || name",
+        "sources",
+        "a digest of other than 32 bytes",
+        "length(sha256) <> 32",
+    ),
+    (
+        "'intent ' || id",
+        "intents",
+        "no owner or key, or facts that are no JSON",
+        "owner = '' OR key = '' OR NOT json_valid(facts)",
+    ),
+    (
+        "'check ' || id",
+        "checks",
+        "an unknown outcome, a negative number or a digest of other than 32 bytes",
+        f"length(sha256) <> 32 OR bytes < 0 OR outcome NOT IN {_OUTCOMES}",
+    ),
+    ("'run ' || id", "runs", "no id, or a summary that is no JSON", "id = '' OR NOT json_valid(summary)"),
+    (
+        "'hold ' || id",
+        "holds",
+        "no reason, or not exactly one subject",
+        "reason = '' OR (document_id IS NULL) = (sha256 IS NULL)",
+    ),
+    ("'access ' || id", "accesses", "a negative number", "bytes < 0"),
+    (
+        "'plan ' || id",
+        "plans",
+        "an id that is none, or a head or approval that is no JSON",
+        "length(id) <> 64 OR NOT json_valid(head) OR NOT json_valid(approval)",
+    ),
+    (
+        "'step ' || plan_id || ' ' || unit || ' ' || step",
+        "journal",
+        "an unknown outcome",
+        "outcome NOT IN ('done', 'skipped', 'failed')",
+    ),
+    ("'root ' || kind || ' ' || name", "roots", "no kind or name", "kind = '' OR name = ''"),
+    ("'stray ' || key", "strays", "a negative number", "bytes < 0"),
+)
+# What happened when: (object, table, the columns that say so). A location's last check is told by the ledger.
+_TIMES: Final = (
+    ("'blob ' || " + _HEX.format("sha256"), "blobs", ("created_us", "changed_us", "garbage_since_us")),
+    ("'document ' || id", "documents", ("fetched_us", "created_us", "changed_us", "seen_us")),
+    ("'location ' || id", "locations", ("created_us", "changed_us")),
+    ("'intent ' || id", "intents", ("created_us",)),
+    ("'check ' || id", "checks", ("checked_us",)),
+    ("'run ' || id", "runs", ("started_us", "ended_us")),
+    ("'hold ' || id", "holds", ("placed_us", "released_us")),
+    ("'access ' || id", "accesses", ("at_us",)),
+    ("'plan ' || id", "plans", ("begun_us", "ended_us")),
+    ("'stray ' || key", "strays", ("condemned_us",)),
+)
+_SPANS: Final = (
+    ("'run ' || id", "runs", "ended_us < started_us"),
+    ("'plan ' || id", "plans", "ended_us < begun_us"),
+    ("'hold ' || id", "holds", "released_us < placed_us OR expires_us < placed_us"),
+)
+# A hold that ends before it begins is told by itself.
+_BEGINS: Final = {"documents": "changed_us", "blobs": "changed_us", "locations": "changed_us"}
+
+
+def _odd_times(how: str) -> str:
+    parts = []
+    for about, table, columns in _TIMES:
+        odd = " ".join(f"WHEN {column} {how} THEN '{column[:-3]}'" for column in columns)
+        where = " OR ".join(f"{column} {how}" for column in columns)
+        at = " ".join(f"WHEN {column} {how} THEN {column}" for column in columns)
+        # Microseconds as text: SQLite's own dates end in the year 9999.
+        parts.append(
+            f"SELECT {about}, NULL, NULL, CASE {odd} END || ' at ' || coalesce(strftime('%Y-%m-%d %H:%M:%S',"
+            f" (CASE {at} END) / 1000000, 'unixepoch'), (CASE {at} END) || ' us') FROM {table} WHERE {where}"
+        )
+    return " UNION ALL ".join(parts)
+
+
+_QUESTIONS: Final[dict[Code, str]] = {
+    Code.SPARE_COPIES: "SELECT 'blob ' || " + _HEX.format("l.sha256") + ", s.name, min(l.key),"
+    " count(DISTINCT l.inode) || ' files: ' || group_concat(l.key, ', ') FROM locations l"
+    " JOIN stores s ON s.id = l.store_id"
+    " WHERE s.kind <> 'reference' AND l.inode IS NOT NULL AND l.outcome IS NOT 'missing'"
+    " AND l.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1)"
+    " GROUP BY l.store_id, l.sha256 HAVING count(DISTINCT l.inode) > 1",
+    Code.NO_LOCATION: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL, b.refs || ' documents refer to it'"
+    " FROM blobs b WHERE b.state = 'live' AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256)"
+    f" AND ({_NEEDED})",
+    Code.PURGED_LOCATION: f"SELECT {_LOCATION}, 'its content ' || {_HEX.format('l.sha256')} || ' was purged'"
+    f" FROM locations l JOIN blobs b ON b.sha256 = l.sha256 AND b.state = 'purged' {_STORE}",
+    Code.WRONG_REFS: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL,"
+    " b.refs || ' noted, ' || count(d.id) || ' there' FROM blobs b LEFT JOIN documents d ON d.sha256 = b.sha256"
+    " GROUP BY b.sha256 HAVING b.refs <> count(d.id)",
+    Code.CONDEMNED_NEEDED: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL,"
+    " 'it is ' || b.state || ', and a document, a hold, a root or an ingest needs it' FROM blobs b"
+    " WHERE b.state IN ('condemned', 'purged')"
+    f" AND ({_NEEDED} OR EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256))",
+    Code.WRONG_KEY: f"SELECT {_LOCATION}, 'its record says ' || {_HEX.format('l.sha256')} FROM locations l {_STORE}"
+    " WHERE l.layout = 'cas' AND l.key <> 'cas/' || lower(substr(hex(l.sha256), 1, 2) || '/' || hex(l.sha256))",
+    Code.STUCK_INCOMING: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL, 'no ingest is on record'"
+    " FROM blobs b WHERE b.state = 'incoming' AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)",
+    Code.DOCUMENT_TO_NOTHING: "SELECT 'document ' || d.id, NULL, NULL,"
+    f" 'there is no blob ' || {_HEX.format('d.sha256')} || ' (' || d.artifact_id || ')' FROM documents d"
+    " WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = d.sha256) AND length(d.sha256) = 32",
+    Code.LOCATION_TO_NO_BLOB: f"SELECT {_LOCATION}, 'there is no blob ' || {_HEX.format('l.sha256')} FROM locations l"
+    f" {_STORE} WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = l.sha256) AND length(l.sha256) = 32",
+    Code.LOCATION_TO_NO_STORE: f"SELECT {_LOCATION}, 'there is no store ' || l.store_id FROM locations l"
+    f" {_STORE} WHERE s.id IS NULL",
+    Code.HOLD_TO_NOTHING: f"SELECT 'hold ' || h.id, NULL, NULL, coalesce('there is no document ' || h.document_id,"
+    f" 'there is no blob ' || {_HEX.format('h.sha256')}) || ' (' || h.reason || ')' FROM holds h WHERE {_IN_FORCE}"
+    " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = h.document_id)"
+    " AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = h.sha256)"
+    " AND (h.document_id IS NULL) <> (h.sha256 IS NULL)",
+    Code.ROOT_TO_NOTHING: "SELECT 'root ' || r.kind || ' ' || r.name, NULL, NULL, 'there is no blob ' ||"
+    f" {_HEX.format('r.sha256')} FROM roots r WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = r.sha256)",
+    Code.INTENT_TO_NOTHING: "SELECT 'intent ' || l.id, s.name, l.key, CASE WHEN s.id IS NULL THEN 'there is no store '"
+    f" || l.store_id ELSE 'there is no blob ' || {_HEX.format('l.sha256')} END FROM intents l {_STORE}"
+    " WHERE s.id IS NULL OR NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = l.sha256)",
+    Code.UNENDED_PLAN: "SELECT 'plan ' || id, NULL, NULL, kind || ', begun '"
+    " || strftime('%Y-%m-%d %H:%M', begun_us / 1000000, 'unixepoch') FROM plans"
+    " WHERE ended_us IS NULL AND begun_us < :stale",
+    Code.MALFORMED_ROW: " UNION ALL ".join(
+        f"SELECT {about}, NULL, NULL, '{table}: {wrong}' FROM {table} WHERE {how}"
+        for about, table, wrong, how in _RULES
+    ),
+    Code.VERSION_BACKWARDS: " UNION ALL ".join(
+        f"SELECT '{table[:-1]} ' || {_HEX.format('sha256') if table == 'blobs' else 'id'}, NULL, NULL,"
+        f" 'row ' || hid || ' of {table}_history' FROM {table}_history WHERE ended_us < {begin}"
+        for table, begin in _BEGINS.items()
+    ),
+    Code.VERSIONS_OVERLAP: f"{_VERSIONS} SELECT 'document ' || id, NULL, NULL, 'by ' || (ended_us - next_us) || ' us'"
+    " FROM w WHERE next_us < ended_us",
+    Code.VERSIONS_GAP: f"{_VERSIONS} SELECT 'document ' || id, NULL, NULL,"
+    " coalesce('of ' || (next_us - ended_us) || ' us', 'it was changed, and nothing follows')"
+    " FROM w WHERE op = 'update' AND (next_us > ended_us OR next_us IS NULL)",
+    Code.CHECK_NOT_IN_LEDGER: f"SELECT {_LOCATION}, 'it claims ' || coalesce(l.outcome, 'a check')"
+    f" FROM locations l {_STORE} WHERE (l.outcome IS NOT NULL OR l.checked_us <> 0)"
+    " AND NOT EXISTS (SELECT 1 FROM checks c WHERE c.location_id = l.id AND c.checked_us = l.checked_us)",
+    Code.CHECK_CONTRADICTED: f"SELECT {_LOCATION},"
+    " 'it claims ' || coalesce(l.outcome, 'nothing') || ', the ledger says '"
+    " || (SELECT outcome FROM checks c WHERE c.location_id = l.id AND c.checked_us = l.checked_us ORDER BY id DESC)"
+    f" FROM locations l {_STORE} WHERE l.checked_us <> 0"
+    " AND EXISTS (SELECT 1 FROM checks c WHERE c.location_id = l.id AND c.checked_us = l.checked_us)"
+    " AND NOT EXISTS (SELECT 1 FROM checks c WHERE c.location_id = l.id AND c.checked_us = l.checked_us"
+    " AND c.outcome IS l.outcome)",
+    Code.TIME_IN_FUTURE: _odd_times("> :future"),
+    Code.TIME_LONG_AGO: _odd_times(f"< {_1990_US}"),
+    Code.ENDS_BEFORE_BEGIN: " UNION ALL ".join(
+        f"SELECT {about}, NULL, NULL, '{how}' FROM {table} WHERE {how}" for about, table, how in _SPANS
+    ),
+}
+# References that have a question of their own.
+_ASKED: Final = {
+    ("documents", "blobs"), ("locations", "blobs"), ("locations", "stores"), ("intents", "blobs"),
+    ("intents", "stores"), ("roots", "blobs"),
+}  # fmt: skip
+
+
+class Audits(Database):
+    """The catalog's part in an audit."""
+
+    def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
+        """Copies by store and key; pages follow `after`."""
+        rows = self.rows(
+            "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.inode, l.mtime_ns, l.created_us, l.checked_us,"
+            " l.outcome FROM locations l LEFT JOIN blobs b ON b.sha256 = l.sha256"
+            " WHERE (l.store_id, l.key) > (?, ?) ORDER BY l.store_id, l.key LIMIT ?",
+            (*after, limit),
+        )
+        return [Copy(*row) for row in rows]
+
+    def copy_count(self) -> int:
+        """How many copies are on record."""
+        return int(self.rows("SELECT count(*) FROM locations")[0][0])
+
+    def unchanged(self, copies: Sequence[Copy]) -> set[int]:
+        """Which of these locations are on record as they were; asked at a moment when nobody is writing."""
+        with self.write("audit") as db:  # waits for whoever is half way through removing a copy
+            return {
+                copy.location_id
+                for copy in copies
+                if db.execute(
+                    "SELECT 1 FROM locations WHERE id = ? AND sha256 = ? AND inode IS ? AND mtime_ns IS ?",
+                    (copy.location_id, copy.digest, copy.inode, copy.mtime_ns),
+                ).fetchone()
+            }
+
+    def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:
+        """Facts that contradict each other in the way that `code` stands for, at most so many.
+
+        Parameters
+        ----------
+        future
+            What is later than this has not happened yet.
+        stale
+            How long a plan may be under way.
+
+        Raises
+        ------
+        InvalidInput
+            If the catalog cannot tell of faults of that kind.
+        """
+        if code is Code.DAMAGED_DATABASE:
+            return self._damage(limit)
+        if code is Code.BROKEN_REFERENCE:
+            return self._broken_references(limit)
+        if code not in _QUESTIONS:
+            raise InvalidInput(f"the catalog knows no question for {code}")
+        given: dict[str, Any] = {"as_of": to_us(as_of), "future": to_us(future), "stale": to_us(as_of - stale)}
+        sql = _QUESTIONS[code]
+        asked = {name: value for name, value in given.items() if f":{name}" in sql}
+        found = [Fact(*row) for row in self._named(f"{sql} LIMIT {int(limit)}", asked)]
+        return self._with_broken_rules(found) if code is Code.MALFORMED_ROW else found
+
+    def bad_copies(self, *, after: tuple[bytes, int] = (b"", -1), limit: int) -> list[BadCopy]:
+        """Copies of contents that documents need and that the last check found bad; pages follow `after`."""
+        bad = "l.outcome IN ('corrupt', 'missing')"
+        rows = self.rows(
+            "SELECT l.id, s.name, l.key, l.sha256, l.outcome, l.checked_us,"
+            " (SELECT count(*) FROM locations o WHERE o.sha256 = l.sha256),"
+            " (SELECT count(*) FROM locations o WHERE o.sha256 = l.sha256 AND o.outcome IN ('corrupt', 'missing'))"
+            f" FROM locations l {_STORE} JOIN blobs b ON b.sha256 = l.sha256 AND b.refs > 0"
+            f" WHERE {bad} AND (l.sha256, l.id) > (?, ?) ORDER BY l.sha256, l.id LIMIT ?",
+            (*after, limit),
+        )
+        return [BadCopy(*row) for row in rows]
+
+    def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
+        """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
+        rows = self.rows(f"SELECT l.id, l.owner, l.expires_us, s.name, l.key FROM intents l {_STORE} ORDER BY l.id")
+        return [(row[0], row[1], from_us(row[2]), row[3], row[4]) for row in rows]
+
+    def _named(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return self.rows(sql, parameters)  # type: ignore[arg-type]
+
+    def _damage(self, limit: int) -> list[Fact]:
+        found = (row[0] for row in self.rows(f"PRAGMA integrity_check({int(limit)})"))
+        # Rows that break a rule are told by themselves, with which.
+        return [
+            Fact("catalog", None, None, text)
+            for text in found
+            if text != "ok" and not text.startswith("CHECK constraint failed")
+        ]
+
+    def _with_broken_rules(self, found: list[Fact]) -> list[Fact]:
+        """What the database's own check says of rules, for tables of which no row was named."""
+        rows = self.rows("PRAGMA integrity_check")
+        named = {fact.detail.partition(":")[0] for fact in found}
+        named |= {"locations"} if self.rows(f"{_QUESTIONS[Code.WRONG_KEY]} LIMIT 1") else set()
+        named |= {"blobs"} if self.rows("SELECT 1 FROM blobs WHERE refs <> 0 AND state <> 'live' LIMIT 1") else set()
+        tables = {row[0].rpartition(" ")[2] for row in rows if row[0].startswith("CHECK constraint failed")}
+        return found + [Fact(f"table {table}", None, None, f"{table}: a row breaks a rule") for table in tables - named]
+
+    def _broken_references(self, limit: int) -> list[Fact]:
+        rows = [row for row in self.rows("PRAGMA foreign_key_check") if (row[0], row[2]) not in _ASKED]
+        return [Fact(f"table {row[0]}", None, None, f"a row refers to one of {row[2]}") for row in rows[:limit]]
