@@ -181,7 +181,9 @@ def _bare(home: Path, plans: Path, *, purge: bool) -> dict[str, int]:
                 )
             notes.append(("0" * 64, number, 0, "bare", "done", "", digest, None, 1, key, 7, at))
             done += 1
-        db.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", notes)
+        db.executemany(
+            "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, '')", notes
+        )
         db.execute("UPDATE txn SET at_us = NULL, operation = NULL")
         db.execute("COMMIT")
     db.close()

@@ -1,7 +1,9 @@
 """The one hand that carries plans out.
 
-It never looks at what kind of plan it is, only at steps. A batch of steps is one transaction: each step is guarded
-against what is true now, done or skipped with its reason, and written into the journal together with what it did.
+It never looks at what kind of plan it is, only at steps; `catalogkit.acts` has a function for each kind of these. A
+batch of steps is one transaction, or two where names are taken away as well: each step is guarded against what is true
+now, done or skipped with its reason, and written into the journal together with what it did. Long reading and writing
+is done before the transaction, which keeps others from writing; `catalogkit.acts.proofs` says why that is safe.
 While the transaction is open nobody can start to need what is about to go, so a file is removed inside it, last.
 A crash leaves whole batches done; of the one under way, files may be gone that their records still name, which is why
 condemned bytes are looked for before they are taken back. Applying the plan again goes on where the journal ends.
@@ -12,26 +14,28 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.errors import InvalidInput, PlanError, StoreError
-from catalogkit.intents import settle_intents
+from catalogkit.acts import ACTS, PREPARATIONS, REMOVES
+from catalogkit.acts.world import GONE, Result, Step, World, unless
+from catalogkit.errors import InvalidInput, PlanError, StoreError, StoreFull
+from catalogkit.intents import new_owner, retire, settle_intents
 from catalogkit.model import Digest
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
-from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from catalogkit.acts.world import Fetcher
     from catalogkit.approval import Approval
     from catalogkit.catalog.contract import Hand
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
-    from catalogkit.stores.reference import ReferenceStore
+
+    Decided = list[tuple[Step, Result]]
 
 BATCH: Final = 1000
 KEPT_NOTES: Final = 1000
@@ -39,7 +43,6 @@ KEPT_NOTES: Final = 1000
 SHRUNKEN: Final = 0.5
 # The largest share of all stored bytes that goes where neither the call nor the plan's policy says otherwise.
 MAX_SHARE: Final = 0.5
-GONE: Final = "the file was gone already"
 
 
 @dataclass(slots=True)
@@ -61,6 +64,18 @@ class ApplyReport:
     stopped: str = ""
     why: dict[str, int] = field(default_factory=dict)
     notes: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, steps: list[Step], results: Decided) -> None:
+        """Count a batch that was committed: one that could not be did not happen."""
+        self.already += len(steps) - len(results)
+        for step, result in results:
+            setattr(self, result.outcome, getattr(self, result.outcome) + 1)
+            self.removed += result.removed
+            self.bytes_freed += result.freed
+            if result.why:
+                self.why[result.why] = self.why.get(result.why, 0) + 1
+                if len(self.notes) < KEPT_NOTES:
+                    self.notes.append(step.told() | {"outcome": result.outcome, "why": result.why})
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -84,6 +99,7 @@ def apply(
     as_of: datetime | None = None,
     progress: OnProgress = quiet,
     stop: threading.Event | None = None,
+    fetcher: Fetcher | None = None,
 ) -> ApplyReport:
     """Carry out what was approved of a plan.
 
@@ -99,6 +115,9 @@ def apply(
         Steps in one transaction; a stop, or a crash, ends after whole batches.
     stop
         Set it from another thread to stop after the batch under way.
+    fetcher
+        Brings a document's bytes from where they came from: called with its record and the path of a file to make.
+        Without it no step may fetch.
 
     Returns
     -------
@@ -110,6 +129,8 @@ def apply(
     PlanError
         If the plan is for another catalog, expired, not approved, too much, or the catalog shrank since. Nothing was
         done then.
+    StoreFull
+        If no room is left. Whole batches before that are done; free some space and apply the plan again.
     StoreUnreachable
         If a store that files are to be removed from is not there. Whole batches before that are done.
     """
@@ -123,22 +144,35 @@ def apply(
     report = ApplyReport(plan.id)
     began = time.monotonic()
     about = approval.to_dict() if approval else {"unapproved": True}
-    catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, as_of=when)
     steps = plan.frame if units is None else plan.frame.filter(pl.col("unit").is_in(units.implode()))
+    keeps = [Digest.parse(text) for text in steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].unique()]
+    catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, keeps=keeps, as_of=when)
     left = _left(steps, catalog.decided(plan.id))
     report.already = steps.height - left.height
+    owner = new_owner()
+    world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
     try:
         for chunk in left.iter_slices(batch):
             if stop is not None and stop.is_set():
                 report.stopped = "stopped"
                 break
-            _carry_out(collection, plan.id, [_Step._make(row) for row in chunk.iter_rows()], when, report)
+            world.begin()
+            some = [Step._make(row) for row in chunk.iter_rows()]
+            # What takes names away comes last, once everybody can find the copies that stay.
+            for part in (
+                [step for step in some if step.kind not in REMOVES],
+                [step for step in some if step.kind in REMOVES],
+            ):
+                if part:
+                    report.add(part, _carry_out(world, collection, plan, part, when))
             decided = report.already + report.done + report.skipped + report.failed
             progress(Progress("apply", decided, report.bytes_freed, steps.height, None, report.failed))
         else:
             if not report.failed:
                 catalog.end_plan(plan.id, as_of=when)
     finally:
+        world.tidy()
+        retire(owner)
         report.seconds = time.monotonic() - began
     return report
 
@@ -179,112 +213,24 @@ def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_shar
 
 
 def _left(steps: pl.DataFrame, decided: set[tuple[int, int]]) -> pl.DataFrame:
-    """The steps that are still to be decided, with the columns of `_Step`."""
+    """The steps that are still to be decided, with the columns of `Step`."""
     schema = {"unit": pl.Int64(), "step": pl.Int64()}
     done = pl.DataFrame(list(decided), schema=schema, orient="row")
     left = steps.join(done, on=list(schema), how="anti", maintain_order="left") if decided else steps
     raw = left.with_columns(pl.col("sha256").str.decode("hex"), pl.col("since").to_physical())
-    return raw.select(_Step._fields)
+    return raw.select(Step._fields)
 
 
-class _Step(NamedTuple):
-    """One step of a plan: `sha256` in bytes, `since` in microseconds."""
-
-    unit: int
-    step: int
-    kind: str
-    sha256: bytes | None
-    document_id: int
-    store: str | None
-    key: str
-    bytes: int
-    inode: int | None
-    mtime_ns: int | None
-    since: int
-
-    @property
-    def digest(self) -> Digest:
-        assert self.sha256 is not None
-        return Digest(self.sha256)
-
-    def told(self) -> dict[str, Any]:
-        """What it is about, for people."""
-        names = ("unit", "kind", "document_id", "store", "key")
-        return {name: getattr(self, name) for name in names} | {"sha256": self.sha256 and self.sha256.hex()}
-
-
-class _Result(NamedTuple):
-    outcome: str
-    why: str = ""
-    removed: int = 0
-    freed: int = 0
-
-
-_DONE: Final = _Result("done")
-
-
-def _unless(why: str) -> _Result:
-    return _Result("skipped", why) if why else _DONE
-
-
-@dataclass(frozen=True, slots=True)
-class _World:
-    """What a step acts on: the catalog's facts by a hand, and stores with their ids by name."""
-
-    hand: Hand
-    stores: Mapping[str | None, tuple[int, LocalStore | ReferenceStore]]
-
-    def act(self, step: _Step) -> _Result:
-        if step.store is not None and step.store not in self.stores:
-            return _Result("failed", f"this collection has no store {step.store!r}")
-        try:
-            return _ACTS[StepKind(step.kind)](self, step)
-        except (StoreError, InvalidInput) as problem:
-            return _Result("failed", str(problem))
-
-    def changed(self, step: _Step) -> str:
-        """Whether a file is no longer the one that was planned: size, modification time and inode."""
-        _, store = self.stores[step.store]
-        if not isinstance(store, LocalStore):
-            return ""
-        there = store.stat(step.key)
-        if there is None:
-            return GONE
-        # A plan has no bytes for a copy that was found missing and may have come back.
-        seen = (there.inode, there.mtime_ns, step.bytes and there.bytes)
-        return "" if seen == (step.inode, step.mtime_ns, step.bytes) else "the file is not the one that was planned"
-
-    def remove(self, step: _Step) -> _Result:
-        """Remove a file of a store of ours; one in its owner's hands only leaves the catalog."""
-        _, store = self.stores[step.store]
-        if not isinstance(store, LocalStore):
-            return _DONE
-        try:
-            return _Result("done", "", 1, store.remove(step.key))
-        except OSError as problem:
-            return _Result("failed", f"it cannot be removed: {problem.strerror}")
-
-    def bytes_left(self, digest: Digest) -> bool:
-        """Whether a copy lies where it should, as it was written."""
-        stores = dict(self.stores.values())
-        for store_id, key, inode, mtime_ns in self.hand.copies(digest):
-            there = stores[store_id].stat(key) if store_id in stores else None
-            if there is not None and (there.inode, there.mtime_ns) == (inode, mtime_ns):
-                return True
-        return False
-
-
-def _carry_out(collection: Collection, plan_id: str, steps: list[_Step], when: datetime, report: ApplyReport) -> None:
-    """Decide about the steps of one batch."""
-    stores: dict[str | None, tuple[int, LocalStore | ReferenceStore]]
-    stores = {store.name: (store_id, store) for store_id, store in collection.stores.items()}
-    touched = [stores[name][1] for name in {step.store for step in steps} if name in stores]
+def _carry_out(world: World, collection: Collection, plan: Plan, steps: list[Step], when: datetime) -> Decided:
+    """Decide about the steps of one batch in one transaction; the results, once they are committed."""
+    names = {step.store for step in steps}
+    touched = [store for name, (_, store) in world.stores.items() if name in names]
     # What needs transactions of its own comes first: completing or dropping dead ingests.
     dead = {step.document_id for step in steps if step.kind == StepKind.ABANDON}
     settled = settle_intents(collection, dead, when) if dead else {}
-    results: list[tuple[_Step, _Result]] = []
-    with collection.catalog.hand(plan_id, as_of=when) as hand:
-        world = _World(hand, stores)
+    _prepare(world, steps)
+    results: Decided = []
+    with collection.catalog.hand(plan.id, as_of=when) as hand, world.transaction(hand):
         for store in touched:
             store.reach()
         # Somebody else may be applying the same plan: what they decided meanwhile is not decided twice.
@@ -292,97 +238,54 @@ def _carry_out(collection: Collection, plan_id: str, steps: list[_Step], when: d
         for step in steps:
             if (step.unit, step.step) in already:
                 continue
-            result = _unless(settled[step.document_id]) if step.kind == StepKind.ABANDON else world.act(step)
-            store_id = stores[step.store][0] if step.store in stores else None
-            subject = (step.sha256, step.document_id, store_id, step.key)
-            hand.note(step.unit, step.step, step.kind, result.outcome, result.why, subject, result.freed)
+            result = unless(settled[step.document_id]) if step.kind == StepKind.ABANDON else _act(world, step)
+            _note(world, hand, step, result)
             results.append((step, result))
         # A disk that goes away in the middle looks like files that are gone: it must still be there, or nothing was.
         if any(result.why == GONE for _, result in results):
             for store in touched:
                 store.reach()
-        for name in {step.store for step, result in results if result.removed}:
-            _, store = stores[name]
-            if isinstance(store, LocalStore):
-                store.settle_removed([step.key for step, result in results if result.removed and step.store == name])
-    # Counted only now: a batch that could not be committed did not happen.
-    report.already += len(steps) - len(results)
-    for step, result in results:
-        setattr(report, result.outcome, getattr(report, result.outcome) + 1)
-        report.removed += result.removed
-        report.bytes_freed += result.freed
-        if result.why:
-            report.why[result.why] = report.why.get(result.why, 0) + 1
-            if len(report.notes) < KEPT_NOTES:
-                report.notes.append(step.told() | {"outcome": result.outcome, "why": result.why})
+        # Names that came or went are on stable storage before the catalog says so.
+        world.settle_names()
+    return results
 
 
-def _condemn(world: _World, step: _Step) -> _Result:
-    if step.sha256 is not None:
-        return _unless(world.hand.condemn_blob(step.digest, step.since))
-    if why := world.changed(step):
-        return _unless(why)
-    store_id, _ = world.stores[step.store]
-    return _unless(world.hand.condemn_stray(store_id, step.key, step.bytes, step.inode, step.mtime_ns))
+def _prepare(world: World, steps: list[Step]) -> None:
+    """Do the long reading and writing of a batch before its transaction."""
+    world.moved()
+    for step in steps:
+        prepare = PREPARATIONS.get(StepKind(step.kind))
+        if prepare is not None and not _nowhere(world, step):
+            try:
+                prepare(world, step)
+            except StoreFull:
+                raise
+            except (StoreError, InvalidInput):
+                continue  # the act meets the same trouble, and says so
+    world.settle_temps()
 
 
-def _rearm(world: _World, step: _Step) -> _Result:
-    if step.sha256 is None:
-        return _unless(world.hand.rearm_stray(world.stores[step.store][0], step.key))
-    return _unless(_lost(world, step) or world.hand.rearm_blob(step.digest))
+def _nowhere(world: World, step: Step) -> str:
+    """The store of a step that this collection does not have."""
+    missing = [name for name in (step.store, step.from_store) if name is not None and name not in world.stores]
+    return f"this collection has no store {missing[0]!r}" if missing else ""
 
 
-def _forget(world: _World, step: _Step) -> _Result:
-    # What was downloaded again since the plan was made is wanted again, whoever had it forgotten, and why.
-    return _unless(world.hand.forget(step.document_id, step.digest, step.since))
+def _act(world: World, step: Step) -> Result:
+    if why := _nowhere(world, step):
+        return Result("failed", why)
+    try:
+        return ACTS[StepKind(step.kind)](world, step)
+    except StoreFull:
+        raise  # what follows would fail as well
+    except (StoreError, InvalidInput) as problem:
+        return Result("failed", str(problem))
 
 
-def _recall(world: _World, step: _Step) -> _Result:
-    return _unless(_lost(world, step) or world.hand.recall(step.document_id, step.digest))
-
-
-def _lost(world: _World, step: _Step) -> str:
-    """A purge that was cut short may have left a condemned blob's record, but not its bytes."""
-    condemned = world.hand.state(step.digest) == "condemned"
-    return "no copy of its bytes is left" if condemned and not world.bytes_left(step.digest) else ""
-
-
-def _purge(world: _World, step: _Step) -> _Result:
-    hand = world.hand
-    if step.sha256 is None:
-        store_id, _ = world.stores[step.store]
-        return _removed(
-            world,
-            step,
-            hand.stray_purgeable(store_id, step.key, step.since),
-            lambda: hand.drop_stray(store_id, step.key),
-        )
-    digest = step.digest
-    if step.store is None:
-        why = hand.purgeable(digest, step.since, None, None)
-        if not why:
-            hand.end_blob(digest)
-        return _unless(why)
-    store_id, _ = world.stores[step.store]
-    why = hand.purgeable(digest, step.since, store_id, step.key)
-    return _removed(world, step, why, lambda: hand.drop_copy(digest, store_id, step.key))
-
-
-def _removed(world: _World, step: _Step, why: str, drop: Callable[[], None]) -> _Result:
-    """Remove a file and drop its record, unless there is a reason not to."""
-    why = why or world.changed(step)
-    if why and why != GONE:
-        return _unless(why)
-    result = _Result("done", GONE) if why else world.remove(step)
-    if result.outcome == "done":
-        drop()
-    return result
-
-
-_ACTS: Final[dict[StepKind, Callable[[_World, _Step], _Result]]] = {
-    StepKind.CONDEMN: _condemn,
-    StepKind.REARM: _rearm,
-    StepKind.FORGET: _forget,
-    StepKind.RECALL: _recall,
-    StepKind.PURGE: _purge,
-}
+def _note(world: World, hand: Hand, step: Step, result: Result) -> None:
+    ids = {name: number for name, (number, _) in world.stores.items()}
+    at, source = ids.get(step.store or ""), ids.get(step.from_store or "")
+    if step.from_key is not None and step.from_store is None:
+        source = at
+    subject = (step.sha256, step.document_id, at, step.key, source, step.from_key)
+    hand.note(step.unit, step.step, step.kind, result.outcome, result.why, subject, result.freed, result.effect)

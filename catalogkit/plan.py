@@ -30,7 +30,11 @@ VALID_FOR: Final = timedelta(days=7)
 
 
 class StepKind(enum.StrEnum):
-    """Everything the executor can do; the set is closed."""
+    """Everything the executor can do; the set is closed.
+
+    A step's `bytes` are those that it frees: the size of a file that is removed or exchanged, 0 where bytes are only
+    added or moved (copy, fetch, quarantine, a link that makes a new name).
+    """
 
     CONDEMN = "condemn"
     REARM = "rearm"
@@ -45,6 +49,9 @@ class StepKind(enum.StrEnum):
     QUARANTINE = "quarantine"
     FETCH = "fetch"
 
+
+# They never free anything.
+ADDING: Final = (StepKind.COPY.value, StepKind.FETCH.value, StepKind.QUARANTINE.value)
 
 SCHEMA: Final = pl.Schema(
     {
@@ -352,6 +359,13 @@ def _disorder(frame: pl.DataFrame) -> str:
         negative=(pl.col("bytes") < 0).any(),
         disorder=~after.all(),  # the first has nothing before it, which counts for nothing
         digest=~pl.col("sha256").str.contains("^[0-9a-f]{64}$").all(),
+        adding=(pl.col("kind").is_in(ADDING) & (pl.col("bytes") > 0)).any(),
     ).row(0)
-    words = ("a number, kind or reason is missing", "bytes below zero", "units or steps out of order", "a bad digest")
+    words = (
+        "a number, kind or reason is missing",
+        "bytes below zero",
+        "units or steps out of order",
+        "a bad digest",
+        "a step that only adds or moves bytes cannot free any",
+    )
     return next((text for text, wrong in zip(words, facts, strict=True) if wrong), "")

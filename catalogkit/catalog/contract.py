@@ -335,18 +335,32 @@ class Catalog(Protocol):
         """Everything known about why a blob is kept; empty where there is no such blob."""
 
     def begin_plan(
-        self, plan_id: str, kind: str, head: Mapping[str, Any], approval: Mapping[str, Any], *, as_of: datetime
+        self,
+        plan_id: str,
+        kind: str,
+        head: Mapping[str, Any],
+        approval: Mapping[str, Any],
+        *,
+        keeps: Iterable[Digest] = (),
+        as_of: datetime,
     ) -> bool:
-        """Note that a plan is being applied; False where that was noted before."""
+        """Note that a plan is being applied; False where that was noted before.
+
+        Blobs that it `keeps` cannot be condemned until it has ended.
+        """
 
     def end_plan(self, plan_id: str, *, as_of: datetime) -> None:
-        """Note that nothing of a plan is left to do."""
+        """Note that nothing of a plan is left to do, and let go of what it kept."""
 
     def plans(self) -> list[PlanRow]:
         """Every plan that was ever applied, newest first, with its counts."""
 
     def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
-        """A plan's steps so far: unit, step, kind, outcome, why, sha256, document id, store, key, bytes, time."""
+        """A plan's steps so far, by unit and step.
+
+        Each is unit, step, kind, outcome, why, sha256, document id, store, key, bytes, time, from store, from key,
+        effect.
+        """
 
     def decided(self, plan_id: str) -> set[tuple[int, int]]:
         """(unit, step) of every step that was done or skipped; a failed one may be tried again."""
@@ -359,18 +373,48 @@ class Hand(Protocol):
     """Changes facts, each guarded by what is true now. Methods say why not, or nothing when done."""
 
     def note(
-        self, unit: int, step: int, kind: str, outcome: str, why: str, subject: tuple[Any, ...], freed: int
+        self,
+        unit: int,
+        step: int,
+        kind: str,
+        outcome: str,
+        why: str,
+        subject: tuple[Any, ...],
+        freed: int,
+        effect: str = "",
     ) -> None:
-        """Write a step into the journal; `subject` is (digest, document id, store id, key)."""
+        """Write a step into the journal.
+
+        `subject` is (digest, document id, store id, key, from store id, from key); `effect` is what an undo needs to
+        know.
+        """
 
     def decided(self, first: int, last: int) -> set[tuple[int, int]]:
         """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
 
+    def outcomes_before(self, unit: int, step: int) -> set[str]:
+        """The outcomes of a unit's earlier steps, as the journal has them."""
+
+    def tentative(self) -> AbstractContextManager[None]:
+        """What is changed inside is taken back if it ends with an error."""
+
     def state(self, digest: Digest) -> str | None:
         """The state of a blob; None where there is no such blob."""
 
-    def copies(self, digest: Digest) -> list[tuple[int, str, int | None, int | None]]:
-        """Where a blob lies: store id, key, inode, mtime_ns."""
+    def copies(self, digest: Digest) -> list[LocationRecord]:
+        """Every copy of a blob."""
+
+    def placeable(self, digest: Digest, store_id: int, key: str) -> str:
+        """Whether a live blob may lie at a key: no other content has it, or a name that folds to the same."""
+
+    def place(self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int) -> None:
+        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes."""
+
+    def note_missing(self, digest: Digest, store_id: int, key: str, detail: str) -> None:
+        """Record that nothing of a blob lies at a key any more; the location stays."""
+
+    def drop_location(self, digest: Digest, store_id: int, key: str) -> str:
+        """Forget one of several copies of a live blob; the last that is not known to be bad stays."""
 
     def condemn_blob(self, digest: Digest, since_us: int) -> str:
         """Condemn a blob that has been garbage, without a break, since then."""

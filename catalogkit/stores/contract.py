@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 
 
 class ObjectStat(NamedTuple):
-    """What a store says of the object at a key; `inode` is None where there is no such thing."""
+    """What a store says of the object at a key; `inode` is None where there is no such thing.
+
+    `ctime_ns` moves with every change of the file, its names included, and cannot be set back; 0 where nothing has it.
+    """
 
     key: str
     bytes: int
     mtime_ns: int
     inode: int | None
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 import uuid
@@ -12,10 +13,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalogkit.errors import InvalidInput, StoreError, StoreFull
 from catalogkit.layouts import layout_of, segment
+from catalogkit.model import Digest
 from catalogkit.stores.files import Files, out_of_room, parents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import BinaryIO
 
 OWN: Final = ".catalogkit"
 # Why a file cannot have one more name: the limit is reached, the file system has none, or it is gone meanwhile.
@@ -23,6 +26,7 @@ _NO_MORE_NAMES: Final = (errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EXDEV, 
 # Up to so many files are synced one by one, more with one call for the whole file system.
 FEW: Final = 16
 SYNC_THREADS: Final = 16
+CHUNK_BYTES: Final = 1 << 20
 
 
 class Publication(NamedTuple):
@@ -70,6 +74,46 @@ class Publisher:
             self._sync_names([entry.key for entry in entries])
         return done
 
+    def receive(self, source: BinaryIO, temp: str) -> Digest:
+        """Write all that `source` holds to a new file, read-only; the digest of what was written.
+
+        It is on stable storage only after `settle_temps`.
+        """
+        sha256 = hashlib.sha256()
+        with self._writing():
+            out = self.files.create(temp)
+            try:
+                while chunk := source.read(CHUNK_BYTES):
+                    sha256.update(chunk)
+                    self.files.write(out, chunk)
+                self.files.protect(out)
+            except BaseException:
+                self.discard(temp)
+                raise
+            finally:
+                os.close(out)
+        return Digest(sha256.digest())
+
+    def settle_temps(self, temps: Sequence[str]) -> None:
+        """Wait until the data of these temporary files is on stable storage."""
+        with self._writing():
+            self._sync_data(temps)
+
+    def show(self, entry: Publication) -> bool:
+        """Show a file whose data is on stable storage at its key; False where another lies there.
+
+        The name is on stable storage only after `settle_names`.
+        """
+        with self._writing():
+            return self._show(entry)
+
+    def swap(self, temp: str, key: str) -> int:
+        """Put the file `temp` in the place of the one at `key`, in one step; returns the bytes that this freed."""
+        with self._writing():
+            about = os.lstat(self.path(key))
+            self.files.rename(temp, self.path(key))
+        return about.st_size if about.st_nlink == 1 else 0
+
     def settle(self, keys: Sequence[str]) -> None:
         """Wait until what lies at `keys`, and these names, are on stable storage."""
         with self._writing():
@@ -94,8 +138,8 @@ class Publisher:
             return 0
         return about.st_size if about.st_nlink == 1 else 0
 
-    def settle_removed(self, keys: Sequence[str]) -> None:
-        """Wait until the removal of these names is on stable storage: a power cut could bring them back before."""
+    def settle_names(self, keys: Sequence[str]) -> None:
+        """Wait until these names, or their removal, are on stable storage: a power cut could undo that before."""
         with self._writing():
             self._sync_names(keys)
 

@@ -53,7 +53,7 @@ def look_at(key: str, path: str, *, follow: bool) -> ObjectStat | None:
         return None
     except OSError as problem:
         raise StoreUnreachable(f"cannot look at {path_text(path)}: {problem.strerror}") from problem
-    return ObjectStat(key, about.st_size, mtime_of(about), inode_of(about))
+    return ObjectStat(key, about.st_size, mtime_of(about), inode_of(about), about.st_ctime_ns)
 
 
 def open_file(path: str, flags: int) -> BinaryIO:

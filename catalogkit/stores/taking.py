@@ -32,7 +32,7 @@ _NO_MORE_NAMES: Final = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.ENOTSUP)
 _NO_CLONES: Final = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.ENOSYS)
 # Time stamps of files move in steps of the kernel's tick (at most 10 ms): a change within the step that a file was
 # stamped in leaves no trace. So a file younger than two steps is looked at once it is older.
-_SETTLED_NS: Final = 20_000_000
+SETTLED_NS: Final = 20_000_000
 # A file that changes while it is read gets one more chance, one that only gets another name or mode a few.
 _CHANGED: Final = 3
 _TOUCHED: Final = 1
@@ -120,8 +120,8 @@ class Taker:
             about = os.fstat(fd)
             if not stat.S_ISREG(about.st_mode):
                 return Taken(path, problem=f"it is a {_kind(about.st_mode)}, not a file")
-            if 0 <= (age := time.time_ns() - about.st_ctime_ns) < _SETTLED_NS:
-                time.sleep((_SETTLED_NS - age) / 1e9)
+            if 0 <= (age := time.time_ns() - about.st_ctime_ns) < SETTLED_NS:
+                time.sleep((SETTLED_NS - age) / 1e9)
             stamp, kept = Stamp.of(about), None
             shares = self._shares(fd, about.st_dev)
             if shares or self.mode is Mode.REFERENCE:

@@ -31,7 +31,7 @@ WAYS = [(layout, mode) for layout in ("cas", "policy") for mode in ("copy", "mov
 def serial(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls come in one order, and nobody waits for time stamps to settle."""
     monkeypatch.setattr(publishing.Publisher, "_each", lambda self, act, paths: [act(path) for path in paths])
-    monkeypatch.setattr(taking, "_SETTLED_NS", 0)
+    monkeypatch.setattr(taking, "SETTLED_NS", 0)
 
 
 @pytest.fixture(params=WAYS, ids="-".join)

@@ -226,7 +226,7 @@ class Machine(RuleBasedStateMachine):
         catalog = self.clients[1 - self.who].catalog
         told = [row for plan in catalog.plans() for row in catalog.journal(plan.id) if row[2] in ("forget", "recall")]
         contents = {str(digest_of(content)): content for content in CONTENTS}
-        for _, _, kind, outcome, _, sha256, number, _, _, _, at in sorted(told, key=lambda row: row[10]):
+        for _, _, kind, outcome, _, sha256, number, _, _, _, at, *_ in sorted(told, key=lambda row: row[10]):
             if outcome != "done" or (kind, number, at) in self.counted:
                 continue
             self.counted.add((kind, number, at))

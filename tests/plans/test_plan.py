@@ -70,7 +70,16 @@ def test_missing_columns_and_naive_times_are_refused() -> None:
 
 def test_the_kinds_of_steps_are_a_closed_set() -> None:
     """Whoever adds a kind has to come by here, and by the executor."""
-    assert {kind.value for kind in StepKind} == {"condemn", "rearm", "purge", "forget", "recall", "abandon"}
+    facts = {"condemn", "rearm", "purge", "forget", "recall", "abandon"}
+    assert {kind.value for kind in StepKind} == facts | {"copy", "link", "clone", "drop", "quarantine", "fetch"}
+
+
+@pytest.mark.parametrize("kind", ["copy", "fetch", "quarantine"])
+def test_a_step_that_only_adds_bytes_frees_none(kind: str) -> None:
+    """Its bytes would be counted as freed, and the brakes would be wrong."""
+    assert plan({"kind": kind}).bytes_freed() == 0
+    with pytest.raises(InvalidInput, match="cannot free any"):
+        plan({"kind": kind, "bytes": 1})
 
 
 def test_totals_are_told_by_everything_a_person_asks_for() -> None:
@@ -273,7 +282,7 @@ def test_what_cannot_be_read_is_told_apart(tmp_path: Path) -> None:
     (home / "plan.json").write_text(json.dumps({"format": 9, "something": "new"}))
     with pytest.raises(InvalidInput, match="format 9"):
         Plan.load(home)
-    for torn in ("", "[]", "null", "{}", whole[: len(whole) // 2], '{"format": 1, "id": "x", "head": {"kind": 5}}'):
+    for torn in ("", "[]", "null", "{}", whole[: len(whole) // 2], '{"format": 2, "id": "x", "head": {"kind": 5}}'):
         (home / "plan.json").write_text(torn)
         with pytest.raises(PlanError, match="cannot be read"):
             Plan.load(home)

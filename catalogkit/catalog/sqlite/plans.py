@@ -1,18 +1,18 @@
-"""What garbage collection asks, and the hand with which the executor changes facts, one transaction a batch."""
+"""What garbage collection asks, and the journal of plans."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import PlanRow
 from catalogkit.catalog.sqlite.base import Database, framed
+from catalogkit.catalog.sqlite.hand import Hand
 from catalogkit.model import Digest, from_us, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     import polars as pl
@@ -134,10 +134,22 @@ class Plans(Database):
     # -- the journal -------------------------------------------------------------------------------------------
 
     def begin_plan(
-        self, plan_id: str, kind: str, head: Mapping[str, Any], approval: Mapping[str, Any], *, as_of: datetime
+        self,
+        plan_id: str,
+        kind: str,
+        head: Mapping[str, Any],
+        approval: Mapping[str, Any],
+        *,
+        keeps: Iterable[Digest] = (),
+        as_of: datetime,
     ) -> bool:
         """Note that a plan is being applied; False where that was noted before (it goes on, it is not repeated)."""
         with self.write("begin plan", to_us(as_of), plan_id) as db:
+            db.executemany(
+                "INSERT INTO roots SELECT 'plan', ?, sha256 FROM blobs WHERE sha256 = ? AND state IN"
+                " ('live', 'incoming') ON CONFLICT DO NOTHING",
+                ((plan_id, digest) for digest in keeps),
+            )
             return bool(
                 db.execute(
                     "INSERT INTO plans (id, kind, head, approval, begun_us) VALUES (?, ?, ?, ?, ?)"
@@ -147,8 +159,9 @@ class Plans(Database):
             )
 
     def end_plan(self, plan_id: str, *, as_of: datetime) -> None:
-        """Note that nothing of a plan is left to do."""
+        """Note that nothing of a plan is left to do, and let go of what it kept."""
         with self.write("end plan", to_us(as_of), plan_id) as db:
+            db.execute("DELETE FROM roots WHERE kind = 'plan' AND name = ?", (plan_id,))
             db.execute("UPDATE plans SET ended_us = ? WHERE id = ? AND ended_us IS NULL", (to_us(as_of), plan_id))
 
     def plans(self) -> list[PlanRow]:
@@ -164,10 +177,11 @@ class Plans(Database):
         ]
 
     def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
-        """A plan's steps so far: unit, step, kind, outcome, why, sha256 (hex), document id, store, key, bytes, time."""
+        """A plan's steps so far, with digests in hex and times in microseconds; the contract lists the columns."""
         return self.rows(
-            "SELECT unit, step, j.kind, outcome, why, lower(hex(sha256)), document_id, s.name, key, bytes, at_us"
-            " FROM journal j LEFT JOIN stores s ON s.id = store_id WHERE plan_id = ? ORDER BY unit, step",
+            "SELECT unit, step, j.kind, outcome, why, lower(hex(sha256)), document_id, s.name, key, bytes, at_us,"
+            " f.name, from_key, effect FROM journal j LEFT JOIN stores s ON s.id = store_id"
+            " LEFT JOIN stores f ON f.id = from_store_id WHERE plan_id = ? ORDER BY unit, step",
             (plan_id,),
         )
 
@@ -185,149 +199,3 @@ class Plans(Database):
             hand = Hand(db, plan_id, to_us(as_of))
             yield hand
             hand.write_down()
-
-
-class Hand:
-    """Changes facts, each guarded by what is true now. Every method returns why not, or an empty text when done."""
-
-    def __init__(self, db: sqlite3.Connection, plan_id: str, at_us: int) -> None:
-        self._db, self._plan_id, self._at_us = db, plan_id, at_us
-        self._notes: list[tuple[Any, ...]] = []
-
-    def note(
-        self, unit: int, step: int, kind: str, outcome: str, why: str, subject: tuple[Any, ...], freed: int
-    ) -> None:
-        """Write a step into the journal; `subject` is (digest, document id, store id, key)."""
-        self._notes.append((self._plan_id, unit, step, kind, outcome, why, *subject, freed, self._at_us))
-
-    def write_down(self) -> None:
-        """Add the notes to the journal, in the transaction of what they tell."""
-        self._db.executemany("INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._notes)
-
-    def _try(self, sql: str, parameters: tuple[Any, ...], otherwise: str) -> str:
-        try:
-            return "" if self._db.execute(sql, parameters).rowcount else otherwise
-        except sqlite3.IntegrityError as problem:  # one of the rules the database keeps by itself
-            return str(problem)
-
-    def decided(self, first: int, last: int) -> set[tuple[int, int]]:
-        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
-        sql = "SELECT unit, step FROM journal WHERE plan_id = ? AND unit BETWEEN ? AND ? AND outcome <> 'failed'"
-        return set(self._db.execute(sql, (self._plan_id, first, last)))
-
-    def state(self, digest: Digest) -> str | None:
-        """The state of a blob; None where there is no such blob."""
-        row = self._db.execute("SELECT state FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def copies(self, digest: Digest) -> list[tuple[int, str, int | None, int | None]]:
-        """Where a blob lies: store id, key, inode, mtime_ns."""
-        sql = "SELECT store_id, key, inode, mtime_ns FROM locations WHERE sha256 = ? ORDER BY id"
-        return self._db.execute(sql, (digest,)).fetchall()
-
-    def condemn_blob(self, digest: Digest, since_us: int) -> str:
-        """Condemn a blob that has been garbage, without a break, since then."""
-        return self._try(
-            "UPDATE blobs SET state = 'condemned', changed_us = ? WHERE sha256 = ? AND state = 'live' AND refs = 0"
-            " AND garbage_since_us = ?",
-            (self._at_us, digest, since_us),
-            "it is not the garbage it was when the plan was made",
-        )
-
-    def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
-        """Condemn a file that no record knows."""
-        return self._try(
-            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (store_id, key, size, inode, mtime_ns, self._at_us),
-            "it was condemned already",
-        )
-
-    def rearm_blob(self, digest: Digest) -> str:
-        """Take a blob back from the condemned."""
-        return self._try(
-            "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ? AND state = 'condemned'",
-            (self._at_us, digest),
-            "it is not condemned",
-        )
-
-    def rearm_stray(self, store_id: int, key: str) -> str:
-        """Take a stray back from the condemned."""
-        sql = "DELETE FROM strays WHERE store_id = ? AND key = ?"
-        return self._try(sql, (store_id, key), "it is not condemned")
-
-    def forget(self, document_id: int, digest: Digest, seen_us: int | None = None) -> str:
-        """Forget a document, if it still is what it was, and was not seen after that time, if one is given."""
-        row = self._db.execute("SELECT sha256, seen_us FROM documents WHERE id = ?", (document_id,)).fetchone()
-        if row is None or row[0] != digest:
-            return "it is gone, or has other content now"
-        if seen_us is not None and row[1] > seen_us:
-            return "it was seen again since the plan was made"
-        return self._try("DELETE FROM documents WHERE id = ?", (document_id,), "")
-
-    def recall(self, document_id: int, digest: Digest) -> str:
-        """Bring a forgotten document back, under its old id, as it was; its bytes must not have been purged."""
-        if self.state(digest) not in ("live", "condemned"):
-            return "its bytes were purged"
-        columns = (
-            "id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id, fetched_us,"
-            " metadata, created_us"
-        )
-        self._db.execute("SAVEPOINT recall")
-        self.rearm_blob(digest)
-        why = self._try(
-            f"INSERT INTO documents ({columns}, changed_us, seen_us) SELECT {columns}, ?, seen_us"
-            " FROM documents_history WHERE hid = (SELECT max(hid) FROM documents_history"
-            " WHERE id = ? AND sha256 = ? AND op = 'delete')"
-            " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = documents_history.id)"
-            # Whoever was downloaded again meanwhile has a new id, and stays as it is.
-            " AND NOT EXISTS (SELECT 1 FROM documents d, documents_history h WHERE h.hid = documents_history.hid"
-            " AND d.source_url = h.source_url AND d.artifact_id = h.artifact_id AND d.resolver = h.resolver"
-            " AND d.variant = h.variant AND d.tenant = h.tenant)",
-            (self._at_us, document_id, digest),
-            "there is nothing to bring back, or it is there again",
-        )
-        if why:
-            self._db.execute("ROLLBACK TO recall")
-        self._db.execute("RELEASE recall")
-        return why
-
-    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
-        """Whether a blob is still condemned, garbage since then without a break, and has a copy there; says why not."""
-        row = self._db.execute(
-            "SELECT 1 FROM blobs b WHERE sha256 = ?1 AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?2"
-            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)"
-            " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
-            " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND released_us IS NULL"
-            " AND (expires_us IS NULL OR expires_us > ?3))"
-            " AND (?5 IS NULL OR"
-            " EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?4 AND l.key = ?5 AND l.sha256 = b.sha256))",
-            (digest, since_us, self._at_us, store_id, key),
-        ).fetchone()
-        return "" if row else "it is not condemned any more, or something needs it again"
-
-    def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
-        """Whether a stray is still condemned since then and no record knows it; says why not."""
-        row = self._db.execute(
-            "SELECT 1 FROM strays s WHERE store_id = ?1 AND key = ?2 AND condemned_us = ?3"
-            " AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?1 AND l.key = ?2)"
-            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.store_id = ?1 AND i.key = ?2)",
-            (store_id, key, since_us),
-        ).fetchone()
-        return "" if row else "it is not condemned any more, or a record knows it now"
-
-    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
-        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
-        self._db.execute("DELETE FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?", (store_id, key, digest))
-        self.end_blob(digest)
-
-    def end_blob(self, digest: Digest) -> None:
-        """Mark a blob without copies as purged; it stays as a fact."""
-        self._db.execute(
-            "UPDATE blobs SET state = 'purged', changed_us = ? WHERE sha256 = ? AND state = 'condemned'"
-            " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
-            (self._at_us, digest),
-        )
-
-    def drop_stray(self, store_id: int, key: str) -> None:
-        """Forget a stray whose file is gone."""
-        self._db.execute("DELETE FROM strays WHERE store_id = ? AND key = ?", (store_id, key))

@@ -11,6 +11,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
@@ -79,27 +80,8 @@ class Queries(Database):
 
     def locations_of(self, digest: Digest) -> list[LocationRecord]:
         """Every copy of a blob."""
-        rows = self.rows(
-            "SELECT l.id, s.name, l.key, l.layout, b.bytes, l.inode, l.mtime_ns, l.checked_us, l.outcome"
-            " FROM locations l JOIN stores s ON s.id = l.store_id JOIN blobs b ON b.sha256 = l.sha256"
-            " WHERE l.sha256 = ? ORDER BY l.id",
-            (digest,),
-        )
-        return [
-            LocationRecord(
-                id=row[0],
-                store=row[1],
-                key=row[2],
-                layout=Layout(row[3]),
-                sha256=digest,
-                bytes=row[4],
-                inode=row[5],
-                mtime_ns=row[6],
-                checked_at=from_us(row[7]) if row[7] else None,
-                outcome=Outcome(row[8]) if row[8] else None,
-            )
-            for row in rows
-        ]
+        with self._lock, driver_errors(self.path):
+            return copies_of(self._db, digest)
 
     def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
         """The content of these documents; ids that do not exist are left out."""
@@ -222,3 +204,28 @@ def _record(row: Iterable[Any]) -> DocumentRecord:
         seen_at=from_us(seen_us),
         metadata=json.loads(metadata),
     )
+
+
+def copies_of(db: sqlite3.Connection, digest: Digest) -> list[LocationRecord]:
+    """Every copy of a blob."""
+    rows = db.execute(
+        "SELECT l.id, s.name, l.key, l.layout, b.bytes, l.inode, l.mtime_ns, l.checked_us, l.outcome"
+        " FROM locations l JOIN stores s ON s.id = l.store_id JOIN blobs b ON b.sha256 = l.sha256"
+        " WHERE l.sha256 = ? ORDER BY l.id",
+        (digest,),
+    )
+    return [
+        LocationRecord(
+            id=row[0],
+            store=row[1],
+            key=row[2],
+            layout=Layout(row[3]),
+            sha256=digest,
+            bytes=row[4],
+            inode=row[5],
+            mtime_ns=row[6],
+            checked_at=from_us(row[7]) if row[7] else None,
+            outcome=Outcome(row[8]) if row[8] else None,
+        )
+        for row in rows
+    ]

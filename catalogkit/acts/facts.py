@@ -1,0 +1,77 @@
+"""Steps that change what the catalog says: condemn, rearm, forget, recall; and purge, which ends what is condemned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from catalogkit.acts.world import GONE, Result, Step, World, unless
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def condemn(world: World, step: Step) -> Result:
+    """Condemn a blob, or a stray file that is still the one that was planned."""
+    if step.sha256 is not None:
+        return unless(world.hand.condemn_blob(step.digest, step.since))
+    if why := world.changed(step):
+        return unless(why)
+    store_id, _ = world.place(step)
+    return unless(world.hand.condemn_stray(store_id, step.key, step.bytes, step.inode, step.mtime_ns))
+
+
+def rearm(world: World, step: Step) -> Result:
+    """Take a blob or a stray back from the condemned."""
+    if step.sha256 is None:
+        return unless(world.hand.rearm_stray(world.place(step)[0], step.key))
+    return unless(_lost(world, step) or world.hand.rearm_blob(step.digest))
+
+
+def forget(world: World, step: Step) -> Result:
+    """Forget a document, if it is still what it was and was not seen since."""
+    # What was downloaded again since the plan was made is wanted again, whoever had it forgotten, and why.
+    return unless(world.hand.forget(step.document_id, step.digest, step.since))
+
+
+def recall(world: World, step: Step) -> Result:
+    """Bring a forgotten document back."""
+    return unless(_lost(world, step) or world.hand.recall(step.document_id, step.digest))
+
+
+def _lost(world: World, step: Step) -> str:
+    """A purge that was cut short may have left a condemned blob's record, but not its bytes."""
+    condemned = world.hand.state(step.digest) == "condemned"
+    return "no copy of its bytes is left" if condemned and not world.bytes_left(step.digest) else ""
+
+
+def purge(world: World, step: Step) -> Result:
+    """Remove a copy of a condemned blob, or a condemned stray, that nothing needs."""
+    hand = world.hand
+    if step.sha256 is None:
+        store_id, _ = world.place(step)
+        return _removed(
+            world,
+            step,
+            hand.stray_purgeable(store_id, step.key, step.since),
+            lambda: hand.drop_stray(store_id, step.key),
+        )
+    digest = step.digest
+    if step.store is None:
+        why = hand.purgeable(digest, step.since, None, None)
+        if not why:
+            hand.end_blob(digest)
+        return unless(why)
+    store_id, _ = world.place(step)
+    why = hand.purgeable(digest, step.since, store_id, step.key)
+    return _removed(world, step, why, lambda: hand.drop_copy(digest, store_id, step.key))
+
+
+def _removed(world: World, step: Step, why: str, drop: Callable[[], None]) -> Result:
+    """Remove a file and drop its record, unless there is a reason not to."""
+    why = why or world.changed(step)
+    if why and why != GONE:
+        return unless(why)
+    result = Result("done", GONE) if why else world.remove(step)
+    if result.outcome == "done":
+        drop()
+    return result

@@ -1,0 +1,228 @@
+"""Steps that put bytes at a key: copy, fetch, link.
+
+A copy is written, and its digest proved, under a temporary name before the transaction; inside it the file gets its
+name. A name shows whole, proved bytes or nothing, and bytes at a key are exchanged by renaming over them: at no moment
+is there nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Final
+
+from catalogkit.acts.world import (
+    DONE,
+    GONE,
+    NOT_PLANNED,
+    OTHER_BYTES,
+    OWNERS,
+    UNWANTED,
+    Brought,
+    Result,
+    Step,
+    World,
+    unless,
+)
+from catalogkit.errors import SourceError, StoreError, StoreFull
+from catalogkit.model import Outcome
+from catalogkit.stores.publishing import Publication
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from catalogkit.stores.local import LocalStore
+
+BAD_SOURCE: Final = "the copy it should come from does not hold these bytes now"
+NO_FETCHING: Final = "fetching is not allowed here"
+# Why a file cannot have one more name: the limit is reached, the file system has none, or it is another one.
+_NO_MORE_NAMES: Final = {
+    errno.EMLINK: "the file has as many names as the file system allows",
+    errno.EPERM: "the file system gives this file no more names",
+    errno.ENOTSUP: "the file system has no links",
+    errno.EXDEV: "they lie on different file systems",
+}
+
+
+# -- copy and fetch ----------------------------------------------------------------------------------------------------
+
+
+def prepare_copy(world: World, step: Step) -> None:
+    """Copy the bytes into the target's store under a temporary name, proving them on the way."""
+    target = world.local(step.store)
+    if target is None or _right_there(world, step, target):
+        return
+    if target.stat(step.key) is None or world.recorded(step) or _same_file(world, step):
+        world.brought[step.unit, step.step] = _bring(world, step, target)
+
+
+def prepare_fetch(world: World, step: Step) -> None:
+    """Have the bytes brought from where the document came from; they count only if their digest is right."""
+    target = world.local(step.store)
+    if target is None or _right_there(world, step, target):
+        return
+    record = world.catalog.document(step.document_id)
+    if world.fetcher is None or record is None:
+        result = Result("failed", NO_FETCHING) if world.fetcher is None else unless("its document is gone")
+        world.brought[step.unit, step.step] = Brought(result=result)
+        return
+    fetched = world.temp(target)
+    try:
+        world.fetcher(record, fetched)
+        with open(fetched, "rb") as file:
+            world.brought[step.unit, step.step] = _receive(target, world.temp(target), file, step)
+    except (SourceError, OSError) as problem:
+        world.brought[step.unit, step.step] = Brought(result=Result("failed", f"it cannot be fetched: {problem}"))
+    finally:
+        target.discard(fetched)
+
+
+def _right_there(world: World, step: Step, target: LocalStore) -> bool:
+    """Whether right bytes lie at the target already, in a file of its own."""
+    if _same_file(world, step) or target.stat(step.key) is None:
+        return False
+    found = world.proofs.prove(target, step.key, step.digest, world.size(step.digest))
+    return found.outcome is Outcome.OK
+
+
+def _same_file(world: World, step: Step) -> bool:
+    """Whether a step's source and target are names of one file."""
+    if step.from_key is None:
+        return False
+    here, there = world.place(step)[1].path(step.key), world.source(step).path(step.from_key)
+    try:
+        return os.path.samestat(os.lstat(here), os.stat(there))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _bring(world: World, step: Step, target: LocalStore) -> Brought:
+    try:
+        with world.source(step).open(step.origin) as file:
+            return _receive(target, world.temp(target), file, step)
+    except StoreFull:
+        raise
+    except (StoreError, OSError) as problem:
+        return Brought(result=Result("failed", f"the copy it should come from cannot be read: {problem}"))
+
+
+def _receive(target: LocalStore, temp: str, file: BinaryIO, step: Step) -> Brought:
+    digest = target.receive(file, temp)
+    return Brought(target.name, temp, DONE if digest == step.digest else unless(BAD_SOURCE))
+
+
+def copy(world: World, step: Step) -> Result:
+    """Put the bytes at a key, in a file of its own; over what lies there only if that is a copy of them gone bad.
+
+    A target that is one more name of the source's file gets a file of its own: that is the way back from a link.
+    """
+    target, hand, digest = world.local(step.store), world.hand, step.digest
+    if target is None:
+        return unless(OWNERS)
+    store_id, _ = world.place(step)
+    if why := hand.placeable(digest, store_id, step.key):
+        return unless(why)
+    there, same = target.stat(step.key), _same_file(world, step)
+    recorded = world.recorded(step)
+    if there is not None and not same:
+        found = world.outcome(target, step.key, digest)
+        if found is Outcome.OK:
+            return _record(world, step, target, "")
+        if not recorded:
+            return unless(OTHER_BYTES)
+        if found is Outcome.UNKNOWN:
+            return Result("failed", "what lies there cannot be read now")
+    brought = world.brought.get((step.unit, step.step), Brought(result=Result("failed", "it changed meanwhile")))
+    if brought.result.outcome != "done":
+        return brought.result
+    if there is not None and same:
+        target.swap(brought.temp, step.key)
+        return _record(world, step, target, "parted")
+    if not target.show(Publication(step.key, brought.temp, replace=there is not None)):
+        return unless(OTHER_BYTES)
+    return _record(world, step, target, "repaired" if recorded else "")
+
+
+def _record(world: World, step: Step, target: LocalStore, effect: str) -> Result:
+    """Write down that right bytes lie at the key, which was just proved."""
+    store_id, _ = world.place(step)
+    there = target.stat(step.key)
+    if there is None:
+        return Result("failed", GONE)
+    new = world.recorded(step) is None
+    world.named(target, step.key)
+    world.hand.place(step.digest, store_id, step.key, there.inode, there.mtime_ns, there.bytes)
+    return Result("done", effect="new" if new else effect)
+
+
+# -- link --------------------------------------------------------------------------------------------------------------
+
+
+def prepare_link(world: World, step: Step) -> None:
+    """Read both ends."""
+    target, size = world.local(step.store), world.size(step.digest)
+    if target is None:
+        return
+    world.proofs.prove(target, step.origin, step.digest, size)
+    if target.stat(step.key) is not None:
+        world.proofs.prove(target, step.key, step.digest, size)
+
+
+def link(world: World, step: Step) -> Result:
+    """Make the key one more name of the file at `from_key`: a new one, or in place of another file of equal bytes.
+
+    A step that means a file to be replaced says which by its inode, modification time and size.
+    """
+    target, hand, digest = world.local(step.store), world.hand, step.digest
+    if target is None or world.local(step.from_store or step.store) is None:
+        return unless(OWNERS)
+    if step.from_store not in (None, step.store):
+        return unless("only files of one store can be linked")
+    store_id, _ = world.place(step)
+    if why := hand.placeable(digest, store_id, step.key):
+        return unless(why)
+    there, planned = target.stat(step.key), step.inode is not None
+    if world.outcome(target, step.origin, digest) is not Outcome.OK:
+        return unless(BAD_SOURCE)
+    if there is None:
+        return unless(GONE) if planned else _new_name(world, step, target)
+    if _same_file(world, step):
+        return _record(world, step, target, "")
+    if world.outcome(target, step.key, digest) is not Outcome.OK:
+        return unless(OTHER_BYTES)
+    if not planned:
+        return _record(world, step, target, "")
+    if world.changed(step):
+        return unless(NOT_PLANNED)
+    return _replace(world, step, target) if world.recorded(step) else unless(UNWANTED)
+
+
+def _new_name(world: World, step: Step, target: LocalStore) -> Result:
+    try:
+        shown = target.show(Publication(step.key, target.path(step.origin)))
+    except StoreError as problem:
+        if getattr(problem.__cause__, "errno", None) not in _NO_MORE_NAMES:
+            raise
+        # Rare, and the bytes were just read: they are copied here, while others wait.
+        brought = _bring(world, step, target)
+        if brought.result.outcome != "done":
+            return brought.result
+        target.settle_temps([brought.temp])
+        shown = target.show(Publication(step.key, brought.temp))
+    if not shown:
+        return unless(OTHER_BYTES)
+    world.proofs.touched(target, step.origin)
+    return _record(world, step, target, "")
+
+
+def _replace(world: World, step: Step, target: LocalStore) -> Result:
+    temp = world.temp(target)
+    try:
+        target.files.link(target.path(step.origin), temp)
+    except OSError as problem:
+        if problem.errno in _NO_MORE_NAMES:
+            return unless(_NO_MORE_NAMES[problem.errno])
+        return Result("failed", f"it cannot be linked: {problem.strerror}")
+    freed = target.swap(temp, step.key)
+    world.proofs.touched(target, step.origin)
+    return _record(world, step, target, "replaced")._replace(freed=freed)

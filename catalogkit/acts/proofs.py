@@ -1,0 +1,69 @@
+"""What was read and hashed in this batch, and still is what it was.
+
+Reading takes long, and a transaction keeps everybody else waiting. So copies are read before it begins, and inside it
+one look at the file tells whether that still holds: size, modification time, change time and inode. That is safe
+because whoever writes to a file moves its times, and the times of what counts as proved lie far enough back for that
+to show. A copy that does not look the same is read again, then and there.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from catalogkit.model import Outcome
+from catalogkit.stores.contract import Asked, Examined
+from catalogkit.stores.taking import SETTLED_NS
+
+if TYPE_CHECKING:
+    from catalogkit.model import Digest
+    from catalogkit.stores.contract import ObjectStat, Store
+
+
+class _Mark(NamedTuple):
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+def _mark(about: ObjectStat) -> _Mark:
+    return _Mark(about.bytes, about.mtime_ns, about.ctime_ns)
+
+
+class Proofs:
+    """What copies hold, by their inodes: all names of a file are proved by one reading."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int], tuple[_Mark, Digest, Examined]] = {}
+
+    def look(self, store: Store, key: str, digest: Digest, size: int) -> Examined:
+        """Whether the bytes at `key` hash right, read now or unchanged since this batch read them."""
+        about = store.stat(key)
+        known = None if about is None or about.inode is None else self._known.get((store.name, about.inode))
+        if about and known and known[:2] == (_mark(about), digest):
+            return known[2]
+        old = about is not None and time.time_ns() - about.ctime_ns >= SETTLED_NS
+        (found,) = store.examiner()([Asked(key, digest, size)])
+        after = store.stat(key)
+        if about is None or after is None:
+            return found
+        if after != about and found.outcome is not Outcome.UNKNOWN:
+            return Examined(Outcome.UNKNOWN, found.bytes, "it changed while it was read")
+        if old and about.inode is not None and found.outcome in (Outcome.OK, Outcome.CORRUPT):
+            self._known[store.name, about.inode] = (_mark(about), digest, found)
+        return found
+
+    def prove(self, store: Store, key: str, digest: Digest, size: int) -> Examined:
+        """Read a copy ahead of the transaction; one that was touched this very moment is given a moment."""
+        about = store.stat(key)
+        if about is not None and 0 <= (age := time.time_ns() - about.ctime_ns) < SETTLED_NS:
+            time.sleep((SETTLED_NS - age) / 1e9)
+        return self.look(store, key, digest, size)
+
+    def touched(self, store: Store, key: str) -> None:
+        """We gave the file at `key` one more name, or took one: that alone moved its change time."""
+        about = store.stat(key)
+        if about is not None and about.inode is not None and (known := self._known.get((store.name, about.inode))):
+            mark, digest, found = known
+            if mark[:2] == (about.bytes, about.mtime_ns):
+                self._known[store.name, about.inode] = (_mark(about), digest, found)

@@ -1,0 +1,253 @@
+"""The hand with which the executor changes facts, one transaction a batch."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.catalog.sqlite.queries import copies_of
+from catalogkit.layouts import digest_of, fold, layout_of
+from catalogkit.model import Digest, Layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalogkit.model import LocationRecord
+
+_NOTED: Final = (
+    "plan_id, unit, step, kind, outcome, why, sha256, document_id, store_id, key, bytes, at_us, from_store_id,"
+    " from_key, effect"
+)
+
+
+class Hand:
+    """Changes facts, each guarded by what is true now. Every method returns why not, or an empty text when done."""
+
+    def __init__(self, db: sqlite3.Connection, plan_id: str, at_us: int) -> None:
+        self._db, self._plan_id, self._at_us = db, plan_id, at_us
+        self._notes: list[tuple[Any, ...]] = []
+
+    def note(
+        self,
+        unit: int,
+        step: int,
+        kind: str,
+        outcome: str,
+        why: str,
+        subject: tuple[Any, ...],
+        freed: int,
+        effect: str = "",
+    ) -> None:
+        """Write a step into the journal; `subject` is (digest, document id, store id, key, from store id, from key)."""
+        self._notes.append(
+            (self._plan_id, unit, step, kind, outcome, why, *subject[:4], freed, self._at_us, *subject[4:], effect)
+        )
+
+    def write_down(self) -> None:
+        """Add the notes to the journal, in the transaction of what they tell."""
+        marks = ", ".join("?" * len(_NOTED.split(", ")))
+        self._db.executemany(f"INSERT OR REPLACE INTO journal ({_NOTED}) VALUES ({marks})", self._notes)
+
+    def _try(self, sql: str, parameters: tuple[Any, ...], otherwise: str) -> str:
+        try:
+            return "" if self._db.execute(sql, parameters).rowcount else otherwise
+        except sqlite3.IntegrityError as problem:  # one of the rules the database keeps by itself
+            return str(problem)
+
+    def decided(self, first: int, last: int) -> set[tuple[int, int]]:
+        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
+        sql = "SELECT unit, step FROM journal WHERE plan_id = ? AND unit BETWEEN ? AND ? AND outcome <> 'failed'"
+        return set(self._db.execute(sql, (self._plan_id, first, last)))
+
+    def outcomes_before(self, unit: int, step: int) -> set[str]:
+        """The outcomes of a unit's earlier steps, as the journal has them."""
+        sql = "SELECT DISTINCT outcome FROM journal WHERE plan_id = ? AND unit = ? AND step < ?"
+        return {row[0] for row in self._db.execute(sql, (self._plan_id, unit, step))}
+
+    @contextlib.contextmanager
+    def tentative(self) -> Iterator[None]:
+        """What is changed inside is taken back if it ends with an error."""
+        self._db.execute("SAVEPOINT tentative")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO tentative")
+            raise
+        finally:
+            self._db.execute("RELEASE tentative")
+
+    def state(self, digest: Digest) -> str | None:
+        """The state of a blob; None where there is no such blob."""
+        row = self._db.execute("SELECT state FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def copies(self, digest: Digest) -> list[LocationRecord]:
+        """Every copy of a blob."""
+        return copies_of(self._db, digest)
+
+    def condemn_blob(self, digest: Digest, since_us: int) -> str:
+        """Condemn a blob that has been garbage, without a break, since then."""
+        return self._try(
+            "UPDATE blobs SET state = 'condemned', changed_us = ? WHERE sha256 = ? AND state = 'live' AND refs = 0"
+            " AND garbage_since_us = ?",
+            (self._at_us, digest, since_us),
+            "it is not the garbage it was when the plan was made",
+        )
+
+    def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
+        """Condemn a file that no record knows."""
+        return self._try(
+            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (store_id, key, size, inode, mtime_ns, self._at_us),
+            "it was condemned already",
+        )
+
+    def rearm_blob(self, digest: Digest) -> str:
+        """Take a blob back from the condemned."""
+        return self._try(
+            "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ? AND state = 'condemned'",
+            (self._at_us, digest),
+            "it is not condemned",
+        )
+
+    def rearm_stray(self, store_id: int, key: str) -> str:
+        """Take a stray back from the condemned."""
+        sql = "DELETE FROM strays WHERE store_id = ? AND key = ?"
+        return self._try(sql, (store_id, key), "it is not condemned")
+
+    def forget(self, document_id: int, digest: Digest, seen_us: int | None = None) -> str:
+        """Forget a document, if it still is what it was, and was not seen after that time, if one is given."""
+        row = self._db.execute("SELECT sha256, seen_us FROM documents WHERE id = ?", (document_id,)).fetchone()
+        if row is None or row[0] != digest:
+            return "it is gone, or has other content now"
+        if seen_us is not None and row[1] > seen_us:
+            return "it was seen again since the plan was made"
+        return self._try("DELETE FROM documents WHERE id = ?", (document_id,), "")
+
+    def recall(self, document_id: int, digest: Digest) -> str:
+        """Bring a forgotten document back, under its old id, as it was; its bytes must not have been purged."""
+        if self.state(digest) not in ("live", "condemned"):
+            return "its bytes were purged"
+        columns = (
+            "id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id, fetched_us,"
+            " metadata, created_us"
+        )
+        self._db.execute("SAVEPOINT recall")
+        self.rearm_blob(digest)
+        why = self._try(
+            f"INSERT INTO documents ({columns}, changed_us, seen_us) SELECT {columns}, ?, seen_us"
+            " FROM documents_history WHERE hid = (SELECT max(hid) FROM documents_history"
+            " WHERE id = ? AND sha256 = ? AND op = 'delete')"
+            " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = documents_history.id)"
+            # Whoever was downloaded again meanwhile has a new id, and stays as it is.
+            " AND NOT EXISTS (SELECT 1 FROM documents d, documents_history h WHERE h.hid = documents_history.hid"
+            " AND d.source_url = h.source_url AND d.artifact_id = h.artifact_id AND d.resolver = h.resolver"
+            " AND d.variant = h.variant AND d.tenant = h.tenant)",
+            (self._at_us, document_id, digest),
+            "there is nothing to bring back, or it is there again",
+        )
+        if why:
+            self._db.execute("ROLLBACK TO recall")
+        self._db.execute("RELEASE recall")
+        return why
+
+    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
+        """Whether a blob is still condemned, garbage since then without a break, and has a copy there; says why not."""
+        row = self._db.execute(
+            "SELECT 1 FROM blobs b WHERE sha256 = ?1 AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?2"
+            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)"
+            " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
+            " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND released_us IS NULL"
+            " AND (expires_us IS NULL OR expires_us > ?3))"
+            " AND (?5 IS NULL OR"
+            " EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?4 AND l.key = ?5 AND l.sha256 = b.sha256))",
+            (digest, since_us, self._at_us, store_id, key),
+        ).fetchone()
+        return "" if row else "it is not condemned any more, or something needs it again"
+
+    def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
+        """Whether a stray is still condemned since then and no record knows it; says why not."""
+        row = self._db.execute(
+            "SELECT 1 FROM strays s WHERE store_id = ?1 AND key = ?2 AND condemned_us = ?3"
+            " AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?1 AND l.key = ?2)"
+            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.store_id = ?1 AND i.key = ?2)",
+            (store_id, key, since_us),
+        ).fetchone()
+        return "" if row else "it is not condemned any more, or a record knows it now"
+
+    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
+        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
+        self._db.execute("DELETE FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?", (store_id, key, digest))
+        self.end_blob(digest)
+
+    def end_blob(self, digest: Digest) -> None:
+        """Mark a blob without copies as purged; it stays as a fact."""
+        self._db.execute(
+            "UPDATE blobs SET state = 'purged', changed_us = ? WHERE sha256 = ? AND state = 'condemned'"
+            " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
+            (self._at_us, digest),
+        )
+
+    def drop_stray(self, store_id: int, key: str) -> None:
+        """Forget a stray whose file is gone."""
+        self._db.execute("DELETE FROM strays WHERE store_id = ? AND key = ?", (store_id, key))
+
+    # -- copies --------------------------------------------------------------------------------------------------
+
+    def placeable(self, digest: Digest, store_id: int, key: str) -> str:
+        """Whether a live blob may lie at a key: no other content has it, or a name that folds to the same."""
+        if digest_of(key) not in (None, digest):
+            return "it is the content address of other bytes"
+        folded = fold(key) if layout_of(key) is Layout.POLICY else None
+        (why,) = self._db.execute(
+            "SELECT CASE"
+            " WHEN (SELECT state FROM blobs WHERE sha256 = ?1) IS NOT 'live' THEN 'nothing needs these bytes any more'"
+            " WHEN EXISTS (SELECT 1 FROM locations WHERE store_id = ?2 AND key = ?3 AND sha256 <> ?1)"
+            " OR EXISTS (SELECT 1 FROM intents WHERE store_id = ?2 AND key = ?3 AND sha256 <> ?1)"
+            " THEN 'other bytes have this place'"
+            " WHEN EXISTS (SELECT 1 FROM locations WHERE store_id = ?2 AND fold = ?4 AND key <> ?3)"
+            " THEN 'a name that differs by case alone has this place'"
+            " ELSE '' END",
+            (digest, store_id, key, folded),
+        ).fetchone()
+        return str(why)
+
+    def place(self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int) -> None:
+        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes."""
+        layout = layout_of(key) or Layout.REFERENCE
+        (location,) = self._db.execute(
+            "INSERT INTO locations (store_id, key, layout, fold, sha256, inode, mtime_ns, created_us, changed_us)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (store_id, key) DO UPDATE SET"
+            " sha256 = excluded.sha256, inode = excluded.inode, mtime_ns = excluded.mtime_ns,"
+            " changed_us = excluded.changed_us RETURNING id",
+            (store_id, key, layout, fold(key) if layout is Layout.POLICY else None, digest, inode, mtime_ns,
+             self._at_us),
+        ).fetchone()  # fmt: skip
+        self._check(location, digest, "ok", size, "")
+
+    def note_missing(self, digest: Digest, store_id: int, key: str, detail: str) -> None:
+        """Record that nothing of a blob lies at a key any more; the location stays."""
+        (location,) = self._db.execute(
+            "SELECT id FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?", (store_id, key, digest)
+        ).fetchone()
+        self._check(location, digest, "missing", 0, detail)
+
+    def _check(self, location: int, digest: Digest, outcome: str, size: int, detail: str) -> None:
+        """Add what a step found to the ledger, and to the location it is about."""
+        (check,) = self._db.execute(
+            "INSERT INTO checks (location_id, sha256, checked_us, outcome, bytes, method, detail, run_id)"
+            " VALUES (?, ?, ?, ?, ?, 'apply', ?, ?) RETURNING id",
+            (location, digest, self._at_us, outcome, size, detail, self._plan_id),
+        ).fetchone()
+        self._db.execute(
+            "UPDATE locations SET outcome = ?, checked_us = ?, check_id = ? WHERE id = ?",
+            (outcome, self._at_us, check, location),
+        )
+
+    def drop_location(self, digest: Digest, store_id: int, key: str) -> str:
+        """Forget one of several copies of a live blob; the last that is not known to be bad stays."""
+        if self.state(digest) != "live":
+            return "it is not live; a purge ends what is condemned"
+        sql = "DELETE FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?"
+        return self._try(sql, (store_id, key, digest), "it is no copy of these bytes any more")
