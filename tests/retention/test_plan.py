@@ -180,7 +180,7 @@ def test_a_limit_takes_the_longest_overdue_first(collection: Collection, clock: 
     clock.advance(days=20)
     plan = plan_retention(collection, SHORT, limit=2)
     assert plan.frame["artifact_id"].to_list() == ["first", "second"]
-    assert plan.head.complete == "1 more units were left out"
+    assert plan.head.complete == "1 more unit was left out"
 
 
 def test_the_settings_are_the_policy(make_collection: Callable[..., Collection], clock: Clock, tmp_path: Path) -> None:

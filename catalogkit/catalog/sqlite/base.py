@@ -174,12 +174,17 @@ def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType]) -> pl.Dat
     import polars as pl
 
     raw = {name: pl.Int64() if isinstance(kind, pl.Datetime) else kind for name, kind in columns.items()}
-    raw |= {"sha256": pl.Binary()} if "sha256" in columns else {}
+    if "sha256" in raw:
+        raw["sha256"] = pl.Binary()
     parts = [pl.DataFrame(schema=raw)]
     while rows := cursor.fetchmany(CHUNK):
         parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
     whole = pl.concat(parts)
-    return whole.with_columns(pl.col(pl.Binary).bin.encode("hex")).cast(columns)  # type: ignore[arg-type]
+    if "sha256" in raw:
+        # A statement that made text of them already would have that turned into hex digits once more.
+        assert not (whole["sha256"].bin.size() != 32).any(), "digests come as bytes"
+        whole = whole.with_columns(pl.col("sha256").bin.encode("hex"))
+    return whole.cast(columns)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

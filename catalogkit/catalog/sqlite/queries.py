@@ -31,10 +31,10 @@ _FRAMES: Final = {
     "checks": "SELECT id, location_id, sha256, checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
     "accesses": "SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id",
-    "roots": "SELECT lower(hex(sha256)), kind, name FROM (SELECT sha256, kind, name FROM roots"
+    "roots": "SELECT sha256, kind, name FROM (SELECT sha256, kind, name FROM roots"
     " UNION ALL SELECT sha256, 'ingest', owner FROM intents) ORDER BY sha256, kind, name",
     "document_versions": "SELECT v.id, v.tenant, v.artifact_id, v.source_url, v.resolver, v.variant,"
-    " lower(hex(v.sha256)), b.bytes, b.media_type, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
+    " v.sha256, b.bytes, b.media_type, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
     " FROM (SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type,"
     " iif(op = 'older', op, operation) AS operation, changed_us, ended_us, seen_us, hid FROM documents_history"
     " UNION ALL SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, 'current',"
