@@ -127,6 +127,47 @@ class PlanRow:
     bytes_freed: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the history of documents: so many changes were made, and the last new document had this id.
+
+    Unlike a time it says exactly what was and what was not, whatever the clocks of the writers said.
+    """
+
+    changes: int
+    last_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A position that somebody keeps, and with it every blob that a document had then.
+
+    Attributes
+    ----------
+    kind, name : str
+        Whose it is, ``snapshot`` or ``backup``, and what they call it; one of a name is kept at a time.
+    documents, blobs : int or None
+        How many documents there were, and how many distinct contents they had; None until they are counted.
+    logical_bytes, stored_bytes : int or None
+        The bytes of the documents, each with a copy of its own, and of the distinct contents.
+    digest : Digest or None
+        The sum, modulo 2 to the 256th, of the SHA-256 of each document's facts: equal documents give equal digests.
+    """
+
+    id: int
+    kind: str
+    name: str
+    position: Position
+    taken_at: datetime
+    expires_at: datetime | None
+    released_at: datetime | None
+    documents: int | None = None
+    blobs: int | None = None
+    logical_bytes: int | None = None
+    stored_bytes: int | None = None
+    digest: Digest | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Coverage:
     """How much of what is stored was proved lately: the honest counterpart of "100 % passed".
@@ -314,6 +355,37 @@ class Catalog(Protocol):
 
     def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
         """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
+
+    # moments --------------------------------------------------------------------------------------------------
+    def position(self) -> Position:
+        """Where the history of documents stands now."""
+
+    def keep_moment(
+        self,
+        kind: str,
+        name: str,
+        *,
+        as_of: datetime,
+        expires_at: datetime | None = None,
+        at: Position | None = None,
+    ) -> Moment:
+        """Keep a position, by default the present one: no blob that a document had then is condemned or purged.
+
+        It costs the same however large the catalog is. A past position can be kept as long as nothing of it was
+        condemned since; otherwise it is refused.
+        """
+
+    def release_moment(self, kind: str, name: str, *, as_of: datetime) -> Moment:
+        """Keep a moment no longer; it stays as a fact."""
+
+    def moments(self, kind: str | None = None, *, as_of: datetime | None) -> list[Moment]:
+        """Moments in force at a time, oldest first; without a time every one there ever was."""
+
+    def count_moment(self, moment_id: int) -> Moment:
+        """Count a moment, if nobody did before; takes as long as there are changes since the last one counted."""
+
+    def held_bytes(self, *, as_of: datetime) -> dict[int, tuple[int, int]]:
+        """By moment: bytes that no document has any more and it keeps, and those of them that only it keeps."""
 
     # plans ----------------------------------------------------------------------------------------------------
     def garbage(self, *, as_of: datetime) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from tests.catalog.contract_audits import Audits
 from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
+from tests.catalog.contract_moments import Moments
 from tests.catalog.contract_questions import Concurrency, Questions
 from tests.catalog.desk import Desk
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from tests.catalog.desk import Connect
 
 
-class CatalogContract(Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Questions, Concurrency, Audits):
+class CatalogContract(
+    Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Moments, Questions, Concurrency, Audits
+):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 
     @pytest.fixture

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The blobs of the world below, named in SQL as :held, :spare, ...
-CONTENTS = ("held", "spare", "kept", "doomed", "coming", "gone", "twice", "missing", "rooted")
+CONTENTS = ("held", "spare", "kept", "doomed", "coming", "gone", "twice", "missing", "rooted", "remembered")
 DIGESTS: dict[str, Any] = {name: bytes(sha(name)) for name in CONTENTS} | {
     "unknown": bytes(sha("unknown")),
     "hex": sha("unknown").hex(),
@@ -38,6 +38,9 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         desk = Desk(catalog)
         document = desk.put_one("held", "held")  # document 1: live, one copy, under a hold
         catalog.place_hold("case 7", document_id=document, as_of=NOW)
+        remembered = desk.put_one("remembered", "remembered")  # live, no document, but one in a kept moment
+        catalog.keep_moment("snapshot", "may", as_of=NOW)
+        desk.forget(remembered)
         for name in ("spare", "kept", "doomed", "gone", "rooted"):
             desk.forget(desk.put_one(name, name))  # live, and no document
         catalog.place_hold("case 8", digest=sha("kept"), as_of=NOW)
@@ -109,6 +112,11 @@ def check(**changes: str) -> str:
     return _insert("checks", values)
 
 
+def moment(**changes: str) -> str:
+    values = {"kind": "'backup'", "name": "'x'", "changes": "1", "last_id": "1", "taken_us": "1"} | changes
+    return _insert("moments", values)
+
+
 def _insert(table: str, values: dict[str, str]) -> str:
     return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(values.values())})"
 
@@ -159,6 +167,11 @@ CHECKS = [
     ("roots", "INSERT INTO roots VALUES ('', 'may', :held)"),
     ("roots", "INSERT INTO roots VALUES ('snapshot', '', :held)"),
     ("strays", "INSERT INTO strays VALUES (1, 'docs/stray', -1, 1, 1, 1)"),
+    ("moments", moment(kind="''")),
+    ("moments", moment(name="''")),
+    ("moments", moment(changes="-1")),
+    ("moments", moment(last_id="-1")),
+    ("moments", "UPDATE moments SET digest = x'00'"),
 ]
 
 BAD = "UPDATE locations SET outcome = 'corrupt'"
@@ -193,6 +206,11 @@ OTHERS = [
     ("condemned while it arrives", state("spare", "condemned"), "being ingested"),
     ("condemned under a hold", state("kept", "condemned"), "a blob under a hold cannot be condemned"),
     ("condemned though a snapshot has it", state("rooted", "condemned"), "a snapshot, a backup or a plan"),
+    ("condemned though a kept moment has it", state("remembered", "condemned"), "that is kept has this blob"),
+    ("a moment is moved", "UPDATE moments SET changes = changes + 1", "a moment is kept and released"),
+    ("a moment is kept twice", moment(kind="'snapshot'", name="'may'"), "UNIQUE"),
+    ("a released moment is kept again", "UPDATE moments SET released_us = 1; UPDATE moments SET released_us = NULL",
+     "a moment is kept and released"),
     ("condemned though a document has it", state("held", "condemned"), "CHECK"),
     ("another size", "UPDATE blobs SET bytes = bytes + 1", "never changes its digest or its size"),
     ("another digest", "UPDATE blobs SET sha256 = :unknown WHERE sha256 = :spare", "never changes its digest"),
@@ -223,9 +241,13 @@ ALLOWED = [
     ("one of two good copies goes", "DELETE FROM locations WHERE key = 'docs/twice-1.pdf'"),
     ("the copy of a condemned blob goes", "DELETE FROM locations WHERE sha256 = :doomed"),
     ("a purged blob is forgotten", "DELETE FROM blobs WHERE sha256 = :gone"),
+    ("a moment that is released keeps no more",
+     "UPDATE moments SET released_us = 1; " + state("remembered", "condemned")),
+    ("a moment that is over keeps no more",
+     "UPDATE moments SET expires_us = 1; " + state("remembered", "condemned")),
     ("a hold that expired holds no more", "UPDATE holds SET expires_us = 1; DELETE FROM documents WHERE id = 1"),
     ("a hold that was released holds no more", "UPDATE holds SET released_us = 1; DELETE FROM documents WHERE id = 1"),
-]
+]  # fmt: skip
 MOVES = {
     ("incoming", "live"), ("live", "condemned"), ("condemned", "live"), ("condemned", "purged"),
     ("condemned", "incoming"), ("purged", "incoming"),

@@ -35,13 +35,13 @@ PATIENT = GCPolicy(grace=timedelta(days=1), stray_age=timedelta(hours=1))
 # How likely each step is. They are drawn by one rule, because a run seldom has all of many rules.
 STEPS = {
     "ingest": 6, "let_go": 5, "plan": 5, "apply": 6, "crash": 4, "want_again": 4, "undo": 3, "forget": 2, "hold": 2,
-    "release": 2, "plant": 2, "wait": 2, "verify": 1, "reopen": 1,
+    "snapshot": 3, "drop": 2, "release": 2, "plant": 2, "wait": 2, "verify": 1, "reopen": 1,
 }  # fmt: skip
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class Machine(RuleBasedStateMachine):
-    """Two clients of one collection, and what they may rely on: `documents`, and `held` bytes."""
+    """Two clients of one collection, and what they may rely on: `documents`, `held` bytes, and kept `snapshots`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,6 +50,7 @@ class Machine(RuleBasedStateMachine):
         self.clients: list[Collection] = []
         self.documents: dict[int, bytes] = {}
         self.held: dict[int, bytes] = {}
+        self.snapshots: dict[str, tuple[datetime | None, dict[int, bytes]]] = {}
         self.began: list[str] = []
         self.plans: list[Plan] = []
         self.counted: set[tuple[str, int, int]] = set()
@@ -113,6 +114,22 @@ class Machine(RuleBasedStateMachine):
         if self.held:
             self.one.catalog.release_hold(min(self.held), as_of=self.clock())
             del self.held[min(self.held)]
+
+    def snapshot(self, draw: Draw) -> None:
+        """Keep what is there now, for a while or until it is dropped."""
+        name, end = f"s{len(self.snapshots)}", None
+        if draw(st.booleans()):
+            end = self.clock() + timedelta(hours=draw(st.sampled_from((1.0, 100.0))))
+        kept = self.one.catalog.keep_moment("snapshot", name, expires_at=end, as_of=self.clock())
+        self.snapshots[name] = (end, dict(self.documents))
+        if draw(st.booleans()):
+            assert self.one.catalog.count_moment(kept.id).documents == len(self.documents)
+
+    def drop(self, draw: Draw) -> None:
+        if names := [moment.name for moment in self.one.catalog.moments(as_of=self.clock())]:
+            name = draw(st.sampled_from(names))
+            self.one.catalog.release_moment("snapshot", name, as_of=self.clock())
+            self.snapshots[name] = (self.clock(), {})
 
     def plant(self, draw: Draw) -> None:
         """A stray, of a content that is known, was known, or may be."""
@@ -180,6 +197,10 @@ class Machine(RuleBasedStateMachine):
         assert found == {number: digest_of(content) for number, content in self.documents.items()}
         for content in self.held.values():
             assert path_of(one, content).read_bytes() == content
+        for end, documents in self.snapshots.values():
+            if end is None or end > self.clock():
+                for content in documents.values():
+                    assert path_of(one, content).read_bytes() == content
 
     # -- helpers -----------------------------------------------------------------------------------------------
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from catalogkit.catalog.sqlite.audits import Audits
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
+from catalogkit.catalog.sqlite.moments import Moments
 from catalogkit.catalog.sqlite.plans import Plans
 from catalogkit.catalog.sqlite.queries import Queries
 
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Plans, Audits):
+class SQLiteCatalog(Intake, Ledger, Queries, Moments, Plans, Audits):
     """A `Catalog` in one SQLite file."""

@@ -27,11 +27,12 @@ _NEEDED: Final = (
     "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = b.sha256)"
     f" OR EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND {_IN_FORCE})"
     " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
+    " OR EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256 AND (k.expires_us IS NULL OR k.expires_us > :as_of))"
 )
 # Each version of a document with the beginning of the one after it; one that came late never was current.
 _VERSIONS: Final = (
     "WITH v AS (SELECT id, op, ended_us, lead(changed_us) OVER (PARTITION BY id ORDER BY hid) AS next_us"
-    " FROM documents_history WHERE op <> 'older'), w AS (SELECT v.id, v.op, v.ended_us,"
+    " FROM documents_history WHERE op NOT IN ('older', 'recall')), w AS (SELECT v.id, v.op, v.ended_us,"
     " coalesce(v.next_us, d.changed_us) AS next_us FROM v LEFT JOIN documents d ON d.id = v.id)"
 )
 # What the schema demands of a row, once more: (object, table, what is wrong, how to tell).

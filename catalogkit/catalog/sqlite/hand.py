@@ -158,6 +158,8 @@ class Hand:
             "SELECT 1 FROM blobs b WHERE sha256 = ?1 AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?2"
             " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)"
             " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
+            " AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256"
+            " AND (expires_us IS NULL OR expires_us > ?3))"
             " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND released_us IS NULL"
             " AND (expires_us IS NULL OR expires_us > ?3))"
             " AND (?5 IS NULL OR"

@@ -1,6 +1,8 @@
 """Row history: every update or delete leaves the old version behind, with when, what and in which run.
 
-A row says since when it holds (``changed_us``, ``placed_us``); its history row says until when (``ended_us``).
+A row says since when it holds (``changed_us``, ``placed_us``); its history row says until when (``ended_us``). Rows
+are numbered in the order of the changes (``hid``), whatever clocks say. ``op`` tells how a version ended: ``update`` or
+``delete``; or it marks what ended none: ``older``, a version that came late, and ``recall``, a row that came back.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ TRACKED: Final[dict[str, tuple[str, ...] | None]] = {
         "content_type", "run_id", "fetched_us", "metadata",
     ),
     "blobs": ("state",),
-    "locations": ("store_id", "key", "layout", "sha256"),
+    "locations": ("store_id", "key", "layout", "sha256", "inode", "mtime_ns"),
     "holds": None,
 }  # fmt: skip
 # An incoming blob is no fact yet: its intents tell of it, and the time it becomes live begins its first version.
 BORN: Final = {"blobs": "OLD.state <> 'incoming'"}
+# Tables in which a row may come back under its old key; that it was away must not be forgotten.
+RETURNING: Final = ("documents",)
 OWN: Final = ("hid", "op", "ended_us", "operation", "by_run")
 
 
@@ -35,7 +39,11 @@ def install_history(db: sqlite3.Connection) -> None:
         changed = " OR ".join(f"OLD.{column} IS NOT NEW.{column}" for column in watched)
         on_update = f"AFTER UPDATE OF {', '.join(watched)} ON {table} WHEN {born} AND ({changed})"
         _trigger(db, table, columns, "update", on_update)
+        _stamp(db, table, columns, on_update)
         _trigger(db, table, columns, "delete", f"AFTER DELETE ON {table} WHEN {born}")
+        if table in RETURNING:
+            away = f"EXISTS (SELECT 1 FROM {table}_history WHERE {columns[0]} = NEW.{columns[0]})"
+            _trigger(db, table, columns, "recall", f"AFTER INSERT ON {table} WHEN {away}")
 
 
 def _table(db: sqlite3.Connection, table: str, columns: list[str]) -> None:
@@ -53,9 +61,19 @@ def _table(db: sqlite3.Connection, table: str, columns: list[str]) -> None:
 def _trigger(db: sqlite3.Connection, table: str, columns: list[str], op: str, event: str) -> None:
     db.execute(f"DROP TRIGGER IF EXISTS {table}_history_{op}")
     names = ", ".join(columns)
-    old = ", ".join(f"OLD.{column}" for column in columns)
+    old = ", ".join(f"{'NEW' if op == 'recall' else 'OLD'}.{column}" for column in columns)
     db.execute(
         f"CREATE TRIGGER {table}_history_{op} {event} BEGIN"
         f" INSERT INTO {table}_history (op, ended_us, operation, by_run, {names})"
         f" SELECT '{op}', at_us, operation, run_id, {old} FROM now; END"
     )
+
+
+def _stamp(db: sqlite3.Connection, table: str, columns: list[str], event: str) -> None:
+    """A change whose writer did not say when it was is dated all the same: versions follow one another without gaps."""
+    db.execute(f"DROP TRIGGER IF EXISTS {table}_history_stamp")
+    if "changed_us" in columns:
+        db.execute(
+            f"CREATE TRIGGER {table}_history_stamp {event} AND OLD.changed_us = NEW.changed_us BEGIN"
+            f" UPDATE {table} SET changed_us = (SELECT at_us FROM now) WHERE {columns[0]} = NEW.{columns[0]}; END"
+        )

@@ -23,7 +23,9 @@ _KEPT_BY: Final = (
     "CASE WHEN EXISTS (SELECT 1 FROM holds WHERE holds.sha256 = b.sha256 AND released_us IS NULL"
     " AND (expires_us IS NULL OR expires_us > ?1)) THEN 'hold'"
     " WHEN EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256) THEN 'ingest under way'"
-    " ELSE (SELECT kind || ' ' || name FROM roots r WHERE r.sha256 = b.sha256 LIMIT 1) END"
+    " ELSE coalesce((SELECT kind || ' ' || name FROM roots r WHERE r.sha256 = b.sha256 LIMIT 1),"
+    " (SELECT kind || ' ' || name FROM kept k WHERE k.sha256 = b.sha256"
+    " AND (expires_us IS NULL OR expires_us > ?1) LIMIT 1)) END"
 )
 # Whose it was last: what a person needs to decide about bytes that nobody refers to any more. Asked blob by blob, or,
 # where most of history is about such blobs, by reading all of it once, which is quicker than to look up each.
@@ -34,7 +36,7 @@ _OWNERS: Final = (
 _ALL_OWNERS: Final = "SELECT sha256, artifact_id, resolver, tenant FROM documents_history ORDER BY hid"
 # How many objects hold a blob's bytes in stores of ours. Nearly every blob has one copy, which an index can tell;
 # only the odd ones, listed once, are looked at row by row.
-_OBJECTS: Final = (
+OBJECTS: Final = (
     "iif(b.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1 UNION SELECT l.sha256"
     " FROM locations l JOIN stores s ON s.id = l.store_id WHERE l.outcome = 'missing' OR s.kind = 'reference'),"
     " (SELECT count(DISTINCT l.store_id || coalesce('i' || l.inode, 'l' || l.id)) FROM locations l"
@@ -52,7 +54,7 @@ class Plans(Database):
         from catalogkit.planners.gc import GARBAGE
 
         garbage = "b.state = 'live' AND b.refs = 0 AND b.garbage_since_us IS NOT NULL"
-        sql = f"SELECT b.sha256, b.bytes, b.media_type, b.garbage_since_us, {_OBJECTS}, {_KEPT_BY} FROM blobs b"
+        sql = f"SELECT b.sha256, b.bytes, b.media_type, b.garbage_since_us, {OBJECTS}, {_KEPT_BY} FROM blobs b"
         return self._owned(f"{sql} WHERE {garbage}", garbage, GARBAGE, as_of)
 
     def condemned(self, *, as_of: datetime) -> pl.DataFrame:
@@ -119,7 +121,11 @@ class Plans(Database):
                 (to_us(as_of), digest, digest),
             ).fetchall()
             intents = db.execute("SELECT owner FROM intents WHERE sha256 = ?", (digest,)).fetchall()
-            roots = db.execute("SELECT kind, name FROM roots WHERE sha256 = ?", (digest,)).fetchall()
+            roots = db.execute(
+                "SELECT kind, name FROM roots WHERE sha256 = ?1 UNION SELECT kind, name FROM kept WHERE sha256 = ?1"
+                " AND (expires_us IS NULL OR expires_us > ?2) ORDER BY kind, name",
+                (digest, to_us(as_of)),
+            ).fetchall()
         return {
             "state": row[0],
             "refs": row[1],

@@ -37,6 +37,7 @@ _FRAMES: Final = {
     " v.sha256, b.bytes, b.media_type, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
     " FROM (SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type,"
     " iif(op = 'older', op, operation) AS operation, changed_us, ended_us, seen_us, hid FROM documents_history"
+    " WHERE op <> 'recall'"
     " UNION ALL SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, 'current',"
     " changed_us, NULL, seen_us, 9223372036854775807 FROM documents) v LEFT JOIN blobs b ON b.sha256 = v.sha256"
     " ORDER BY v.id, v.hid",
@@ -111,7 +112,7 @@ class Queries(Database):
             "versions",
             "SELECT id, sha256, run_id, operation, changed_us, ended_us FROM ("
             " SELECT id, sha256, run_id, iif(op = 'older', op, operation) AS operation, changed_us, ended_us, hid"
-            " FROM documents_history WHERE id = ?1"
+            " FROM documents_history WHERE id = ?1 AND op <> 'recall'"
             " UNION ALL SELECT id, sha256, run_id, 'current', changed_us, NULL, 9223372036854775807"
             " FROM documents WHERE id = ?1) ORDER BY hid",
             (document_id,),
