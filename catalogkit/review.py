@@ -32,7 +32,9 @@ __all__ = ["Review", "Slice", "State", "Totals"]
 
 # What a kind of step does to how many of what; a purge is counted in files, for those are gone for good.
 _NOUNS: Final = {StepKind.PURGE.value: "RECORD", StepKind.FORGET.value: "DOCUMENT", StepKind.RECALL.value: "DOCUMENT"}
-_UNDOABLE: Final = {StepKind.CONDEMN.value, StepKind.FORGET.value}
+_UNDOABLE: Final = {
+    kind.value for kind in (StepKind.CONDEMN, StepKind.FORGET, StepKind.COPY, StepKind.LINK, StepKind.DROP)
+}
 
 
 class State(enum.StrEnum):

@@ -1,4 +1,4 @@
-"""Undo: the way back from what a plan has done, as long as nothing was purged."""
+"""Undo: the way back from what a plan has done, as long as it left one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,38 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import SCHEMA, Head, Plan
 
 REASONS: Final = {
     "condemned-by": "it was condemned by the plan that is undone",
     "forgotten-by": "it was forgotten by the plan that is undone",
+    "placed-by": "it was put there by the plan that is undone",
+    "linked-by": "the plan that is undone made it a name of another file",
+    "parted-by": "the plan that is undone gave it a file of its own",
+    "dropped-by": "it was dropped by the plan that is undone",
 }
+# What a gatherer hands over: the steps that were done, for the bytes that were copied, linked or dropped with what
+# lies there now, and for what was dropped with a copy that is left (`from_store`, `from_key`).
+JOURNAL: Final = pl.Schema(
+    {name: SCHEMA[name] for name in ("unit", "step", "kind", "sha256", "document_id", "store", "key", "bytes")}
+    | {name: SCHEMA[name] for name in ("from_store", "from_key")}
+    | {"effect": pl.String()}
+    | {name: SCHEMA[name] for name in ("inode", "mtime_ns", "users")}
+    | {"size": pl.Int64()}
+)
+# (kind, effect) -> the way back, and why. What was dropped is linked again within a store, copied from another.
 _BACK: Final = {
-    StepKind.CONDEMN.value: (StepKind.REARM.value, "condemned-by"),
-    StepKind.FORGET.value: (StepKind.RECALL.value, "forgotten-by"),
+    ("condemn", ""): ("rearm", "condemned-by"),
+    ("forget", ""): ("recall", "forgotten-by"),
+    ("copy", "new"): ("drop", "placed-by"),
+    ("link", "new"): ("drop", "placed-by"),
+    ("copy", "parted"): ("link", "parted-by"),
+    ("link", "replaced"): ("copy", "linked-by"),
+    ("drop", "linked"): ("link", "dropped-by"),
+    ("drop", "copied"): ("copy", "dropped-by"),
 }
+# Nothing was changed by these: right bytes lay there, and the catalog knew.
+_NOTHING: Final = (("copy", ""), ("link", ""), ("fetch", ""))
 
 
 def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
@@ -25,29 +47,51 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
     Parameters
     ----------
     journal
-        The steps that were done: unit, step, kind, sha256, document_id, store, key, bytes.
+        The steps that were done, with the columns of `JOURNAL`.
     undone
         The id of the plan to undo.
 
     Notes
     -----
-    A purge has no way back; the plan says how many there were.
+    A purge, what was fetched, put aside or repaired, and data that files share have no way back; the plan says how many
+    such steps there were. (Shared data costs nothing and shows nowhere.) A link that took the place of a file becomes a
+    file of its own again; it has the bytes it had, but not its old inode.
     """
-    gone = journal.filter(~pl.col("kind").is_in(list(_BACK)))
-    back = journal.filter(pl.col("kind").is_in(list(_BACK))).sort("unit", "step", descending=True)
-    kinds = {kind: back for kind, (back, _) in _BACK.items()}
-    reasons = {kind: reason for kind, (_, reason) in _BACK.items()}
+    same = pl.col("from_store") == pl.col("store")
+    effect = (
+        pl.when(pl.col("kind") != "drop")
+        .then("effect")
+        .when(pl.col("from_key").is_null())
+        .then(pl.lit("lost"))
+        .otherwise(pl.when(same).then(pl.lit("linked")).otherwise(pl.lit("copied")))
+    )
+    ways = pl.DataFrame(
+        [(*what, *way) for what, way in _BACK.items()],
+        schema=["kind", "effect", "back", "reason"],
+        orient="row",
+    )
+    nothing = pl.DataFrame(_NOTHING, schema=["kind", "effect"], orient="row")
+    steps = journal.with_columns(effect=effect.fill_null("")).join(nothing, on=["kind", "effect"], how="anti")
+    gone = steps.join(ways, on=["kind", "effect"], how="anti").height
+    back = steps.join(ways, on=["kind", "effect"]).sort("unit", "step", descending=True)
+    removes, exchanges = pl.col("back") == "drop", pl.col("reason").is_in(["linked-by", "parted-by"])
+    # Names that this plan itself makes keep a file's bytes, too.
+    made = ((pl.col("back") == "link") & (pl.col("reason") == "dropped-by")).sum().over("sha256", "store")
+    planned = removes | (exchanges & (pl.col("back") == "link"))
     missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in back.columns]
     frame = (
         back.with_columns(missing)
         .with_columns(
-            reason=pl.col("kind").replace_strict(reasons, return_dtype=pl.String),
-            kind=pl.col("kind").replace_strict(kinds, return_dtype=pl.String),
+            kind="back",
             unit=pl.col("unit").rle_id().cast(pl.Int64),
-            bytes=pl.lit(0),
+            bytes=pl.when(planned).then("size").otherwise(0).fill_null(0),
+            object=pl.when(planned & pl.col("inode").is_not_null()).then(pl.format("{}:{}", "store", "inode")),
+            users=pl.when(planned).then(pl.col("users") + made),
+            inode=pl.when(planned).then("inode"),
+            mtime_ns=pl.when(planned).then("mtime_ns"),
             last_copy=pl.lit(False),
         )
         .with_columns(step=pl.int_range(pl.len()).over("unit"))
     )
-    note = f"{gone.height} steps cannot be undone" if gone.height else ""
+    note = f"{gone} steps cannot be undone" if gone else ""
     return Plan(replace(head, policy={"undone": undone}, reasons=REASONS, complete=note), frame)

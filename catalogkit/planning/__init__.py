@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from catalogkit.planning.backtest import backtest_retention
-from catalogkit.planning.documents import plan_forget, plan_undo
+from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, waiting_plans
 from catalogkit.planning.reasons import why
 from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
+from catalogkit.planning.undo import plan_undo
 
 __all__ = [
     "RetentionPolicy",

@@ -1,4 +1,4 @@
-"""Documents somebody names, and the way back from a plan that was applied."""
+"""Documents somebody names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from catalogkit.errors import InvalidInput
-from catalogkit.planners import forget, undo
+from catalogkit.planners import forget
 from catalogkit.planning.common import head_of
 
 if TYPE_CHECKING:
@@ -39,30 +39,3 @@ def plan_forget(collection: Collection, document_ids: Sequence[int], *, as_of: d
         rows.append(document_row(record) | {"refs": refs})
     frame = pl.DataFrame(rows, schema={**schema("documents"), "refs": pl.Int64()}, orient="row")
     return forget.plan_forget(head_of(collection, "forget", when), frame)
-
-
-def plan_undo(collection: Collection, plan_id: str, *, as_of: datetime | None = None) -> Plan:
-    """Take back what a plan did, as far as nothing was purged.
-
-    Parameters
-    ----------
-    plan_id
-        The id of an applied plan, or the beginning of it that no other has.
-
-    Raises
-    ------
-    InvalidInput
-        If no plan, or more than one, has an id that begins so.
-    """
-    found = [row.id for row in collection.catalog.plans() if row.id.startswith(plan_id)] if plan_id else []
-    if len(found) != 1:
-        raise InvalidInput(f"{len(found) or 'no'} applied plans have an id that begins with {plan_id!r}")
-    rows = [
-        (row[0], row[1], row[2], row[5] or None, *row[6:10])
-        for row in collection.catalog.journal(found[0])
-        if row[3] == "done"
-    ]
-    names = ("unit", "step", "kind", "sha256", "document_id", "store", "key", "bytes")
-    schema = {name: pl.String() if name in ("kind", "sha256", "store", "key") else pl.Int64() for name in names}
-    journal = pl.DataFrame(rows, schema=schema, orient="row")
-    return undo.plan_undo(head_of(collection, "undo", as_of or collection.now()), journal, found[0])

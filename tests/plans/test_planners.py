@@ -112,25 +112,36 @@ def test_forgetting_is_as_written_down() -> None:
 
 def test_undoing_is_as_written_down() -> None:
     """A golden case: last unit first, last step first; what has no way back is counted in words."""
-    journal = pl.DataFrame(
-        [
-            (0, 0, "forget", sha("a"), 4, None, None, 0),
-            (1, 0, "condemn", sha("b"), None, None, None, 0),
-            (2, 0, "condemn", None, None, "s", "k1", 0),
-            (2, 1, "condemn", None, None, "s", "k2", 0),
-            (3, 0, "purge", sha("c"), None, "s", "k", 7),
-        ],
-        schema=["unit", "step", "kind", "sha256", "document_id", "store", "key", "bytes"],
-        orient="row",
+    file = {"sha256": sha("d"), "store": "s", "from_store": "s", "inode": 7, "mtime_ns": 1, "users": 2, "size": 5}
+    journal = frame(
+        undo.JOURNAL,
+        {"unit": 0, "step": 0, "kind": "forget", "sha256": sha("a"), "document_id": 4},
+        {"unit": 1, "step": 0, "kind": "condemn", "sha256": sha("b")},
+        {"unit": 2, "step": 0, "kind": "condemn", "store": "s", "key": "k1"},
+        {"unit": 2, "step": 1, "kind": "condemn", "store": "s", "key": "k2"},
+        {"unit": 3, "step": 0, "kind": "purge", "sha256": sha("c"), "store": "s", "key": "k", "bytes": 7},
+        file | {"unit": 4, "step": 0, "kind": "link", "key": "new", "from_key": "old", "effect": "new"},
+        file | {"unit": 4, "step": 1, "kind": "drop", "key": "old", "from_key": "new", "effect": ""},
+        file | {"unit": 5, "step": 0, "kind": "link", "key": "k3", "from_key": "k4", "effect": "replaced"},
+        file | {"unit": 6, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6", "effect": "parted"},
+        file | {"unit": 7, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6", "effect": ""},
+        file | {"unit": 8, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6", "effect": "repaired"},
+        file | {"unit": 9, "step": 0, "kind": "drop", "key": "k7", "from_store": "t", "from_key": "far", "effect": ""},
     )
     plan = undo.plan_undo(head(kind="undo"), journal, "f" * 64)
-    assert plan.frame.select("unit", "step", "kind", "sha256", "document_id", "key").rows() == [
-        (0, 0, "rearm", None, None, "k2"),
-        (0, 1, "rearm", None, None, "k1"),
-        (1, 0, "rearm", sha("b"), None, None),
-        (2, 0, "recall", sha("a"), 4, None),
+    columns = ("unit", "step", "kind", "sha256", "document_id", "key", "from_store", "from_key", "bytes", "users")
+    assert plan.frame.select(columns).rows() == [
+        (0, 0, "copy", sha("d"), None, "k7", "t", "far", 0, None),
+        (1, 0, "link", sha("d"), None, "k5", "s", "k6", 5, 3),
+        (2, 0, "copy", sha("d"), None, "k3", "s", "k4", 0, None),
+        (3, 0, "link", sha("d"), None, "old", "s", "new", 0, None),
+        (3, 1, "drop", sha("d"), None, "new", "s", "old", 5, 3),
+        (4, 0, "rearm", None, None, "k2", None, None, 0, None),
+        (4, 1, "rearm", None, None, "k1", None, None, 0, None),
+        (5, 0, "rearm", sha("b"), None, None, None, None, 0, None),
+        (6, 0, "recall", sha("a"), 4, None, None, None, 0, None),
     ]
-    assert plan.head.complete == "1 steps cannot be undone"
+    assert plan.head.complete == "2 steps cannot be undone"
     assert plan.head.policy == {"undone": "f" * 64}
 
 

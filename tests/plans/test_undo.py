@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalogkit.errors import InvalidInput
+from catalogkit.layouts import cas_key
 from catalogkit.planning import plan_forget, plan_gc, plan_purge, plan_undo
 from tests.plans.scene import AT_ONCE, broken, condemn, digest_of, files, forget, path_of, put, run, state_of, stray
+from tests.plans.steps import at, seen, spoil, step, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,3 +175,87 @@ def test_undoing_needs_no_journal_of_strays_that_went(make_collection: Callable[
     run(collection, plan_purge(collection, AT_ONCE))
     assert undo(collection, report.plan_id).why == {"it is not condemned": 2}
     assert len(files(collection)) == 2
+
+
+# -- copies -----------------------------------------------------------------------------------------------------------
+
+
+B, HOME, CAS, AWAY = b"the bytes of b", "docs/b", cas_key(digest_of(b"the bytes of b")), "docs/away/b"
+
+
+@pytest.fixture
+def copied(make_collection: Callable[..., Collection]) -> Collection:
+    """A document whose bytes lie in two files."""
+    collection = make_collection("policy", template="{artifact_id}")
+    put(collection, "kept", b"kept" * 100)
+    put(collection, "b", B)
+    assert run(collection, steps(collection, step(collection, "copy", B, AWAY, HOME))).done == 1
+    return collection
+
+
+def there(collection: Collection) -> dict[str, bool]:
+    """The keys where those bytes lie, each with whether the file has names besides."""
+    copies = collection.catalog.locations_of(digest_of(B))
+    assert all(at(collection, one.key).stat().st_ino == one.inode for one in copies)
+    return {one.key: at(collection, one.key).stat().st_nlink > 1 for one in copies}
+
+
+def whole(collection: Collection, plan: Any) -> Any:
+    """Apply a plan of which everything must be done."""
+    report = run(collection, plan)
+    assert (report.skipped, report.failed) == (0, 0), report.why
+    assert not list(broken(collection))
+    return report
+
+
+def test_what_was_copied_or_linked_anew_is_dropped_again(copied: Collection) -> None:
+    """New names and new files go; what was there before stays."""
+    rows = step(copied, "link", B, CAS, HOME), step(copied, "copy", B, "docs/third", HOME)
+    report = whole(copied, steps(copied, *rows))
+    assert there(copied) == {HOME: True, AWAY: False, CAS: True, "docs/third": False}
+    back = plan_undo(copied, report.plan_id)
+    assert back.bytes_freed() == len(B)
+    assert whole(copied, back).bytes_freed == len(B)
+    assert there(copied) == {HOME: False, AWAY: False}
+    assert set(files(copied)) == {HOME, AWAY, "docs/kept"}
+
+
+def test_a_link_that_took_a_files_place_becomes_a_file_again_and_back(copied: Collection) -> None:
+    """Undone, both are files of their own; the undo undone, they are one again."""
+    report = whole(copied, steps(copied, step(copied, "link", B, AWAY, HOME, **seen(copied, AWAY))))
+    assert there(copied) == {HOME: True, AWAY: True}
+    report = whole(copied, plan_undo(copied, report.plan_id))
+    assert there(copied) == {HOME: False, AWAY: False}
+    back = plan_undo(copied, report.plan_id)
+    assert back.bytes_freed() == len(B)
+    whole(copied, back)
+    assert there(copied) == {HOME: True, AWAY: True}
+
+
+def test_what_was_dropped_is_there_again(copied: Collection) -> None:
+    """As one more name of a copy that is left in the same store."""
+    report = whole(copied, steps(copied, step(copied, "drop", B, HOME, **seen(copied, HOME))))
+    assert there(copied) == {AWAY: False}
+    whole(copied, plan_undo(copied, report.plan_id))
+    assert there(copied) == {HOME: True, AWAY: True}
+
+
+def test_a_unit_that_moved_a_name_is_taken_back_whole(copied: Collection) -> None:
+    """Link here, drop there: undone in the opposite order, and nothing is freed or stored by it."""
+    unit = [step(copied, "link", B, CAS, HOME), step(copied, "drop", B, HOME, **seen(copied, HOME) | {"users": 2})]
+    report = whole(copied, steps(copied, unit))
+    assert there(copied) == {AWAY: False, CAS: False}
+    back = plan_undo(copied, report.plan_id)
+    assert back.frame["kind"].to_list() == ["link", "drop"]
+    assert back.bytes_freed() == 0
+    assert whole(copied, back).bytes_freed == 0
+    assert there(copied) == {AWAY: False, HOME: False}
+
+
+def test_what_left_no_way_back_is_told(copied: Collection) -> None:
+    """Put aside, repaired, and dropped from its owner's hands: none can be undone; what changed nothing is not told."""
+    spoil(copied, AWAY)
+    rows = step(copied, "quarantine", B, AWAY), step(copied, "copy", B, AWAY, HOME), step(copied, "copy", B, HOME, AWAY)
+    report = whole(copied, steps(copied, *rows))
+    back = plan_undo(copied, report.plan_id)
+    assert (back.units, back.head.complete) == (0, "2 steps cannot be undone")

@@ -1,0 +1,73 @@
+"""The way back from a plan that was applied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from catalogkit.errors import InvalidInput
+from catalogkit.model import Digest
+from catalogkit.planners import undo
+from catalogkit.planning.common import framed, head_of
+from catalogkit.stores.local import LocalStore
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from catalogkit.collection import Collection
+    from catalogkit.plan import Plan
+
+
+def plan_undo(collection: Collection, plan_id: str, *, as_of: datetime | None = None) -> Plan:
+    """Take back what a plan did, as far as it left a way.
+
+    Parameters
+    ----------
+    plan_id
+        The id of an applied plan, or the beginning of it that no other has.
+
+    Raises
+    ------
+    InvalidInput
+        If no plan, or more than one, has an id that begins so.
+    """
+    found = [row.id for row in collection.catalog.plans() if row.id.startswith(plan_id)] if plan_id else []
+    if len(found) != 1:
+        raise InvalidInput(f"{len(found) or 'no'} applied plans have an id that begins with {plan_id!r}")
+    done = [row for row in collection.catalog.journal(found[0]) if row[3] == "done"]
+    placed = {(row[0], row[5]): row[8] for row in done if row[2] in ("copy", "link")}
+    rows = [_row(collection, row, placed.get((row[0], row[5]))) for row in done]
+    head = head_of(collection, "undo", as_of or collection.now())
+    return undo.plan_undo(head, framed(rows, undo.JOURNAL), found[0])
+
+
+def _row(collection: Collection, row: tuple[Any, ...], placed: str | None) -> tuple[Any, ...]:
+    """One step of the journal as `planners.undo.JOURNAL` has it; `placed` is the key its unit put the bytes at."""
+    unit, step, kind, _, _, sha256, document_id, store, key, size, _, from_store, from_key, effect = row
+    if kind == "drop":
+        from_store, from_key = _left(collection, sha256, store, key, placed)
+    facts = _seen(collection, store, key) if kind in ("copy", "link") else (None, None, None, None)
+    return (
+        unit, step, kind, sha256 or None, document_id, store, key, size, from_store or store, from_key, effect, *facts,
+    )  # fmt: skip
+
+
+def _left(
+    collection: Collection, sha256: str, store: str, key: str, placed: str | None
+) -> tuple[str | None, str | None]:
+    """A copy that is left of what was dropped from a store of ours: what took its place, else one of the same store."""
+    stores = {one.name: one for one in collection.stores.values()}
+    copies = collection.catalog.locations_of(Digest.parse(sha256))
+    good = [one for one in copies if one.outcome not in ("corrupt", "missing") and (one.store, one.key) != (store, key)]
+    if not good or not isinstance(stores.get(store), LocalStore):
+        return None, None
+    best = min(good, key=lambda one: (one.key != placed, one.store != store, one.outcome == "unknown", one.id))
+    return best.store, best.key
+
+
+def _seen(collection: Collection, name: str, key: str) -> tuple[int | None, int | None, int | None, int | None]:
+    """What lies at a key now: inode, modification time, names, size."""
+    store = next((one for one in collection.stores.values() if one.name == name), None)
+    there = store.stat(key) if isinstance(store, LocalStore) else None
+    if there is None or not isinstance(store, LocalStore):
+        return None, None, None, None
+    return there.inode, there.mtime_ns, store.names(key), there.bytes
