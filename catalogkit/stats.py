@@ -53,6 +53,7 @@ __all__ = [
     "savings_curve",
     "size_age",
     "store_usage",
+    "stored_by_blob",
 ]
 
 _B, _N, _K, _S = pl.col("bytes"), pl.col("documents"), pl.col("objects"), pl.col("stores")
@@ -398,6 +399,11 @@ def checked_objects(locations: pl.DataFrame, as_of: datetime, *wanted: pl.Expr |
     )
     more = [one for one in wanted if one is not None]
     return _objects(believed, checked.max(), check.sort_by("checked_at", "check").last(), *more).collect()
+
+
+def stored_by_blob(locations: pl.DataFrame) -> pl.LazyFrame:
+    """The physical bytes of each content: ``sha256``, ``stored_bytes``; only what lies somewhere."""
+    return _objects(locations).group_by("sha256").agg(_B.sum().alias("stored_bytes"))
 
 
 def _identified(documents: pl.DataFrame) -> pl.LazyFrame:

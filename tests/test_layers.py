@@ -13,15 +13,85 @@ PACKAGE = Path(__file__).parents[1] / "catalogkit"
 # From the ground up; a module imports from its own room and from those above it in this table. Rooms that are still
 # to be built have their names here already.
 ROOMS = {
-    "pure": "errors model layouts sniff stats fixity units progress reprs plan policy approval selecting audit"
-    " audit_codes planners planners.* policies policies.*",
-    "world": "config workers catalog catalog.* stores stores.*",
-    "held": "collection",
-    "acts": "intents sources batching settling ingest proving verify auditing auditing_files planning"
-    " planning.* apply acts.* backup sync demo extract extract.*",
-    "face": "analytics display html charts plan_charts fixity_charts audit_charts params reports report_index"
-    " review review_forms widgets telemetry",
-    "door": "__init__ __main__ cli commands commands.* door terminal",
+    "pure": """
+        approval
+        audit
+        audit_codes
+        errors
+        fixity
+        layouts
+        model
+        overview
+        plan
+        planners
+        planners.*
+        policies
+        policies.*
+        policy
+        progress
+        reprs
+        selecting
+        sniff
+        stats
+        units
+    """,
+    "world": """
+        catalog
+        catalog.*
+        config
+        stores
+        stores.*
+        workers
+    """,
+    "held": """
+        collection
+    """,
+    "acts": """
+        acts.*
+        apply
+        auditing
+        auditing_files
+        backup
+        batching
+        demo
+        extract
+        extract.*
+        ingest
+        intents
+        planning
+        planning.*
+        proving
+        settling
+        sources
+        sync
+        verify
+    """,
+    "face": """
+        analytics
+        audit_charts
+        charts
+        display
+        fixity_charts
+        html
+        overview_charts
+        params
+        plan_charts
+        report_index
+        reports
+        review
+        review_forms
+        telemetry
+        widgets
+    """,
+    "door": """
+        __init__
+        __main__
+        cli
+        commands
+        commands.*
+        door
+        terminal
+    """,
 }
 NOTEBOOK = {"plotly", "ipywidgets", "anywidget", "papermill", "nbformat", "nbclient", "IPython", "traitlets"}
 CLOCKS_AND_FILES = {

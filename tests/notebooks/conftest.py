@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,16 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def report(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
-    """``dedup_analytics`` with no parameters: on the demo."""
-    return run_report("dedup_analytics", {}, tmp_path_factory.mktemp("reports"), as_of=AS_OF)
+def report_of(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ReportResult]:
+    """A report by its name, run once with no parameters: on the demo."""
+    out = tmp_path_factory.mktemp("reports")
+    return cache(lambda name: run_report(name, {}, out, as_of=AS_OF))
+
+
+@pytest.fixture(scope="session")
+def report(report_of: Callable[[str], ReportResult]) -> ReportResult:
+    """``dedup_analytics``."""
+    return report_of("dedup_analytics")
 
 
 class Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 from catalogkit.display import PLOTLY_MIME, TRACES, Chart
 from catalogkit.html import to_html
-from catalogkit.reports import ReportResult
+from catalogkit.reports import ReportResult, list_reports
 
 pytestmark = pytest.mark.browser
 
@@ -35,32 +36,49 @@ def test_every_chart_is_drawn_offline(
     new_page: Callable[..., Any], report: ReportResult, scheme: str, width: int
 ) -> None:
     opened = new_page(color_scheme=scheme, viewport={"width": width, "height": 900}, is_mobile=width < 500)
-    opened.open(report.html)
-    assert opened.requests == [report.html.as_uri()]
-    assert opened.complaints == []
-    assert opened.types() == asked_for(report.ipynb)
-    page = opened.page
-    assert page.evaluate("document.documentElement.scrollWidth") == width
-    assert page.locator(".ck-chart details[open]").count() == 0
-    ink = page.locator(".ck-plot .ytick text").first.evaluate("text => getComputedStyle(text).fill")
+    is_whole(opened, report, width)
+    ink = opened.page.locator(".ck-plot .ytick text").first.evaluate("text => getComputedStyle(text).fill")
     brightness = sum(int(part) for part in ink.removeprefix("rgb(").rstrip(")").split(",")) / 3
     assert (brightness > 128) == (scheme == "dark")
 
 
-def test_no_label_is_cut_off(new_page: Callable[..., Any], report: ReportResult) -> None:
+@pytest.mark.parametrize("name", list_reports())
+def test_every_report_is_whole_offline(
+    new_page: Callable[..., Any], report_of: Callable[[str], ReportResult], name: str
+) -> None:
+    """Each report is one page below a megabyte that asks nobody, draws all it has, and cuts off no label."""
+    made = report_of(name)
+    assert made.html.stat().st_size < 1_000_000
+    sizes = [len(json.dumps(cell.outputs)) for cell in nbformat.read(made.ipynb, 4).cells if "outputs" in cell]
+    assert max(sizes) < 200_000
     for width in (1280, 390):
-        opened = new_page(viewport={"width": width, "height": 900})
-        opened.open(report.html)
-        cut = opened.page.evaluate(
-            """[...document.querySelectorAll('.ck-plot')].flatMap(plot => {
-                const frame = plot.getBoundingClientRect();
-                return [...plot.querySelectorAll('.main-svg text')].filter(text => {
-                    const box = text.getBoundingClientRect();
-                    return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1);
-                }).map(text => text.textContent);
-            })"""
-        )
-        assert cut == []
+        opened = new_page(viewport={"width": width, "height": 900}, is_mobile=width < 500)
+        is_whole(opened, made, width)
+        assert cut_off(opened) == []
+
+
+def is_whole(opened: Any, report: ReportResult, width: int) -> None:
+    """Nothing was asked for but the page, nothing complained of, every chart drawn, nothing sticks out."""
+    opened.open(report.html)
+    assert opened.requests == [report.html.as_uri()]
+    assert opened.complaints == []
+    assert opened.types() == asked_for(report.ipynb)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+    assert opened.page.locator(".ck-chart details[open]").count() == 0
+
+
+def cut_off(opened: Any) -> list[str]:
+    """The labels of charts that reach beyond their chart."""
+    found: list[str] = opened.page.evaluate(
+        """[...document.querySelectorAll('.ck-plot')].flatMap(plot => {
+            const frame = plot.getBoundingClientRect();
+            return [...plot.querySelectorAll('.main-svg text')].filter(text => {
+                const box = text.getBoundingClientRect();
+                return box.width && (box.left < frame.left - 1 || box.right > frame.right + 1);
+            }).map(text => text.textContent);
+        })"""
+    )
+    return found
 
 
 def test_a_change_of_scheme_recolours_the_charts(new_page: Callable[..., Any], report: ReportResult) -> None:
