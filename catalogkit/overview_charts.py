@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["states", "stores", "treemap"]
 
-_TILES: Final = (charts.BLUE, charts.GREEN, charts.ORANGE, charts.SKY, charts.PURPLE, charts.RED, charts.GREY)
+# The palette, lightened until dark ink can be read on each of it, on a light and on a dark page.
+_TILES: Final = ("#7db9dc", "#7accb5", "#f2cf7f", "#a9d8f4", "#e3b8d1", "#ec9f6b", "#c3c8ce")
 _STATES: Final = {
     "needed": charts.BLUE, "kept": charts.SKY, "condemned": charts.ORANGE, "incoming": charts.GREY, "gone": charts.RED
 }  # fmt: skip
@@ -53,14 +54,13 @@ def treemap(frame: pl.DataFrame, columns: Sequence[str], top: int = 60) -> go.Fi
         values.append(size)
         tints.append(colors[name])
         details.append(f"{format_bytes(size)}, {format_share(size / total)} of all")
-    inks = ["#ffffff" if tint == charts.BLUE else "#101418" for tint in tints]  # what can be read on it
     line = {"width": 1.5, "color": "rgba(255,255,255,0.75)"}
     figure = charts._figure(height=430)
     figure.add_treemap(
         ids=ids, labels=labels, parents=parents, values=values, branchvalues="total", text=details,
         texttemplate="<b>%{label}</b><br>%{text}", hovertemplate="<b>%{label}</b><br>%{text}<extra></extra>",
         marker={"colors": tints, "pad": {"t": 22, "l": 3, "r": 3, "b": 3}, "cornerradius": 3, "line": line},
-        textfont={"color": inks}, tiling={"packing": "squarify"}, pathbar={"visible": False},
+        textfont={"color": "#101418"}, tiling={"packing": "squarify"}, pathbar={"visible": False},
     )  # fmt: skip
     return figure.update_layout(margin={"t": 6, "l": 0, "r": 0, "b": 0}, uniformtext={"minsize": 10, "mode": "hide"})
 

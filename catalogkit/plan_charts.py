@@ -50,7 +50,7 @@ def freed(plan: Plan) -> go.Figure:
         starts.append(0 if total else min(level, level + size))
         level = size if total else level + size
     figure.add_bar(
-        y=[plotly_text(name) for name in steps["step"]],
+        y=list(range(len(sizes))),  # by place, so that a narrow page can shorten the labels
         x=[abs(size) for size in sizes],
         base=starts,
         orientation="h",
@@ -58,10 +58,11 @@ def freed(plan: Plan) -> go.Figure:
         text=[format_bytes(size) for size in sizes],
         textposition="outside",
         cliponaxis=False,
-        hovertemplate="<b>%{y}</b>: %{text}<extra></extra>",
+        customdata=(names := [plotly_text(name) for name in steps["step"]]),
+        hovertemplate="<b>%{customdata}</b>: %{text}<extra></extra>",
     )
     figure.update_xaxes(title_text="bytes", **charts._bytes_axis(max(sizes), exact=True))
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(len(sizes))), ticktext=names)
     return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
 
 
