@@ -74,7 +74,8 @@ def cut_off(opened: Any) -> list[str]:
             const frame = plot.getBoundingClientRect();
             return [...plot.querySelectorAll('.main-svg text')].filter(text => {
                 const box = text.getBoundingClientRect();
-                return box.width && text.textContent.trim() && (box.left < frame.left - 1 || box.right > frame.right + 1);
+                const out = box.left < frame.left - 1 || box.right > frame.right + 1;
+                return out && box.width && text.textContent.trim();
             }).map(text => text.textContent);
         })"""
     )
