@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench stress lock lab clean chromium
+.PHONY: help demo test lint bench stress lock lab clean programs
 
 PY := .venv/bin/python
 
@@ -29,7 +29,7 @@ export DIR
 demo: .venv/.installed ## Build a small catalog and walk through it; DIR=... catalogs a folder of yours
 	@.venv/bin/catalogkit demo $${DIR:+"$$DIR"}
 
-test: .venv/.installed lint chromium ## Lint, then every test, then every notebook
+test: .venv/.installed lint programs ## Lint, then every test, then every notebook
 	$(PY) -m pytest -q -n 2 --dist load
 	@if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
 		set -x; $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
@@ -79,15 +79,19 @@ clean: ## Remove .venv, caches and build output; reports and catalogs stay
 	$(PY) -m compileall -q catalogkit; \
 	touch $@
 
-# The browser tests need a Chromium. As root (or with sudo that asks nothing) on Debian it is installed; otherwise say so and stop.
-chromium:
-	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then exit 0; fi; \
+# The browser tests need a Chromium, those of dedup jdupes to compare with. As root (or with sudo that asks nothing) on
+# Debian they are installed; otherwise say so and stop.
+programs:
+	@wanted=; \
+	command -v chromium || command -v chromium-browser || command -v google-chrome || wanted=chromium; \
+	command -v jdupes || wanted="$$wanted jdupes"; \
+	if [ -z "$$wanted" ]; then exit 0; fi; \
 	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	if command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
-		echo "Installing chromium for the browser tests ..."; \
-		$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install chromium; \
+		echo "Installing $$wanted for the tests ..."; \
+		$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install $$wanted; \
 	else \
-		echo "The browser tests need Chromium on PATH, as chromium, chromium-browser or google-chrome." >&2; \
-		echo "Install it (Debian: apt-get install chromium; Fedora: dnf install chromium; macOS: brew install --cask chromium) and run again." >&2; \
+		echo "The tests need on PATH, and do not find: $$wanted (Chromium also as chromium-browser or google-chrome)." >&2; \
+		echo "Install them (Debian: apt-get install $$wanted; Fedora: dnf install $$wanted; macOS: brew install $$wanted) and run again." >&2; \
 		exit 1; \
 	fi

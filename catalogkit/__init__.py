@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from catalogkit.demo import is_demo as is_demo
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
+    from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
     from catalogkit.planning import RetentionPolicy as RetentionPolicy
+    from catalogkit.planning import analyze_dedup_opportunities as analyze_dedup_opportunities
     from catalogkit.planning import approve as approve
     from catalogkit.planning import backtest_retention as backtest_retention
     from catalogkit.planning import gc_incremental as gc_incremental
+    from catalogkit.planning import plan_dedup as plan_dedup
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
     from catalogkit.planning import plan_purge as plan_purge
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import plan_undo as plan_undo
     from catalogkit.planning import retention_decisions as retention_decisions
     from catalogkit.planning import why as why
+    from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
     from catalogkit.review_forms import review as review
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
@@ -55,11 +59,14 @@ _WHERE: Final = {
     "Collection": "collection",
     "DataIssue": "audit",
     "DedupAnalytics": "analytics",
+    "DedupOpportunities": "opportunities",
+    "DedupPolicy": "policies.dedup",
     "HashMismatch": "audit",
     "MissingFile": "audit",
     "OrphanFile": "audit",
     "Plan": "plan",
     "RetentionPolicy": "planning",
+    "analyze_dedup_opportunities": "planning",
     "apply": "apply",
     "approve": "planning",
     "audit": "auditing",
@@ -70,6 +77,7 @@ _WHERE: Final = {
     "ingest": "ingest",
     "is_demo": "demo",
     "open": "collection:open_collection",
+    "plan_dedup": "planning",
     "plan_forget": "planning",
     "plan_gc": "planning",
     "plan_purge": "planning",

@@ -13,6 +13,7 @@ import polars as pl
 
 from catalogkit.display import format_bytes, format_share
 from catalogkit.errors import InvalidInput
+from catalogkit.model import Layout
 from catalogkit.stats import DedupTotals, dedup_by, dedup_groups, dedup_totals, store_usage
 
 __all__ = ["DedupAnalytics", "DedupGroup", "Frames"]
@@ -88,16 +89,23 @@ class DedupAnalytics:
         totals, size, advice = self.totals, format_bytes, list[str]()
         if totals.absent_bytes:
             advice.append(f"{size(totals.absent_bytes)} that documents need are in no store: repair, or fetch again.")
-        if totals.reclaimable_bytes:
-            stores = store_usage(self._documents, self._locations).select("store", "reclaimable_bytes")
-            store, spare = stores.sort("reclaimable_bytes", "store", descending=[True, False]).row(0)
-            free = size(totals.reclaimable_bytes)
-            advice.append(f"Dedup can free {free} of spare copies, {size(spare)} of it in store {store!r}.")
-            group = self.top_duplicates(1)[0]
-            copies = f"{group.objects} copies of {group.sha256[:8]}, first brought by artifact {group.artifact_id!r}"
+        # What stays in its owner's hands is never changed: its spare copies are no work for dedup.
+        ours = self._locations.filter(pl.col("layout") != Layout.REFERENCE.value)
+        usage = store_usage(self._documents, ours).select("store", "reclaimable_bytes")
+        free = int(usage["reclaimable_bytes"].sum())
+        if free:
+            store, spare = usage.sort("reclaimable_bytes", "store", descending=[True, False]).row(0)
+            advice.append(f"Dedup can free {size(free)} of spare copies, {size(spare)} of it in store {store!r}.")
+            group = dedup_groups(self._documents, ours).row(0, named=True)
+            copies = "{objects} copies of {sha256:.8}, first brought by artifact {artifact_id!r}".format_map(group)
             advice.append(
-                f"The biggest group frees {size(group.reclaimable_bytes)}: {copies}; "
-                f"documents that need them: {group.documents}."
+                f"The biggest group frees {size(group['reclaimable_bytes'])}: {copies}; "
+                f"documents that need them: {group['documents']}."
+            )
+        if in_place := totals.reclaimable_bytes - free:
+            advice.append(
+                f"{size(in_place)} of spare copies are in their owners' hands, where dedup changes nothing: "
+                "take those files in, and a store keeps equal bytes once."
             )
         brought, again = pl.col("logical_bytes"), pl.col("duplicate_bytes")
         repeating = self._resolvers.filter(again > _MOSTLY * brought).sort(again, "resolver", descending=[True, False])

@@ -1,4 +1,4 @@
-"""``catalogkit.toml``: which catalog, which store. Read strictly: an unknown or mistyped setting is an error."""
+"""``catalogkit.toml``: which catalog, store, policies. Read strictly: an unknown or mistyped setting is an error."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 
 from catalogkit.errors import InvalidInput, NotACollection
 from catalogkit.layouts import DEFAULT_TEMPLATE
+from catalogkit.policies.dedup import DedupPolicy
 from catalogkit.policies.retention import RetentionPolicy
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()
     retention: dict[str, Any] = {}
+    dedup: DedupPolicy = DedupPolicy()
 
 
 def read_config(folder: Path) -> Config:

@@ -101,7 +101,9 @@ class Run:
             report.stopped = ""  # it was to stop, and was through
         self._leave_out(report.stopped or MEANWHILE, left)
         if document_ids is None and not report.stopped:
-            summary = {name: getattr(report, name) for name in ("ok", "corrupt", "missing", "unknown", "bytes")}
+            summary = {
+                name: getattr(report, name) for name in ("ok", "corrupt", "missing", "unknown", "bytes", "seconds")
+            }
             catalog.end_run(report.run_id, summary, as_of=self.as_of)
         if document_ids is None:  # it takes a look at every copy there is
             report.coverage = catalog.coverage(as_of=self.as_of)

@@ -134,6 +134,20 @@ def test_advice_has_a_figure_for_each_thing_to_do() -> None:
     ]
 
 
+def test_spare_copies_in_their_owners_hands_are_no_work_for_dedup() -> None:
+    """They count as reclaimable, and the advice is to take them in; dedup is offered what it may touch, alone."""
+    place = {"store": "in-place", "layout": "reference", "bytes": GB}
+    told = analytics_of(docs({"bytes": GB}), locs(place, place, place)).recommendations()
+    advice = (
+        "in their owners' hands, where dedup changes nothing: take those files in, and a store keeps equal bytes once."
+    )
+    assert told == [f"2.00 GB of spare copies are {advice}"]
+    both = analytics_of(docs({"bytes": GB}), locs(place, place, {"bytes": GB}, {"bytes": GB}))
+    assert both.recommendations()[0] == "Dedup can free 1.00 GB of spare copies, 1.00 GB of it in store 'main'."
+    assert both.recommendations()[1].startswith("The biggest group frees 1.00 GB: 2 copies of aaaaaaaa")
+    assert both.recommendations()[2].startswith("1.00 GB of spare copies are in their owners' hands")
+
+
 def test_only_the_resolver_with_most_repeated_bytes_is_told() -> None:
     """Of several resolvers that bring mostly duplicates one is named: most repeated bytes, then the first by name."""
     known = docs(*[{"sha256": digest, "resolver": "web"} for digest in (A, B, C)])

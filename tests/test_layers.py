@@ -21,6 +21,7 @@ ROOMS = {
         fixity
         layouts
         model
+        opportunities
         overview
         plan
         planners

@@ -255,6 +255,9 @@ class Catalog(Protocol):
     def end_run(self, run_id: str, summary: Mapping[str, Any], *, as_of: datetime) -> None:
         """Note that a run came to its end, with its counts."""
 
+    def last_run(self, operation: str) -> Mapping[str, Any]:
+        """What the newest run of that kind that came to its end was summed up as; empty without one."""
+
     def unfinished_run(self, operation: str) -> tuple[str, datetime] | None:
         """The newest run of that kind, if it never ended."""
 
@@ -396,6 +399,18 @@ class Catalog(Protocol):
 
     def strays(self) -> list[tuple[Any, ...]]:
         """Condemned strays: store, key, bytes, inode, mtime_ns, condemned at (microseconds)."""
+
+    def duplicate_counts(self) -> tuple[int, int]:
+        """How many contents have more than one location, and how many locations those have together."""
+
+    def duplicate_copies(self) -> list[tuple[Any, ...]]:
+        """Locations of contents that have more than one: rows of `planners.dedup.COPIES`, times in microseconds."""
+
+    def duplicate_contents(self) -> list[tuple[Any, ...]]:
+        """Contents that have more than one location: rows of `planners.dedup.CONTENTS`, times in microseconds.
+
+        ``resolvers`` is a JSON list; artifact, resolver and tenant are those of the document with the lowest id.
+        """
 
     def recorded(self, store_id: int, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that a location, an intent or a condemned stray is about."""

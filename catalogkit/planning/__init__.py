@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catalogkit.planning.backtest import backtest_retention
+from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, waiting_plans
@@ -12,9 +13,11 @@ from catalogkit.planning.undo import plan_undo
 
 __all__ = [
     "RetentionPolicy",
+    "analyze_dedup_opportunities",
     "approve",
     "backtest_retention",
     "gc_incremental",
+    "plan_dedup",
     "plan_forget",
     "plan_gc",
     "plan_purge",

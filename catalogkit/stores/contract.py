@@ -36,6 +36,18 @@ class ObjectStat(NamedTuple):
     ctime_ns: int = 0
 
 
+class FileFacts(NamedTuple):
+    """What a file system says of a file: what `ObjectStat` says, and whose it is, where, and how many names it has."""
+
+    bytes: int
+    inode: int
+    mtime_ns: int
+    device: int
+    owner: str
+    mode: int
+    links: int
+
+
 @dataclass(frozen=True, slots=True)
 class Examined:
     """What reading a copy found. `bytes` were read; `detail` says what is wrong, in words."""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import stat
 import uuid
 from datetime import UTC, datetime
 from functools import partial
@@ -15,8 +16,8 @@ from urllib.parse import quote, unquote
 
 from catalogkit.errors import StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import layout_of
-from catalogkit.model import Outcome, path_text
-from catalogkit.stores.contract import Asked, ObjectStat
+from catalogkit.model import Outcome, inode_of, path_text
+from catalogkit.stores.contract import Asked, FileFacts, ObjectStat, mtime_of
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.publishing import OWN, Publication, Publisher
 from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers
@@ -111,6 +112,29 @@ class LocalStore(Publisher):
     def stat(self, key: str) -> ObjectStat | None:
         """The object at `key` without reading it, or None where nothing lies."""
         return look_at(key, self.path(key), follow=False)
+
+    def facts(self, key: str) -> FileFacts | None:
+        """All that the file system says of the file at `key`, or None where no regular file lies.
+
+        Raises
+        ------
+        StoreUnreachable
+            If it cannot be looked at.
+        """
+        try:
+            about = os.lstat(self.path(key))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as problem:
+            raise StoreUnreachable(f"cannot look at {self.describe(key)}: {problem.strerror}") from problem
+        if not stat.S_ISREG(about.st_mode):
+            return None
+        owner, mode = f"{about.st_uid}:{about.st_gid}", stat.S_IMODE(about.st_mode)
+        return FileFacts(about.st_size, inode_of(about), mtime_of(about), about.st_dev, owner, mode, about.st_nlink)
+
+    def most_links(self) -> int:
+        """How many names the file system of this store gives a file at most."""
+        return os.pathconf(self.root, "PC_LINK_MAX")
 
     def open(self, key: str) -> BinaryIO:
         """The bytes at `key`, for reading.

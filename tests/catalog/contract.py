@@ -16,7 +16,7 @@ from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
-from tests.catalog.contract_questions import Concurrency, Questions
+from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
 from tests.catalog.desk import Desk
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CatalogContract(
-    Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Moments, Questions, Concurrency, Audits
+    Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Moments, Questions, Duplicates, Concurrency, Audits
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

@@ -41,6 +41,15 @@ class Ledger:
         catalog.end_run("v2", {}, as_of=NOW + DAY)
         assert catalog.unfinished_run("verify") is None
 
+    def test_the_summary_of_the_last_run(self, catalog: Catalog) -> None:
+        """The newest run of a kind that ended, by when it ended; one under way, or of another kind, is none."""
+        assert catalog.last_run("verify") == {}
+        for run_id, operation, hours in (("b", "verify", 2), ("a", "verify", 1), ("c", "ingest", 3)):
+            catalog.start_run(run_id, operation, as_of=NOW)
+            catalog.end_run(run_id, {"ok": hours}, as_of=NOW + hours * HOUR)
+        catalog.start_run("d", "verify", as_of=NOW + DAY)
+        assert catalog.last_run("verify") == {"ok": 2}
+
     @pytest.mark.parametrize("run_id", ["", "a\x00b", "\ud800"])
     def test_a_run_needs_a_name_that_can_be_kept(self, catalog: Catalog, run_id: str) -> None:
         """An empty run id, or one no database keeps as text, is refused."""

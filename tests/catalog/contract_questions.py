@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from catalogkit.errors import CatalogBusy, InvalidInput
-from catalogkit.model import Digest, schema
+from catalogkit.model import Digest, Layout, Outcome, schema, to_us
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, sha
 
 if TYPE_CHECKING:
@@ -134,6 +134,41 @@ class Questions:
         first, second = desk.put_one("one", "a"), desk.put_one("two", "b")
         assert desk.catalog.digests_of([second, 999, first]) == {second: sha("two"), first: sha("one")}
         assert desk.catalog.digests_of([]) == {}
+
+
+class Duplicates:
+    """Contents with several locations."""
+
+    def test_only_contents_with_several_locations_are_told(self, desk: Desk) -> None:
+        """One location is none to share; of the others every one is told, with all that is decided by."""
+        assert desk.catalog.duplicate_counts() == (0, 0)
+        assert (desk.catalog.duplicate_copies(), desk.catalog.duplicate_contents()) == ([], [])
+        desk.put(desk.entry("alone", "x"))
+        first = desk.at("a.txt", "one", "a", resolver="pmc", inode=7, mtime_ns=5)
+        second = desk.at("b.txt", "one", "b", resolver="core", inode=-8, mtime_ns=6)
+        desk.put(first, second)
+        desk.put(desk.at("b.txt", "one", "c", resolver="core", inode=-8, mtime_ns=6), as_of=NOW + DAY)
+        desk.check(location=desk.catalog.locations_of(sha("one"))[1].id, outcome=Outcome.UNKNOWN)
+        assert desk.catalog.duplicate_counts() == (1, 2)
+        assert sorted(row[1:] for row in desk.catalog.duplicate_copies()) == [
+            ("main", 1, str(sha("one")), "docs/a.txt", "policy", 7, 5, to_us(NOW), None, None),
+            ("main", 1, str(sha("one")), "docs/b.txt", "policy", -8, 6, to_us(NOW), to_us(NOW), "unknown"),
+        ]
+        ((digest, size, media_type, documents, seen, resolvers, *last),) = desk.catalog.duplicate_contents()
+        assert (digest, size, media_type, documents) == (str(sha("one")), 3, "text/plain", 3)
+        assert (seen, set(json.loads(resolvers)), last) == (to_us(NOW + DAY), {"core", "pmc"}, ["a", "pmc", "default"])
+
+    def test_locations_in_several_stores_and_contents_without_documents(self, desk: Desk) -> None:
+        """What lies in its owner's hands is told from what is ours; a content nobody refers to has no resolvers."""
+        place = desk.catalog.add_store("in-place", "reference", "token of in-place").id
+        document = desk.put_one("one", "a")
+        elsewhere = desk.put(desk.entry("one", "b", store_id=place, key="tmp/one", layout=Layout.REFERENCE))
+        assert {row[1:3] for row in desk.catalog.duplicate_copies()} == {("main", 1), ("in-place", 0)}
+        desk.forget(document)
+        desk.forget(elsewhere[0].document_id)
+        assert desk.catalog.duplicate_contents() == [
+            (str(sha("one")), 3, "text/plain", 0, None, None, None, None, None)
+        ]
 
 
 class Concurrency:

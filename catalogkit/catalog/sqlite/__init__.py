@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catalogkit.catalog.sqlite.audits import Audits
+from catalogkit.catalog.sqlite.duplicates import Duplicates
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
 from catalogkit.catalog.sqlite.moments import Moments
@@ -12,5 +13,5 @@ from catalogkit.catalog.sqlite.queries import Queries
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Moments, Plans, Audits):
+class SQLiteCatalog(Intake, Ledger, Queries, Moments, Plans, Audits, Duplicates):
     """A `Catalog` in one SQLite file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Due
@@ -35,6 +36,15 @@ class Ledger(Database):
             db.execute(
                 "UPDATE runs SET ended_us = ?, summary = ? WHERE id = ?", (to_us(as_of), json_text(summary), run_id)
             )
+
+    def last_run(self, operation: str) -> Mapping[str, Any]:
+        """What the newest run of that kind that came to its end was summed up as; empty without one."""
+        rows = self.rows(
+            "SELECT summary FROM runs WHERE operation = ? AND ended_us IS NOT NULL"
+            " ORDER BY ended_us DESC, id DESC LIMIT 1",
+            (operation,),
+        )
+        return dict(json.loads(rows[0][0])) if rows else {}
 
     def unfinished_run(self, operation: str) -> tuple[str, datetime] | None:
         """The newest run of that kind, if it never ended."""
