@@ -10,12 +10,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import ingest, machine, memory, opening, ours, plans, report, verify
+from benchmarks import ingest, machine, memory, opening, ours, plans, report, retention, verify
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom
 from benchmarks.race import Failed, Untrue
 
-JOBS = {"verify": verify, "ingest": ingest, "memory": memory, "opening": opening, "plans": plans}
+JOBS = {
+    "verify": verify,
+    "ingest": ingest,
+    "memory": memory,
+    "opening": opening,
+    "plans": plans,
+    "retention": retention,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

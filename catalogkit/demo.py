@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from catalogkit.collection import Collection, init, open_collection
+from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import InvalidInput, SourceError
 from catalogkit.ingest import ingest
 from catalogkit.progress import OnProgress, quiet
@@ -25,6 +26,13 @@ from catalogkit.workers import Inline
 
 LABEL: Final = "Demo data: the documents are real; resolvers, URLs, runs and dates are invented."
 WHOLE, BEGUN = "demo.txt", ".demo-begun"
+# What a team with such a collection might settle on, so that there is something to look at.
+RETENTION: Final = """
+[retention]
+age_days = 90
+content_type_rules = { "application/pdf" = 180, "text/html" = { shorten = 45 } }
+resolver_rules = { arxiv = 240 }
+"""
 # From here on the invented team used catalogkit's store; what came before stayed in place.
 ADOPTED: Final = datetime(2026, 5, 1, tzinfo=UTC)
 NIGHTLY_BYTES: Final = 600_000
@@ -77,7 +85,10 @@ def demo_collection() -> Collection:
 def _tell(folder: Path, progress: OnProgress) -> None:
     data = demo_data()
     rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
-    with init(folder) as collection:
+    init(folder).close()
+    with (folder / CONFIG_NAME).open("a", encoding="utf-8") as settings:
+        settings.write(RETENTION)
+    with open_collection(folder) as collection:
         for run_id, of_run in groupby(rows, key=lambda row: row["run_id"]):
             night = list(of_run)
             as_of = datetime.fromisoformat(night[-1]["fetched_at"]) + timedelta(minutes=5)

@@ -79,6 +79,7 @@ ROOMS = {
         plan_charts
         report_index
         reports
+        retention_charts
         review
         review_forms
         telemetry

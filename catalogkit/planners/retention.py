@@ -25,8 +25,9 @@ def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy) -
     decided
         What `catalogkit.policies.deciding.decisions` returned: all of it, so that the plan can say what is kept.
     """
-    due = decided.filter(~pl.col("keep")).sort("score", "id", descending=[True, False])
-    rows = due.with_columns(
+    about = ["id", "score", "reason", "last_seen", "sha256", "stored_bytes", "users", "artifact_id", "resolver"]
+    due = decided.lazy().filter(~pl.col("keep")).select(*about, "media_type", "tenant")
+    rows = due.sort("score", "id", descending=[True, False]).with_columns(
         unit=pl.int_range(pl.len(), dtype=pl.Int64),
         step=pl.lit(0),
         kind=pl.lit(StepKind.FORGET.value),
@@ -37,7 +38,11 @@ def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy) -
         # Nobody named these documents: the policy did, and letting go of the last one is what it is for.
         last_copy=pl.lit(False),
     )
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.columns]
+    missing = [
+        pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.collect_schema()
+    ]
     kept = totals(decided).filter(pl.col("decision") == "keep", pl.col("documents") > 0)
     facts = policy.plain() | {"kept": dict(kept.select("reason", "documents").rows())}
-    return Plan(replace(head, policy=facts, reasons=FORGET), rows.with_columns(missing).select(SCHEMA.names()))
+    return Plan(
+        replace(head, policy=facts, reasons=FORGET), rows.with_columns(missing).select(SCHEMA.names()).collect()
+    )

@@ -223,7 +223,7 @@ def _known(versions: pl.DataFrame, accesses: pl.DataFrame, as_of: datetime) -> t
 
 def _gaps(known: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid: _Grid, held: pl.Expr) -> pl.DataFrame:
     """Every sighting, up to the next: steps ``from`` and ``to`` of its life, and ``gone``, at which it is forgotten."""
-    ruled = judged(known.lazy(), policy).collect()
+    ruled = judged(known, policy).collect()
     sightings = [ruled.with_columns(at=pl.col(name)) for name in ("valid_from", "seen_at")]
     if any(one.count_access for one in (policy, *policy.tenants.values())):
         read = log.select("who", at="accessed_at").join_asof(

@@ -63,10 +63,7 @@ _ONE: Final = pl.lit(1, pl.Int64())
 _FIXED: Final = pl.Series(["not-asked", "held", "age-unknown", "seen-in-future"], dtype=REASON)
 _CASES: Final = pl.Schema(
     {
-        "of_tenant": pl.String(),
-        "of_type": pl.String(),
-        "of_resolver": pl.String(),
-        "of_size": pl.Int64(),
+        "case": pl.Int64(),
         "days": pl.Int64(),
         "other_days": pl.Int64(),
         "cap_days": pl.Int64(),
@@ -171,11 +168,12 @@ def decisions(
     -------
     DataFrame
         The columns of `DECISIONS`, a row for each document in the order of `documents`. ``rule`` decides, ``rules`` are
-        all that apply; ``stored_bytes`` go when all ``users`` of the content are forgotten. ``other_days`` is what the
-        rules beside ``age_days`` come to (0: there are none), ``cap_days`` what shortens them, null if nothing does.
+        all that apply. ``stored_bytes`` go when all ``users`` of the content are forgotten; there are none (null) where
+        `copies` does not have it. ``other_days`` is what the rules beside ``age_days`` come to (0: there are none),
+        ``cap_days`` what shortens them, null if nothing does.
     """
     to_us(as_of)
-    ruled = judged(documents.lazy(), policy)
+    ruled = judged(documents, policy)
     seen, now = pl.col("seen_at"), pl.lit(as_of).cast(_TIME)
     if accessed is not None and any(one.count_access for one in (policy, *policy.tenants.values())):
         ruled = ruled.join(accessed.lazy(), left_on="id", right_on="document_id", how="left", maintain_order="left")
@@ -190,27 +188,26 @@ def decisions(
         held |= pl.col("sha256").is_in(list(held_contents))
     aged = (
         ruled.with_columns(last_seen=seen)
-        .join(copies.lazy(), on="sha256", how="left", maintain_order="left")
+        .join(copies.lazy().with_row_index("content"), on="sha256", how="left", maintain_order="left")
         .with_columns(
             aged=pl.when(pl.lit(False) if tenant is None else pl.col("tenant") != tenant)
-            .then(pl.lit("not-asked"))
+            .then(pl.lit("not-asked", REASON))
             .when(held)
-            .then(pl.lit("held"))
+            .then(pl.lit("held", REASON))
             .when(last_seen.is_null())
-            .then(pl.lit("age-unknown"))
+            .then(pl.lit("age-unknown", REASON))
             .when(~known)
-            .then(pl.lit("seen-in-future"))
+            .then(pl.lit("seen-in-future", REASON))
             .when(age_us < kept_us)
-            .then(pl.lit("young"))
-            .cast(REASON),
+            .then(pl.lit("young", REASON)),
             age_days=age_us // _DAY_US,
             score=pl.when(known).then(age_us / kept_us).fill_null(0.0),
             due_at=pl.when(known).then(last_seen + pl.duration(microseconds=kept_us)),
         )
         # Counted after the whole batch: whoever stays by age or hold needs the bytes, whoever is due does not.
         .with_columns(
-            needed=pl.col("aged").is_not_null().any().over("sha256"),
-            users=pl.len().over("sha256").cast(pl.Int64),
+            needed=pl.col("aged").is_not_null().any().over("content"),
+            users=pl.when(pl.col("content").is_not_null()).then(pl.len().over("content")).cast(pl.Int64),
         )
     )
     reason = (
@@ -318,37 +315,51 @@ def freed_by_days(decided: pl.DataFrame, days: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def judged(documents: pl.LazyFrame, policy: RetentionPolicy) -> pl.LazyFrame:
-    """Documents with what the rules say of them: days, rule, rules, due, min_replicas, count_access."""
+def judged(documents: pl.DataFrame, policy: RetentionPolicy) -> pl.LazyFrame:
+    """Documents with what the rules say of them: days, rule, rules, min_replicas, count_access and the like."""
     everybody = (policy, *policy.tenants.values())
-    tiers = {tier for one in everybody for tier in one.size_tier_rules}
-    edges = sorted({edge for tier in tiers for edge in bounds(tier) if edge})
-    named = {name for one in everybody for name in one.content_type_rules}
-    known = {name for one in everybody for name in one.resolver_rules}
+    edges = sorted({edge for one in everybody for tier in one.size_tier_rules for edge in bounds(tier) if edge})
+    tenants = list(policy.tenants)
+    types = sorted({name for one in everybody for name in one.content_type_rules})
+    resolvers = sorted({name for one in everybody for name in one.resolver_rules})
     told, declared = (_plain_type(name) for name in ("media_type", "content_type"))
     kind = pl.when(told.is_in(["", *VAGUE]) & (declared != "")).then(declared).otherwise(told)
     family = pl.format("{}/*", kind.str.splitn("/", 2).struct[0])
-    # What no rule names is all the same: it is null here, and few combinations are left.
-    keys = {
-        "of_tenant": pl.when(pl.col("tenant").is_in(list(policy.tenants))).then("tenant"),
-        "of_type": pl.when(kind.is_in(list(named))).then(kind).when(family.is_in(list(named))).then(family),
-        "of_resolver": pl.when(pl.col("resolver").is_in(list(known))).then("resolver"),
-        "of_size": pl.sum_horizontal([pl.lit(0), *(pl.col("bytes") >= edge for edge in edges)]).cast(pl.Int64),
-    }
-    keyed = documents.with_columns(**keys)
+    of_type = _place(kind, types)
+    if any(name.endswith("/*") for name in types):
+        of_type = pl.when(of_type > 0).then(of_type).otherwise(_place(family, types))
+    of_size = pl.sum_horizontal([pl.lit(0), *(pl.col("bytes") >= edge for edge in edges)]).cast(pl.Int64)
+    # What no rule names is all the same, at place 0; the places together are one number, and few numbers occur.
+    case = _place(pl.col("tenant"), tenants) * (len(types) + 1) + of_type
+    case = case * (len(resolvers) + 1) + _place(pl.col("resolver"), resolvers)
+    numbered = documents.with_columns(case=case * (len(edges) + 1) + of_size)
     rows = []
-    for tenant, of_type, resolver, tier in keyed.select(list(keys)).unique().collect().iter_rows():
-        chosen = policy if tenant is None else policy.tenants[tenant]
-        rules = chosen.rules(of_type or "", resolver, edges[tier - 1] if tier else 0)
+    for number in numbered["case"].unique():
+        rest, size = divmod(number, len(edges) + 1)
+        rest, resolver = divmod(rest, len(resolvers) + 1)
+        tenant, type_ = divmod(rest, len(types) + 1)
+        chosen = policy.tenants[tenants[tenant - 1]] if tenant else policy
+        rules = chosen.rules(
+            types[type_ - 1] if type_ else "",
+            resolvers[resolver - 1] if resolver else None,
+            edges[size - 1] if size else 0,
+        )
         winner = decisive(rules)
         # What they come to without age_days, and what caps it, so that other values of age_days can be tried.
         longer = [int(rule.days) for rule in rules if not isinstance(rule.days, Shorten) and rule.kind != "age"]
         caps = [int(rule.days) for rule in rules if isinstance(rule.days, Shorten)]
         given = (int(winner.days), max(longer, default=0), min(caps, default=None))
         said = (str(winner), "; ".join(map(str, rules)), f"due-{winner.kind}")
-        rows.append((tenant, of_type, resolver, tier, *given, *said, chosen.min_replicas, chosen.count_access))
+        rows.append((number, *given, *said, chosen.min_replicas, chosen.count_access))
     cases = pl.DataFrame(rows, schema=_CASES, orient="row")
-    return keyed.join(cases.lazy(), on=list(keys), how="left", nulls_equal=True, maintain_order="left")
+    return numbered.lazy().join(cases.lazy(), on="case", how="left", maintain_order="left")
+
+
+def _place(column: pl.Expr, names: list[str]) -> pl.Expr:
+    """The place of a text among some names, from 1 on; 0 where it is none of them."""
+    if not names:
+        return pl.lit(0, pl.Int64())
+    return column.replace_strict(names, range(1, len(names) + 1), default=0, return_dtype=pl.Int64()).fill_null(0)
 
 
 def _plain_type(column: str) -> pl.Expr:
