@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
     from catalogkit.demo import demo_collection as demo_collection
     from catalogkit.demo import is_demo as is_demo
+    from catalogkit.fetching import Fetcher as Fetcher
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
     from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
+    from catalogkit.planners.repair import RepairPolicy as RepairPolicy
     from catalogkit.planning import RetentionPolicy as RetentionPolicy
     from catalogkit.planning import analyze_dedup_opportunities as analyze_dedup_opportunities
     from catalogkit.planning import approve as approve
@@ -41,8 +43,10 @@ if TYPE_CHECKING:
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
     from catalogkit.planning import plan_purge as plan_purge
+    from catalogkit.planning import plan_repair as plan_repair
     from catalogkit.planning import plan_retention as plan_retention
     from catalogkit.planning import plan_undo as plan_undo
+    from catalogkit.planning import repair_report as repair_report
     from catalogkit.planning import retention_decisions as retention_decisions
     from catalogkit.planning import why as why
     from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
@@ -61,10 +65,12 @@ _WHERE: Final = {
     "DedupAnalytics": "analytics",
     "DedupOpportunities": "opportunities",
     "DedupPolicy": "policies.dedup",
+    "Fetcher": "fetching",
     "HashMismatch": "audit",
     "MissingFile": "audit",
     "OrphanFile": "audit",
     "Plan": "plan",
+    "RepairPolicy": "planners.repair",
     "RetentionPolicy": "planning",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",
@@ -82,8 +88,10 @@ _WHERE: Final = {
     "plan_gc": "planning",
     "plan_purge": "planning",
     "plan_retention": "planning",
+    "plan_repair": "planning",
     "plan_undo": "planning",
     "register_or_get": "ingest",
+    "repair_report": "planning",
     "retention_decisions": "planning",
     "review": "review_forms",
     "verify": "verify",

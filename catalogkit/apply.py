@@ -116,8 +116,8 @@ def apply(
     stop
         Set it from another thread to stop after the batch under way.
     fetcher
-        Brings a document's bytes from where they came from: called with its record and the path of a file to make.
-        Without it no step may fetch.
+        Brings bytes from where they came from, such as `catalogkit.Fetcher`: called with a URL, the path of a file to
+        make, the digest that the bytes must have, and their number. Without it no step may fetch.
 
     Returns
     -------

@@ -135,7 +135,8 @@ class FileAudit:
         return [entry for entry in entries if entry.key not in known]
 
     def _leftovers(self, store: LocalStore) -> None:
-        for path in store.quarantined():
+        for about in store.quarantined():
+            path = store.describe(about.key)
             self.report.add(Code.QUARANTINED_FILE, "file", path, "kept for whoever wants to know what went wrong")
         now = self.collection.now()
         for owner, used_at in store.scratches():

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "catalogkit"
 # to be built have their names here already.
 ROOMS = {
     "pure": """
+        addresses
         approval
         audit
         audit_codes
@@ -57,6 +58,7 @@ ROOMS = {
         demo
         extract
         extract.*
+        fetching
         ingest
         intents
         planning

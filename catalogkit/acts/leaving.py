@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.acts.world import GONE, OWNERS, Result, Step, World, unless
+from catalogkit.acts.world import EARLIER, GONE, OWNERS, Result, Step, World, unless
 from catalogkit.errors import StoreError
 from catalogkit.model import Outcome
 
@@ -70,7 +70,7 @@ def drop(world: World, step: Step) -> Result:
     hand, digest = world.hand, step.digest
     if earlier := hand.outcomes_before(step.unit, step.step) - {"done"}:
         if "failed" in earlier:
-            return Result("failed", "an earlier step of its unit failed")
+            return Result("failed", EARLIER)
         return unless("an earlier step of its unit was skipped")
     store_id, _ = world.place(step)
     if not world.recorded(step):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalogkit.acts.world import (
     DONE,
+    EARLIER,
     GONE,
     NOT_PLANNED,
     OTHER_BYTES,
@@ -24,9 +25,10 @@ from catalogkit.acts.world import (
     World,
     unless,
 )
+from catalogkit.addresses import redacted
 from catalogkit.errors import SourceError, StoreError, StoreFull
 from catalogkit.model import Outcome
-from catalogkit.stores.publishing import Publication
+from catalogkit.stores.publishing import QUARANTINE, Publication
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -57,24 +59,36 @@ def prepare_copy(world: World, step: Step) -> None:
 
 
 def prepare_fetch(world: World, step: Step) -> None:
-    """Have the bytes brought from where the document came from; they count only if their digest is right."""
+    """Have the bytes brought from where they came from; they count only if their digest is right."""
     target = world.local(step.store)
-    if target is None or _right_there(world, step, target):
-        return
-    record = world.catalog.document(step.document_id)
-    if world.fetcher is None or record is None:
-        result = Result("failed", NO_FETCHING) if world.fetcher is None else unless("its document is gone")
-        world.brought[step.unit, step.step] = Brought(result=result)
-        return
-    fetched = world.temp(target)
-    try:
-        world.fetcher(record, fetched)
-        with open(fetched, "rb") as file:
-            world.brought[step.unit, step.step] = _receive(target, world.temp(target), file, step)
-    except (SourceError, OSError) as problem:
-        world.brought[step.unit, step.step] = Brought(result=Result("failed", f"it cannot be fetched: {problem}"))
-    finally:
-        target.discard(fetched)
+    if target is not None and not _right_there(world, step, target):
+        world.brought[step.unit, step.step] = _fetch(world, step, target)
+
+
+def _fetch(world: World, step: Step, target: LocalStore) -> Brought:
+    """Try every source of the bytes, that of the step's document first."""
+    if world.fetcher is None:
+        return Brought(result=Result("failed", NO_FETCHING))
+    origins = sorted(world.catalog.origins_of(step.digest), key=lambda one: one[0] != step.document_id)
+    problems = []
+    for url in dict.fromkeys(url for _, url in origins):
+        fetched = world.temp(target)
+        try:
+            world.fetcher(url, fetched, step.digest, world.size(step.digest))
+            with open(fetched, "rb") as file:
+                brought = _receive(target, world.temp(target), file, step)
+            if brought.result.outcome == "done":
+                return brought
+            target.discard(brought.temp)
+            problems.append(f"{redacted(url)} has other bytes now")
+        except StoreFull:
+            raise
+        except (SourceError, StoreError, OSError) as problem:
+            problems.append(str(problem))
+        finally:
+            target.discard(fetched)
+    # It may be otherwise tomorrow.
+    return Brought(result=Result("failed", "; ".join(problems) or "nobody knows where it came from"))
 
 
 def _right_there(world: World, step: Step, target: LocalStore) -> bool:
@@ -87,7 +101,7 @@ def _right_there(world: World, step: Step, target: LocalStore) -> bool:
 
 def _same_file(world: World, step: Step) -> bool:
     """Whether a step's source and target are names of one file."""
-    if step.from_key is None:
+    if step.from_key is None or step.from_key.startswith(QUARANTINE):
         return False
     here, there = world.place(step)[1].path(step.key), world.source(step).path(step.from_key)
     try:
@@ -171,7 +185,8 @@ def prepare_link(world: World, step: Step) -> None:
 def link(world: World, step: Step) -> Result:
     """Make the key one more name of the file at `from_key`: a new one, or in place of another file of equal bytes.
 
-    A step that means a file to be replaced says which by its inode, modification time and size.
+    A step that means a file to be replaced says which by its inode, modification time and size. A copy gone bad is
+    replaced by one that does not, and put aside.
     """
     target, hand, digest = world.local(step.store), world.hand, step.digest
     if target is None or world.local(step.from_store or step.store) is None:
@@ -183,12 +198,17 @@ def link(world: World, step: Step) -> Result:
         return unless(why)
     there, planned = target.stat(step.key), step.inode is not None
     if world.outcome(target, step.origin, digest) is not Outcome.OK:
-        return unless(BAD_SOURCE)
+        # Where that was to be made good first, it may be yet.
+        waits = "failed" in hand.outcomes_before(step.unit, step.step)
+        return Result("failed", EARLIER) if waits else unless(BAD_SOURCE)
     if there is None:
         return unless(GONE) if planned else _new_name(world, step, target)
     if _same_file(world, step):
         return _record(world, step, target, "")
-    if world.outcome(target, step.key, digest) is not Outcome.OK:
+    found = world.outcome(target, step.key, digest)
+    if found is Outcome.CORRUPT and not planned and world.recorded(step):
+        return _new_name(world, step, target, replace=True)
+    if found is not Outcome.OK:
         return unless(OTHER_BYTES)
     if not planned:
         return _record(world, step, target, "")
@@ -197,9 +217,10 @@ def link(world: World, step: Step) -> Result:
     return _replace(world, step, target) if world.recorded(step) else unless(UNWANTED)
 
 
-def _new_name(world: World, step: Step, target: LocalStore) -> Result:
+def _new_name(world: World, step: Step, target: LocalStore, *, replace: bool = False) -> Result:
+    known = world.recorded(step) is not None
     try:
-        shown = target.show(Publication(step.key, target.path(step.origin)))
+        shown = target.show(Publication(step.key, None, target.path(step.origin), replace))
     except StoreError as problem:
         if getattr(problem.__cause__, "errno", None) not in _NO_MORE_NAMES:
             raise
@@ -208,11 +229,11 @@ def _new_name(world: World, step: Step, target: LocalStore) -> Result:
         if brought.result.outcome != "done":
             return brought.result
         target.settle_temps([brought.temp])
-        shown = target.show(Publication(step.key, brought.temp))
+        shown = target.show(Publication(step.key, brought.temp, replace=replace))
     if not shown:
         return unless(OTHER_BYTES)
     world.proofs.touched(target, step.origin)
-    return _record(world, step, target, "")
+    return _record(world, step, target, "repaired" if known else "")
 
 
 def _replace(world: World, step: Step, target: LocalStore) -> Result:

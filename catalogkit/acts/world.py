@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from catalogkit.catalog.contract import Catalog, Hand
-    from catalogkit.model import DocumentRecord, LocationRecord
+    from catalogkit.model import LocationRecord
     from catalogkit.stores.reference import ReferenceStore
 
-    Fetcher = Callable[[DocumentRecord, str], None]
+    Fetcher = Callable[[str, str, Digest, int], None]
 
 GONE: Final = "the file was gone already"
 NOT_PLANNED: Final = "the file is not the one that was planned"
 UNWANTED: Final = "nothing needs these bytes any more"
 OWNERS: Final = "it is in its owner's hands, where nothing is changed"
 OTHER_BYTES: Final = "other bytes lie there"
+EARLIER: Final = "an earlier step of its unit failed"
 
 
 class Step(NamedTuple):
@@ -106,7 +107,7 @@ class World:
     stores
         Stores with their ids, by name.
     fetcher
-        Brings the bytes of a document from where it came from to a file of that name; None forbids it.
+        Brings the bytes that a URL names to a file of that name; None forbids it.
     owner
         Whose the temporary files are.
     """

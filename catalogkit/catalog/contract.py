@@ -231,7 +231,11 @@ class Catalog(Protocol):
     def commit(
         self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
     ) -> list[Committed]:
-        """The bytes are durable: locations appear, blobs live, documents point at them, intents end."""
+        """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
+
+        An intent that somebody else has ended is a `ConstraintError`, and nothing is changed: what happened meanwhile
+        wins. Only where it made the document just what this would make it, that is ``same``.
+        """
 
     def abandon(self, intents: Iterable[int]) -> None:
         """End intents whose bytes never appeared; their blobs are forgotten if nothing else wants them."""
@@ -339,6 +343,13 @@ class Catalog(Protocol):
 
     def integrity(self) -> list[str]:
         """What the database itself finds wrong with its file and its references; empty is good."""
+
+    # repair ---------------------------------------------------------------------------------------------------
+    def impaired(self) -> pl.DataFrame:
+        """Every copy of the live blobs that have a bad one: the columns of `planners.repair.COPIES`."""
+
+    def origins_of(self, digest: Digest) -> list[tuple[int, str]]:
+        """Documents that have, or had, this content, and where they came from: living ones first, then the latest."""
 
     # audits ---------------------------------------------------------------------------------------------------
     def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from catalogkit.collection import Collection
+    from catalogkit.fetching import Fetcher
     from catalogkit.plan import Plan
     from catalogkit.planners.gc import GCPolicy
 
@@ -136,6 +137,12 @@ def apply(
         float | None, typer.Option(min=0, max=1, help="The share of all bytes that may go; else the plan's policy.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Steps in one transaction.")] = 1000,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Allow to download again what a repair plans to fetch.")
+    ] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Also from hosts of private addresses, such as localhost.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Carry out what was approved; run it again to go on."""
@@ -148,14 +155,23 @@ def apply(
     loaded, approval = Plan.load(home), Approval.load(home)
     with context.obj.open() as collection, progress_bar("apply") as progress, stoppable() as stop:
         report = carry_out(
-            collection, loaded, approval=approval, max_share=max_share, batch=batch, progress=progress, stop=stop
-        )
+            collection, loaded, approval=approval, max_share=max_share, batch=batch, progress=progress, stop=stop,
+            fetcher=_fetcher(private) if fetch else None,
+        )  # fmt: skip
     for note in report.notes[:50]:
         tell(f"{note['outcome']}: {note['sha256'] or note['key'] or note['document_id']}: {note['why']}")
     say(report.to_dict(), machine(context, as_json), "Applied")
     if report.stopped:
         return INTERRUPTED
     return LOOK if report.failed else DONE
+
+
+def _fetcher(private: bool) -> Fetcher:
+    try:
+        from catalogkit.fetching import Fetcher
+    except ModuleNotFoundError as missing:
+        raise InvalidInput(f"fetching needs {missing.name}; install catalogkit[fetch]") from None
+    return Fetcher(private=private)
 
 
 def plans(context: typer.Context, as_json: Json = False) -> int:
@@ -312,8 +328,8 @@ def _planned(context: typer.Context, make: Callable[[Collection], Plan], out: Pa
     values: dict[str, Any] = {**plan.summary(), "path": str(home)}
     say(values, machine(context, as_json), f"Plan: {plan.head.kind}")
     if not plan.units:
-        tell("Nothing to do.")
-        return DONE
+        tell(f"Nothing can be done: {plan.head.complete}." if plan.head.complete else "Nothing to do.")
+        return LOOK if plan.head.complete else DONE
     tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
     return LOOK
 

@@ -8,6 +8,7 @@ from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, waiting_plans
 from catalogkit.planning.reasons import why
+from catalogkit.planning.repair import plan_repair, repair_report
 from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
 from catalogkit.planning.undo import plan_undo
 
@@ -21,8 +22,10 @@ __all__ = [
     "plan_forget",
     "plan_gc",
     "plan_purge",
+    "plan_repair",
     "plan_retention",
     "plan_undo",
+    "repair_report",
     "retention_decisions",
     "waiting_plans",
     "why",

@@ -19,7 +19,7 @@ from catalogkit.layouts import layout_of
 from catalogkit.model import Outcome, inode_of, path_text
 from catalogkit.stores.contract import Asked, FileFacts, ObjectStat, mtime_of
 from catalogkit.stores.files import REAL, Files
-from catalogkit.stores.publishing import OWN, Publication, Publisher
+from catalogkit.stores.publishing import OWN, QUARANTINE, Publication, Publisher
 from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers
 from catalogkit.stores.reference import ReferenceStore
 from catalogkit.stores.surveying import look, survey
@@ -111,7 +111,7 @@ class LocalStore(Publisher):
 
     def stat(self, key: str) -> ObjectStat | None:
         """The object at `key` without reading it, or None where nothing lies."""
-        return look_at(key, self.path(key), follow=False)
+        return look_at(key, self._readable(key), follow=False)
 
     def facts(self, key: str) -> FileFacts | None:
         """All that the file system says of the file at `key`, or None where no regular file lies.
@@ -144,7 +144,20 @@ class LocalStore(Publisher):
         StoreError
             If no file lies there, or it cannot be read.
         """
-        return open_file(self.path(key), OPEN_FLAGS)
+        return open_file(self._readable(key), OPEN_FLAGS)
+
+    def quarantined(self) -> Iterator[ObjectStat]:
+        """What was moved aside because it was bad. Its keys can be looked at and opened, but nothing else."""
+        folder = os.path.join(self.root, QUARANTINE)
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            about = self.stat(f"{QUARANTINE}/{name}")
+            if about is not None:
+                yield about
+
+    def _readable(self, key: str) -> str:
+        """The absolute path of a key, or of what lies in quarantine."""
+        folder, _, name = key.rpartition("/")
+        return f"{self.root}/{key}" if folder == QUARANTINE and name not in ("", ".", "..") else self.path(key)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every published key that has the form of a layout and begins with `prefix`, in order.
@@ -218,15 +231,6 @@ class LocalStore(Publisher):
                 used_at = datetime.fromtimestamp(os.stat(os.path.join(tmp, name)).st_mtime, UTC)
                 found.append((unquote(name), used_at))
         return found
-
-    def quarantined(self) -> list[str]:
-        """The paths, as text, of what was moved aside because it was bad."""
-        folder = os.path.join(self.root, OWN, "quarantine")
-        return (
-            sorted(path_text(os.path.join(folder, name)) for name in os.listdir(folder))
-            if os.path.isdir(folder)
-            else []
-        )
 
     def sweep(self, owner: str) -> None:
         """Remove `owner`'s temporary files; they were never published, or have another name by now."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 OWN: Final = ".catalogkit"
+QUARANTINE: Final = f"{OWN}/quarantine"
 # Why a file cannot have one more name: the limit is reached, the file system has none, or it is gone meanwhile.
 _NO_MORE_NAMES: Final = (errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EXDEV, errno.ENOENT)
 # Up to so many files are synced one by one, more with one call for the whole file system.
@@ -212,14 +213,14 @@ class Publisher:
 
     def _aside(self, key: str) -> str:
         """A free name in the quarantine."""
-        folder = os.path.join(self.root, OWN, "quarantine")
+        folder = os.path.join(self.root, QUARANTINE)
         if not os.path.isdir(folder):
             self.files.make_folder(folder)
             self.files.sync_folder(os.path.dirname(folder))
         return os.path.join(folder, f"{uuid.uuid4().hex}-{segment(os.path.basename(key))}")
 
     def _sync_aside(self) -> None:
-        self.files.sync_folder(os.path.join(self.root, OWN, "quarantine"))
+        self.files.sync_folder(os.path.join(self.root, QUARANTINE))
 
     def _sync_data(self, paths: Sequence[str]) -> None:
         if len(paths) > FEW and self.files.sync_all(self.root):

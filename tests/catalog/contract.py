@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.catalog.contract_audits import Audits
+from tests.catalog.contract_damage import Damage
 from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
@@ -27,7 +28,19 @@ if TYPE_CHECKING:
 
 
 class CatalogContract(
-    Stores, Intake, Documents, Blobs, Sources, Ledger, Holds, Moments, Questions, Duplicates, Concurrency, Audits
+    Stores,
+    Intake,
+    Documents,
+    Blobs,
+    Sources,
+    Ledger,
+    Holds,
+    Moments,
+    Questions,
+    Duplicates,
+    Concurrency,
+    Audits,
+    Damage,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

@@ -203,15 +203,61 @@ class Intake:
         (done,) = desk.catalog.commit([(None, desk.entry())], as_of=NOW)
         assert (done.outcome, done.new_blob, desk.state("one")) == ("new", True, "live")
 
-    def test_commit_after_the_intent_was_taken_away(self, desk: Desk) -> None:
-        """An ingest that was given up for dead but lives makes its documents true all the same."""
+    def test_commit_after_the_intent_was_dropped(self, desk: Desk) -> None:
+        """An ingest that was given up for dead is not brought back: its bytes may be gone; nothing of it happens."""
         entries = [desk.entry("one", "a"), desk.entry("two", "b")]
         intents = desk.stage(*entries)
         desk.catalog.abandon([intents[0]])
         assert desk.blob("one") is None
-        done = desk.catalog.commit(list(zip(intents, entries, strict=True)), as_of=NOW)
-        assert [one.outcome for one in done] == ["new", "new"]
-        assert (desk.state("one"), desk.state("two")) == ("live", "live")
+        with pytest.raises(ConstraintError, match="the ingest of a was taken for dead"):
+            desk.catalog.commit(list(zip(intents, entries, strict=True)), as_of=NOW)
+        assert desk.catalog.frame("documents").height == desk.catalog.frame("locations").height == 0
+        assert [intent.id for intent in desk.catalog.intents()] == [intents[1]]
+        (done,) = desk.catalog.commit([(intents[1], entries[1])], as_of=NOW)
+        assert (done.outcome, desk.state("two")) == ("new", "live")
+
+    def test_commit_after_somebody_else_completed_it(self, desk: Desk) -> None:
+        """The second of two who complete an ingest finds it done: nothing changes, and nothing is new."""
+        entries = [desk.entry("one", "a", inode=1), desk.entry("two", "b")]
+        staged = list(zip(desk.stage(*entries), entries, strict=True))
+        (first,) = desk.catalog.commit(staged[:1], as_of=NOW)
+        before = desk.catalog.locations_of(sha("one"))
+        late = replace(entries[0], inode=2)
+        done = desk.catalog.commit([(staged[0][0], late), staged[1]], as_of=NOW + DAY)
+        assert [(one.document_id, one.outcome, one.new_blob) for one in done] == [
+            (first.document_id, "same", False),
+            (first.document_id + 1, "new", True),
+        ]
+        assert desk.catalog.locations_of(sha("one")) == before
+        assert desk.catalog.versions(first.document_id).height == 1
+
+    @pytest.mark.parametrize("completed", [True, False])
+    def test_what_happened_meanwhile_wins(self, desk: Desk, completed: bool) -> None:
+        """A version that came after an ingest was ended by others is not replaced by it, however late it commits."""
+        entry = desk.entry("first", "a")
+        staged = list(zip(desk.stage(entry), [entry], strict=True))
+        if completed:
+            desk.catalog.commit(staged, as_of=NOW)
+        else:
+            desk.catalog.abandon([staged[0][0]])
+        number = desk.put_one("second", "a", as_of=NOW + DAY)
+        with pytest.raises(ConstraintError, match="run it again"):
+            desk.catalog.commit(staged, as_of=NOW + 2 * DAY)
+        assert desk.catalog.document(number).sha256 == sha("second")
+        assert desk.catalog.versions(number).height == 1 + completed
+
+    def test_what_began_first_does_not_come_last(self, desk: Desk) -> None:
+        """Completed late, an ingest gives an older version where another came since it began, and nobody says when."""
+        entry = desk.entry("first", "a", in_order=False)
+        (intent,) = desk.stage(entry)
+        number = desk.put_one("second", "a", as_of=NOW + HOUR)
+        (done,) = desk.catalog.commit([(intent, entry)], as_of=NOW + DAY)
+        assert (done.outcome, desk.catalog.document(number).sha256) == ("older", sha("second"))
+        assert desk.catalog.versions(number)["operation"].to_list() == ["older", "current"]
+        later = desk.entry("third", "a", in_order=False)
+        (intent,) = desk.stage(later, as_of=NOW + DAY)
+        (done,) = desk.catalog.commit([(intent, later)], as_of=NOW + DAY)
+        assert (done.outcome, desk.catalog.document(number).sha256) == ("changed", sha("third"))
 
 
 class Sources:

@@ -20,7 +20,7 @@ from catalogkit import batching
 from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError
 from catalogkit.ingest import ingest
-from catalogkit.intents import LEASE, is_dead, new_owner, retire
+from catalogkit.intents import LEASE, is_dead, new_owner, recover, retire
 from catalogkit.verify import verify
 from catalogkit.workers import Inline, Workers
 from tests.conftest import Clock, hurry, make_tree, read_tree
@@ -290,3 +290,58 @@ def test_as_of_does_not_decide_who_is_dead(collection: Collection, source: Path,
     clock.advance(hours=1)
     ingest(collection, source, executor=Inline())
     assert not Path(other).exists()
+
+
+# -- completing what died, at once -------------------------------------------------------------------------------
+
+
+def die(collection: Collection, folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Take the files of a folder in, but for the commit: they are durable, and their intents are left."""
+
+    def stop(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    with patch.context() as only, pytest.raises(KeyboardInterrupt):
+        only.setattr(collection.catalog, "commit", stop)
+        ingest(collection, folder, executor=Inline())
+
+
+def test_who_comes_late_does_not_go_back(collection: Collection, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two who complete one ingest, the slower finds it done and replaced by a newer version, which stays."""
+    make_tree(source, {"a.txt": b"first"})
+    die(collection, source, monkeypatch)
+    with hurry(open_collection(collection.path, clock=collection.clock)) as slow:
+        commit = slow.catalog.commit
+
+        def meanwhile(*args: Any, **kwargs: Any) -> Any:
+            assert recover(collection, collection.now()) == (1, 0)
+            make_tree(source, {"a.txt": b"second"})
+            assert ingest(collection, source, executor=Inline()).ingested == 1
+            return commit(*args, **kwargs)
+
+        monkeypatch.setattr(slow.catalog, "commit", meanwhile)
+        assert recover(slow, slow.now()) == (0, 1)
+    assert collection.read(1) == b"second"
+    assert collection.catalog.versions(1).height == 2
+
+
+def test_many_complete_what_died(collection: Collection, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several who complete the same ingests at once make every document true, each once."""
+    files = tree(60)
+    make_tree(source, files)
+    die(collection, source, monkeypatch)
+    with contextlib.ExitStack() as stack:
+        many = [stack.enter_context(hurry(open_collection(collection.path, clock=collection.clock))) for _ in range(4)]
+        start = threading.Barrier(len(many))
+
+        def one(mine: Collection) -> int:
+            start.wait()
+            return recover(mine, mine.now())[0]
+
+        with ThreadPoolExecutor(len(many)) as threads:
+            done = list(threads.map(one, many))
+    assert max(done) <= len(files) <= sum(done)
+    assert collection.catalog.intents() == []
+    documents = collection.frame("documents")
+    assert [collection.catalog.versions(number).height for number in documents["id"]] == [1] * len(files)
+    in_order(collection, files)

@@ -35,8 +35,8 @@ def put(collection: Collection, name: str, content: bytes, **more: Any) -> Docum
     waiting.mkdir(exist_ok=True)
     path = waiting / f"{name}-{os.getpid()}"
     path.write_bytes(content)
-    url = f"https://example.org/{name}"
-    return register_or_get(collection, path, artifact_id=name, source_url=url, **{"mode": "copy", **more})
+    usual = {"source_url": f"https://example.org/{name}", "mode": "copy"}
+    return register_or_get(collection, path, artifact_id=name, **{**usual, **more})
 
 
 def run(collection: Collection, plan: Plan, **more: Any) -> ApplyReport:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from catalogkit.collection import Collection
+    from catalogkit.model import Digest
 
 A = b"the bytes of a"
 HOME, CAS, AWAY = "docs/a", cas_key(digest_of(A)), "docs/away/a"
@@ -427,26 +428,93 @@ def test_nothing_is_fetched_unless_allowed(one: Collection) -> None:
     plan = steps(one, step(one, "fetch", A, HOME, document_id=1))
     report = run(one, plan)
     assert (report.failed, report.why) == (1, {"fetching is not allowed here": 1})
-    assert run(one, plan, fetcher=lambda record, path: Path(path).write_bytes(A) and None).done == 1
+    assert run(one, plan, fetcher=lambda _url, path, *_: Path(path).write_bytes(A) and None).done == 1
     assert (at(one, HOME).read_bytes(), outcomes(one, A)) == (A, {HOME: "ok"})
 
 
 def test_what_was_fetched_counts_only_if_its_digest_is_right(one: Collection) -> None:
     """Other bytes from the same address are not the bytes that were lost; nor does a failing address harm anything."""
     spoil(one, HOME)
+    asked = []
 
-    def other(record: Any, path: str) -> None:
-        assert record.source_url == "https://example.org/a"
+    def other(url: str, path: str, digest: Digest, size: int) -> None:
+        asked.append((url, digest, size))
         Path(path).write_bytes(b"a newer version")
 
-    def nothing(record: Any, path: str) -> None:
-        raise SourceError("404")
+    def nothing(url: str, path: str, digest: Digest, size: int) -> None:
+        raise SourceError("it answered 404")
 
-    row = step(one, "fetch", A, HOME, document_id=1)
-    assert "does not hold these bytes" in next(iter(run(one, steps(one, row), fetcher=other).why))
-    assert run(one, steps(one, row), fetcher=nothing).why == {"it cannot be fetched: 404": 1}
+    plan = steps(one, step(one, "fetch", A, HOME, document_id=1))
+    assert run(one, plan, fetcher=other).why == {"https://example.org/a has other bytes now": 1}
+    assert asked == [("https://example.org/a", digest_of(A), len(A))]
+    assert run(one, plan, fetcher=nothing).why == {"it answered 404": 1}
+    assert run(one, plan, fetcher=lambda *_: None).failed == 1
     assert at(one, HOME).read_bytes() == b"spoilt"
     assert not list(Path(one.store.root, ".catalogkit", "tmp").iterdir())
+
+
+def test_every_source_of_the_bytes_is_tried(one: Collection) -> None:
+    """That of the step's document first, then of others that have or had the bytes, also of one that is forgotten."""
+    put(one, "twin", A)
+    forget(one, put(one, "old", A, source_url="https://me:secret@example.org/old?key=secret"))
+    for key in (HOME, "docs/twin"):
+        spoil(one, key)
+    asked = []
+
+    def fetch(url: str, path: str, digest: Digest, size: int) -> None:
+        asked.append(url)
+        Path(path).write_bytes(A if url.endswith("old?key=secret") else b"other")
+
+    number = one.catalog.find(artifact_id="twin")[0].id
+    assert run(one, steps(one, step(one, "fetch", A, HOME, document_id=number)), fetcher=fetch).done == 1
+    assert asked == [
+        "https://example.org/twin",
+        "https://example.org/a",
+        "https://me:secret@example.org/old?key=secret",
+    ]
+    spoil(one, HOME)
+    report = run(one, steps(one, step(one, "fetch", A, HOME)), fetcher=lambda _url, path, *_: Path(path).touch())
+    assert "***@example.org/old?*** has other bytes now" in next(iter(report.why))
+    assert "secret" not in str(report.to_dict())
+
+
+@pytest.mark.parametrize("limit", [False, True])
+def test_a_link_takes_the_place_of_a_copy_gone_bad(
+    limit: bool, two: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bad bytes are put aside and the key becomes one more name of the good file, or a copy where it can have none."""
+    spoil(two, AWAY, b"rotten")
+    rotten = inode(two, AWAY)
+    if limit:
+
+        def link(source: str, target: str) -> None:
+            if source == two.store.path(HOME):
+                raise OSError(errno.EMLINK, "too many")
+            os.link(source, target)
+
+        monkeypatch.setattr(two.store.files, "link", link, raising=False)
+    assert does(two, step(two, "link", A, AWAY, HOME)) == ""
+    assert at(two, AWAY).read_bytes() == A
+    assert (inode(two, AWAY) == inode(two, HOME)) is not limit
+    assert outcomes(two, A)[AWAY] == "ok"
+    for aside in two.store.quarantined():
+        with two.store.open(aside.key) as file:
+            assert (file.read(), aside.inode) == (b"rotten", rotten)
+    assert len(list(two.store.quarantined())) == 1 + limit  # it was put aside before the link was refused
+
+
+def test_a_link_waits_for_what_is_to_be_made_good_first(two: Collection) -> None:
+    """Where an earlier step of its unit failed and may be tried again, a link whose source is bad fails with it."""
+    for key in (HOME, AWAY):
+        spoil(two, key)
+    rows = [step(two, "fetch", A, HOME), step(two, "link", A, AWAY, HOME)]
+    plan = steps(two, rows)
+    assert run(two, plan).failed == 2
+    report = run(two, plan, fetcher=lambda _url, path, *_: Path(path).write_bytes(A) and None)
+    assert (report.done, outcomes(two, A)) == (2, {HOME: "ok", AWAY: "ok"})
+    for key in (HOME, AWAY):
+        spoil(two, key)
+    assert list(run(two, steps(two, rows[1])).why) == ["the copy it should come from does not hold these bytes now"]
 
 
 # -- brakes and roots -------------------------------------------------------------------------------------------------

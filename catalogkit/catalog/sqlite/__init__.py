@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catalogkit.catalog.sqlite.audits import Audits
+from catalogkit.catalog.sqlite.damage import Damage
 from catalogkit.catalog.sqlite.duplicates import Duplicates
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
@@ -13,5 +14,5 @@ from catalogkit.catalog.sqlite.queries import Queries
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Moments, Plans, Audits, Duplicates):
+class SQLiteCatalog(Intake, Ledger, Queries, Moments, Plans, Audits, Duplicates, Damage):
     """A `Catalog` in one SQLite file."""

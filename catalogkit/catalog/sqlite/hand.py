@@ -62,6 +62,7 @@ class Hand:
 
     def outcomes_before(self, unit: int, step: int) -> set[str]:
         """The outcomes of a unit's earlier steps, as the journal has them."""
+        self.write_down()  # those of this batch, too
         sql = "SELECT DISTINCT outcome FROM journal WHERE plan_id = ? AND unit = ? AND step < ?"
         return {row[0] for row in self._db.execute(sql, (self._plan_id, unit, step))}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Committed, Intent, Known, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sqlite.base import Database
+from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
 from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, from_us, json_text, to_us
 
@@ -72,20 +73,30 @@ class Intake(Database):
     def commit(
         self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
     ) -> list[Committed]:
-        """The bytes are durable: locations appear, blobs live, documents point at them, intents end."""
+        """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
+
+        Raises
+        ------
+        ConstraintError
+            If a rule forbids it, or an intent has ended already: somebody took this ingest for dead, completed or
+            dropped it, and others went on from there. Where that made the document what it would become, it is
+            ``same``. Nothing is changed.
+        """
         at_us = to_us(as_of)
-        entries = [entry for _, entry in staged]
         with self.write("ingest", at_us, run_id) as db:
-            ended = db.executemany("DELETE FROM intents WHERE id = ?", [(intent,) for intent, _ in staged if intent])
-            if ended.rowcount < len(entries):
-                # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
-                _expect(db, entries, at_us)
+            begun = [at_us if intent is None else _end(db, intent) for intent, _ in staged]
+            entries = [entry for (_, entry), since in zip(staged, begun, strict=True) if since is not None]
+            # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
+            _expect(db, [entry for intent, entry in staged if intent is None], at_us)
             _locate(db, entries, at_us)
             fresh = _bring_alive(db, entries, at_us)
-            documents = [_put_document(db, entry, at_us) for entry in entries]
-            _remember(db, entries, documents)
+            documents = [
+                _meanwhile(db, entry) if since is None else _put_document(db, entry, at_us, since)
+                for (_, entry), since in zip(staged, begun, strict=True)
+            ]
+            _remember(db, [entry for _, entry in staged], documents)
         done = []
-        for entry, (document_id, outcome) in zip(entries, documents, strict=True):
+        for (_, entry), (document_id, outcome) in zip(staged, documents, strict=True):
             done.append(Committed(document_id, outcome, entry.digest in fresh))
             fresh.discard(entry.digest)  # new with the first of its documents only
         return done
@@ -139,6 +150,12 @@ class Intake(Database):
             db.executemany(
                 "UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", [(at_us, i) for i in document_ids]
             )
+
+
+def _end(db: sqlite3.Connection, intent: int) -> int | None:
+    """End an intent; when it was written, None where it is not there any more."""
+    row = db.execute("DELETE FROM intents WHERE id = ? RETURNING created_us", (intent,)).fetchone()
+    return row and int(row[0])
 
 
 def _expect(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> None:
@@ -217,13 +234,13 @@ def _displace(db: sqlite3.Connection, entry: Registration, at_us: int) -> None:
 
 def _document_of(db: sqlite3.Connection, arrival: Arrival) -> Any:
     return db.execute(
-        "SELECT id, sha256, fetched_us FROM documents"
+        "SELECT id, sha256, fetched_us, changed_us FROM documents"
         " WHERE source_url = ? AND artifact_id = ? AND resolver = ? AND variant = ? AND tenant = ?",
         (arrival.source_url, arrival.artifact_id, arrival.resolver, arrival.variant, arrival.tenant),
     ).fetchone()
 
 
-def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tuple[int, str]:
+def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, begun_us: int) -> tuple[int, str]:
     arrival = entry.arrival
     fetched_us = None if arrival.fetched_at is None else to_us(arrival.fetched_at)
     metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
@@ -237,11 +254,14 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tu
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid, "new"
-    document_id, content, known_fetched_us = row
+    document_id, content, known_fetched_us, known_changed_us = row
     if content == entry.digest:
         db.execute("UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", (at_us, document_id))
         return document_id, "same"
-    if not entry.in_order and fetched_us is not None and known_fetched_us is not None and fetched_us < known_fetched_us:
+    # Which came first: where nobody says, what was there already when this one's ingest began.
+    told = fetched_us is not None and known_fetched_us is not None
+    late = fetched_us < known_fetched_us if told else begun_us < known_changed_us
+    if late and not entry.in_order:
         return document_id, "older" if _keep_older(db, document_id, facts, at_us) else "same"
     db.execute(
         "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?, changed_us = ?,"
@@ -249,6 +269,16 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int) -> tu
         (*facts, at_us, at_us, document_id),
     )
     return document_id, "changed"
+
+
+def _meanwhile(db: sqlite3.Connection, entry: Registration) -> tuple[int, str]:
+    """What became of a document whose ingest others have ended: what they made of it wins."""
+    row = _document_of(db, entry.arrival)
+    if row is None or row[1] != entry.digest:
+        raise ConstraintError(
+            f"the ingest of {entry.arrival.artifact_id} was taken for dead, and ended by others; run it again"
+        )
+    return row[0], "same"
 
 
 def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:

@@ -1,0 +1,79 @@
+"""The command that plans a repair."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from catalogkit.commands.plans import Limit, Out, planning
+from catalogkit.door import DONE, LOOK, Json, machine
+
+if TYPE_CHECKING:
+    from catalogkit.collection import Collection
+    from catalogkit.planners.repair import RepairReport
+
+SHOWN = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    planning.command("repair")(plan_repair)
+
+
+def plan_repair(
+    context: typer.Context,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Download again what no copy is left of; `apply` must be told, too.")
+    ] = False,
+    private: Annotated[
+        bool, typer.Option("--private", help="Also from hosts of private addresses, such as localhost.")
+    ] = False,
+    enough: Annotated[
+        int | None,
+        typer.Option(min=1, help="Drop a missing copy from the catalog where its store has so many healthy ones."),
+    ] = None,
+    let_go: Annotated[
+        bool, typer.Option("--let-go", help="Drop copies from the catalog that their owner moved or changed.")
+    ] = False,
+    limit: Limit = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Make good again what the last check found corrupt or missing, from whatever holds the right bytes."""
+    from catalogkit.planners.repair import RepairPolicy
+    from catalogkit.planning import repair_report
+    from catalogkit.terminal import say, tell
+
+    policy = RepairPolicy(fetch=fetch, private=private, enough=enough, let_go=let_go)
+    with context.obj.open() as collection:
+        report = repair_report(collection, policy, limit=limit)
+        home = report.plan.save(out or collection.path / "plans")
+        lines = _lines(collection, report)
+    to_machine = machine(context, as_json)
+    plain = report.to_dict() | {"path": str(home)}
+    if to_machine:
+        say(plain, True, "Plan: repair")
+    else:
+        del plain["unrepairable"]
+        say(plain, False, "Plan: repair")
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if report.plan.units:
+        tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
+    elif report.unrepairable.is_empty():
+        tell("Nothing to do.")
+        return DONE
+    return LOOK
+
+
+def _lines(collection: Collection, report: RepairReport) -> list[str]:
+    """What is to be done, by reason; and each copy that stays as it is, with the reason."""
+    plan, left = report.plan, report.unrepairable
+    lines = [f"  {row['units']:>9,}  {plan.words(row['reason'])}" for row in plan.totals().to_dicts()]
+    for row in left.head(SHOWN).to_dicts():
+        place = collection.stores[collection.store_id(row["store"])].describe(row["key"])
+        lines.append(f"  {row['outcome']}, and stays so: {place}: {row['why']}")
+    if left.height > SHOWN:
+        lines.append(f"  and {left.height - SHOWN:,} more (all with --json)")
+    return lines
