@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import ingest, machine, memory, opening, ours, plans, report, retention, verify
+from benchmarks import audit, ingest, machine, memory, opening, ours, plans, report, retention, verify
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom
 from benchmarks.race import Failed, Untrue
@@ -22,6 +22,7 @@ JOBS = {
     "opening": opening,
     "plans": plans,
     "retention": retention,
+    "audit": audit,
 }
 
 

@@ -228,13 +228,13 @@ class Sampling:
         if not self.copies:
             return "there are no copies"
         if not self.read:
-            return f"none of {self.copies:,} copies were read: nothing is known about their contents"
+            return f"none of {self.copies:,} copies: nothing learnt about their contents"
         if self.read >= self.copies:
-            return f"every one of {self.copies:,} copies was read"
+            return f"every one of {self.copies:,} copies"
         odds = [f"{_percent(self.chance(n))} one of {n}" for n in (10, 100) if n <= self.copies]
-        chances = ", ".join([f"{_percent(self.share)} to have met a single bad one", *odds])
-        runs = f"{self.runs_until_all:,} audits like this one read everything"
-        return f"{self.read:,} of {self.copies:,} copies were read: {chances}; {runs}"
+        chances = ", ".join([f"a chance of {_percent(self.share)} to meet a single bad one", *odds])
+        runs = f"{self.runs_until_all:,} such audits read everything"
+        return f"{self.read:,} of {self.copies:,} copies: {chances}; {runs}"
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, with the odds."""
@@ -366,7 +366,7 @@ class AuditReport:
         shown: dict[str, object] = {"complete": "yes" if self.complete else "no", **self.severities()}
         shown |= {"files_seen": self.files, "copies_seen": self.copies}
         if self.sampling is not None:
-            shown["sample"] = self.sampling.in_words()
+            shown["copies_read"] = self.sampling.in_words()
         if self.interrupted:
             shown["interrupted"] = "these are the findings so far"
         return shown

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from catalogkit.audit import AuditReport, DataIssue, HashMismatch, MissingFile, OrphanFile, Sampling, sample_size
 from catalogkit.audit_codes import Code
 from catalogkit.auditing_files import PAGE, SKEW_SECONDS, SUSPECTS, FileAudit
-from catalogkit.errors import CatalogError
+from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.intents import is_dead
 from catalogkit.model import Digest, Outcome, from_us, to_us
 from catalogkit.progress import OnProgress, quiet
@@ -48,6 +48,7 @@ def audit(
     collection: Collection,
     sample_rate: float = 0.1,
     *,
+    note: bool = True,
     as_of: datetime | None = None,
     progress: OnProgress = quiet,
     stop: threading.Event | None = None,
@@ -59,6 +60,8 @@ def audit(
     sample_rate
         The share of the copies to read, 0 to 1, rounded up; those not read for the longest time come first. Copies that
         look changed, or were bad before, are read besides (at least a thousand of them), unless it is 0.
+    note
+        Whether what is proved goes into the ledger; without that, nothing is read.
     as_of
         The time of the audit; the collection's clock without it.
     progress
@@ -73,9 +76,11 @@ def audit(
     Raises
     ------
     InvalidInput
-        If `sample_rate` is no number between 0 and 1.
+        If `sample_rate` is no number between 0 and 1, or reading is asked for without noting what was read.
     """
-    return _audit(collection, sample_rate, _EVERYTHING, as_of, progress, stop or threading.Event())
+    if sample_rate and not note:
+        raise InvalidInput("a sample goes on where the ledger says the last one ended; note it, or set it to 0")
+    return _audit(collection, sample_rate, _EVERYTHING, as_of, progress, stop or threading.Event(), note)
 
 
 class CatalogConsistencyChecker:
@@ -141,13 +146,14 @@ def _audit(
     as_of: datetime | None,
     progress: OnProgress,
     stop: threading.Event,
+    note: bool = True,
 ) -> AuditReport:
     began, catalog = time.monotonic(), collection.catalog
     sample_size(rate, 0)  # refuses a wrong rate before anything is looked at
     when = as_of or collection.now()
     to_us(when)
     report = AuditReport(when)
-    files = FileAudit(collection, report, progress, stop)
+    files = FileAudit(collection, report, progress, stop, note)
     try:
         files.reach()
         if "store" in parts:

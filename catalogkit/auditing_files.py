@@ -8,6 +8,7 @@ its record stands unchanged once everybody who was writing has ended.
 from __future__ import annotations
 
 from array import array
+from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.audit import Copy, Look, Unlisted, compare, drift, shared_inodes
@@ -32,6 +33,7 @@ PAGE: Final = 10_000
 # As many copies that look suspect are read, however small the sample is.
 SUSPECTS: Final = 1000
 SKEW_SECONDS: Final = 300
+NAMED: Final = 3
 _PROVES: Final = {
     Code.MISSING_FILE: Outcome.MISSING,
     Code.WRONG_TYPE: Outcome.CORRUPT,
@@ -49,10 +51,10 @@ class FileAudit:
     """
 
     def __init__(
-        self, collection: Collection, report: AuditReport, progress: OnProgress, stop: threading.Event
+        self, collection: Collection, report: AuditReport, progress: OnProgress, stop: threading.Event, note: bool
     ) -> None:
         self.collection, self.catalog, self.report = collection, collection.catalog, report
-        self.progress, self.stop = progress, stop
+        self.progress, self.stop, self.note = progress, stop, note
         self.bad: set[int] = set()
         self.away: dict[int, str] = {}
         self._newest_ns: dict[int, int] = {}
@@ -230,8 +232,7 @@ class FileAudit:
             if code in _PROVES:
                 self.bad.add(copy.location_id)
                 checks.append(_check(copy, as_of, _PROVES[code], 0, "look", detail))
-        if checks:
-            self.catalog.record_checks(checks, run_id=f"audit-{as_of:%Y%m%dT%H%M%S.%f}Z")
+        self._write_down(checks, as_of)
 
     def _really_missing(self, copies: Iterable[Copy]) -> set[int]:
         """Which of these are missing: their store is there, and it is plain that no disk is away."""
@@ -268,9 +269,12 @@ class FileAudit:
             if found.outcome in (Outcome.OK, Outcome.CORRUPT):
                 checks.append(_check(copy, as_of, found.outcome, found.bytes, "read", found.detail))
         self._settle(wrong, as_of)
-        if checks:
-            self.catalog.record_checks(checks, run_id=f"audit-{as_of:%Y%m%dT%H%M%S.%f}Z")
+        self._write_down(checks, as_of)
         return len(some)
+
+    def _write_down(self, checks: list[Check], as_of: datetime) -> None:
+        if checks and self.note:
+            self.catalog.record_checks(checks, run_id=f"audit-{as_of.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z")
 
     def _add(self, copy: Copy, code: Code, detail: str) -> None:
         store = self.collection.stores[copy.store_id]
@@ -283,7 +287,10 @@ class FileAudit:
         """Which documents a content is needed by, as the end of a sentence."""
         found = self.catalog.root_kinds(Digest(digest), as_of=self.report.as_of)
         documents = [f"document {number} ({name})" for number, name, _ in found.get("documents", ())]
-        return f"; needed by {', '.join(documents)}" if documents else "; no document needs it"
+        if not documents:
+            return "; no document needs it"
+        more = found["refs"] - len(documents[:NAMED])
+        return f"; needed by {', '.join(documents[:NAMED])}" + (f" and {more:,} more" if more > 0 else "")
 
     def _shared(self, groups: list[list[int]]) -> None:
         """Files that stand for two contents; where one was read and is wrong, that was told."""

@@ -64,6 +64,8 @@ table.ck-table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:ta
 table.ck-table th,table.ck-table td{text-align:left!important;white-space:nowrap}
 table.ck-table th,table.ck-table td{padding:.25rem .7rem;border-bottom:1px solid #8884}
 table.ck-table .ck-number{text-align:right!important}
+table.ck-whole{min-width:42rem}
+table.ck-whole td{white-space:normal!important;overflow-wrap:anywhere;min-width:8ch;vertical-align:top}
 </style>"""
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
@@ -247,16 +249,19 @@ class Notes:
 
 
 class Table:
-    """The first rows of a frame; `empty` stands for one without rows."""
+    """The first rows of a frame; `empty` stands for one without rows, `whole` shows long texts in full, on lines."""
 
-    def __init__(self, frame: pl.DataFrame, empty: str = "No rows.", rows: int = _TABLE_ROWS) -> None:
-        self.frame, self.empty, self.rows = frame, empty, rows
+    def __init__(
+        self, frame: pl.DataFrame, empty: str = "No rows.", rows: int = _TABLE_ROWS, *, whole: bool = False
+    ) -> None:
+        self.frame, self.empty, self.rows, self.whole = frame, empty, rows, whole
 
     def __str__(self) -> str:
-        return self.empty if self.frame.is_empty() else _table_text(self.frame, self.rows)
+        return self.empty if self.frame.is_empty() else _table_text(self.frame, self.rows, self.whole)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        page = f"<p>{escape(self.empty)}</p>" if self.frame.is_empty() else table_html(self.frame, self.rows)
+        table = table_html(self.frame, self.rows, self.whole)
+        page = f"<p>{escape(self.empty)}</p>" if self.frame.is_empty() else table
         return {"text/html": f"{STYLE}{page}", "text/plain": str(self)}
 
 
@@ -294,24 +299,24 @@ def record(**figures: object) -> None:
 # -- tables ------------------------------------------------------------------------------------------------------
 
 
-def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS) -> str:
+def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS, whole: bool = False) -> str:
     """Write the first rows of a frame as an HTML table, and say how many are left out."""
     names = [(name, "ck-number" if frame.schema[name].is_numeric() else "") for name in frame.columns]
     head = "".join(f'<th scope="col" class="{css}">{escape(_title(name))}</th>' for name, css in names)
     body = ""
-    for row in _cells(frame.head(rows)):
+    for row in _cells(frame.head(rows), whole):
         cells = (f'<td class="{css}">{escape(cell)}</td>' for (_, css), cell in zip(names, row, strict=True))
         body += f"<tr>{''.join(cells)}</tr>"
     rest = f"<p>… and {frame.height - rows:,} more rows.</p>" if frame.height > rows else ""
     none = "<p>No rows.</p>" if frame.is_empty() else ""
     return (
-        f'<div class="ck-scroll"><table class="ck-table"><thead><tr>{head}</tr></thead>'
+        f'<div class="ck-scroll"><table class="ck-table{" ck-whole" * whole}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{rest}{none}"
     )
 
 
-def _table_text(frame: pl.DataFrame, rows: int = 12) -> str:
-    lines = [[_title(name) for name in frame.columns], *_cells(frame.head(rows))]
+def _table_text(frame: pl.DataFrame, rows: int = 12, whole: bool = False) -> str:
+    lines = [[_title(name) for name in frame.columns], *_cells(frame.head(rows), whole)]
     widths = [max(len(line[i]) for line in lines) for i in range(frame.width)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join(text + ([f"… and {frame.height - rows:,} more rows"] if frame.height > rows else []))
@@ -321,11 +326,11 @@ def _title(column: str) -> str:
     return column.replace("_", " ")
 
 
-def _cells(frame: pl.DataFrame) -> Sequence[list[str]]:
-    return [[_cell(name, value) for name, value in row.items()] for row in frame.iter_rows(named=True)]
+def _cells(frame: pl.DataFrame, whole: bool) -> Sequence[list[str]]:
+    return [[_cell(name, value, whole) for name, value in row.items()] for row in frame.iter_rows(named=True)]
 
 
-def _cell(column: str, value: object) -> str:
+def _cell(column: str, value: object, whole: bool) -> str:
     """Whole numbers with separators, shares in percent, times to the minute."""
     if value is None:
         return ""
@@ -335,7 +340,7 @@ def _cell(column: str, value: object) -> str:
         return format_share(value) if "share" in column else f"{value:,.3g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    return clip_middle(str(value), 60)
+    return str(value) if whole else clip_middle(str(value), 60)
 
 
 def figures_of(outputs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

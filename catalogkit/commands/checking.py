@@ -12,7 +12,7 @@ from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 if TYPE_CHECKING:
     from catalogkit.audit import AuditReport
 
-SHOWN = 50
+SHOWN, FEW = 50, 5
 
 
 def add_to(app: typer.Typer) -> None:
@@ -91,12 +91,12 @@ def _show(report: AuditReport) -> None:
     for (code, severity, what, todo), part in report.frame().group_by(
         ["code", "severity", "what", "todo"], maintain_order=True
     ):
-        count = report.counts[str(code)]
+        count, shown = report.counts[str(code)], FEW if severity == "info" else SHOWN
         sys.stdout.write(f"{severity} {code}: {what}\n")
-        for row in part.head(SHOWN).iter_rows(named=True):
+        for row in part.head(shown).iter_rows(named=True):
             sys.stdout.write(f"  {printable(row['path'] or row['object'])}: {printable(row['detail'])}\n")
-        if count > SHOWN:
-            sys.stdout.write(f"  ... and {count - SHOWN:,} more; --json lists them\n")
+        if count > shown:
+            sys.stdout.write(f"  ... and {count - shown:,} more; --json lists them\n")
         sys.stdout.write(f"  > {todo}\n\n")
     for one in report.unseen[:SHOWN]:
         sys.stdout.write(f"not seen: {printable(one.what)}: {printable(one.why)}\n")

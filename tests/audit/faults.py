@@ -339,6 +339,14 @@ def purged_with_a_root(collection: Collection) -> None:
     change(collection, "INSERT INTO roots VALUES ('snapshot', 'monday', ?)", digest_of(ONE))
 
 
+@fault(Code.CONDEMNED_NEEDED)
+def condemned_with_a_snapshot(collection: Collection) -> None:
+    """A snapshot had the document that was forgotten since."""
+    collection.catalog.keep_moment("snapshot", "monday", as_of=collection.now() - timedelta(minutes=5))
+    forget(collection, collection.catalog.document(document_of(collection, ONE)))
+    change(collection, "UPDATE blobs SET state = 'condemned' WHERE sha256 = ?", digest_of(ONE))
+
+
 @fault(Code.WRONG_KEY)
 def an_address_of_other_content(collection: Collection) -> None:
     path, other = path_of(collection, ONE), Path(collection.store.root, cas_key(NOTHING))
@@ -479,6 +487,7 @@ broken_row(
     us,
 )  # fmt: skip
 broken_row("root_name", "INSERT INTO roots VALUES ('', 'monday', ?)", _ONE)
+broken_row("moment_name", "INSERT INTO moments (kind, name, changes, last_id, taken_us) VALUES ('x', '', 0, 0, ?)", us)
 broken_row("stray_bytes", "INSERT INTO strays VALUES (1, 'docs/x', -1, NULL, NULL, ?)", us)
 broken_row(
     "intent_facts", "INSERT INTO intents (owner, store_id, key, sha256, facts, created_us, expires_us)"

@@ -102,7 +102,7 @@ def test_no_sample_reads_nothing(stock: Callable[..., Collection]) -> None:
     assert codes(report) == {"A208": 1}
     assert "not read" in report.findings[0].detail
     assert collection.frame("checks").is_empty()
-    assert "nothing is known" in report.to_dict()["sampling"]["in_words"]
+    assert "nothing learnt" in report.to_dict()["sampling"]["in_words"]
 
 
 # -- the ledger ------------------------------------------------------------------------------------------------------
@@ -144,6 +144,25 @@ def test_a_finding_says_what_is_at_stake(stock: Callable[..., Collection]) -> No
     (one,) = audit(collection, 0).findings
     assert "document 1 (" in one.detail and one.detail.count("document") == 2
     assert "again.txt" in one.detail
+
+
+def test_an_audit_that_notes_nothing(stock: Callable[..., Collection]) -> None:
+    """Without notes the findings are the same and the ledger stays as it is; a sample needs the ledger."""
+    collection = stock()
+    path_of(collection, ONE).unlink()
+    assert codes(audit(collection, 0, note=False)) == {"A201": 1}
+    assert collection.frame("checks").is_empty()
+    with pytest.raises(InvalidInput, match="ledger"):
+        audit(collection, 0.1, note=False)
+
+
+def test_many_documents_at_stake_are_counted(stock: Callable[..., Collection], tmp_path: Path) -> None:
+    """A content that very many need names a few of them, and how many more there are."""
+    collection = stock()
+    ingest(collection, make_tree(tmp_path / "more", {f"same{n}.txt": ONE for n in range(30)}))
+    path_of(collection, ONE).unlink()
+    (one,) = audit(collection, 0).findings
+    assert one.detail.endswith("and 28 more") and one.detail.count("document ") == 3
 
 
 # -- what could not be seen ------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from catalogkit.ingest import ingest
 from catalogkit.planning import plan_undo
 from catalogkit.verify import verify
 from tests.conftest import LAYOUTS, Clock, hurry, make_tree
-from tests.plans.scene import collect, condemn, forget, path_of, put, stray
+from tests.plans.scene import collect, condemn, forget, path_of, put, run, stray
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,13 +93,17 @@ def test_after_a_whole_life(stock: Callable[..., Collection], layout: str) -> No
     put(collection, "paper", b"second")
     put(collection, "paper", b"third", fetched_at=collection.now() - timedelta(days=300))
     gone = put(collection, "gone", b"gone")
-    collection.catalog.place_hold("legal", document_id=gone.id + 0, as_of=collection.now())
+    collection.catalog.place_hold("legal", document_id=gone.id, as_of=collection.now())
     back = put(collection, "back", b"back")
+    forgot = forget(collection, back)
+    run(collection, plan_undo(collection, forgot.plan_id))
+    assert found(audit(collection, 1.0)) == []
+    collection.catalog.keep_moment("snapshot", "monday", as_of=collection.now())
+    collection.clock.advance(seconds=1)  # type: ignore[attr-defined]
     forget(collection, back)
+    collection.catalog.release_moment("snapshot", "monday", as_of=collection.now())
     report = condemn(collection)
     assert found(audit(collection, 1.0)) == []
-    from tests.plans.scene import run
-
     run(collection, plan_undo(collection, report.plan_id))
     stray(collection, b"stray")
     condemn(collection)

@@ -29,7 +29,8 @@ _NEEDED: Final = (
     " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
     " OR EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256 AND (k.expires_us IS NULL OR k.expires_us > :as_of))"
 )
-# Each version of a document with the beginning of the one after it; one that came late never was current.
+# Each version of a document with the beginning of the one after it. One that came late never was current, and where a
+# document was brought back there was none before.
 _VERSIONS: Final = (
     "WITH v AS (SELECT id, op, ended_us, lead(changed_us) OVER (PARTITION BY id ORDER BY hid) AS next_us"
     " FROM documents_history WHERE op NOT IN ('older', 'recall')), w AS (SELECT v.id, v.op, v.ended_us,"
@@ -101,6 +102,12 @@ _RULES: Final = (
     ),
     ("'root ' || kind || ' ' || name", "roots", "no kind or name", "kind = '' OR name = ''"),
     ("'stray ' || key", "strays", "a negative number", "bytes < 0"),
+    (
+        "'moment ' || kind || ' ' || name",
+        "moments",
+        "no kind or name, a negative number, or a digest of other than 32 bytes",
+        "kind = '' OR name = '' OR changes < 0 OR last_id < 0 OR length(digest) <> 32",
+    ),
 )
 # What happened when: (object, table, the columns that say so). A location's last check is told by the ledger.
 _TIMES: Final = (
@@ -114,11 +121,13 @@ _TIMES: Final = (
     ("'access ' || id", "accesses", ("at_us",)),
     ("'plan ' || id", "plans", ("begun_us", "ended_us")),
     ("'stray ' || key", "strays", ("condemned_us",)),
+    ("'moment ' || kind || ' ' || name", "moments", ("taken_us", "released_us")),
 )
 _SPANS: Final = (
     ("'run ' || id", "runs", "ended_us < started_us"),
     ("'plan ' || id", "plans", "ended_us < begun_us"),
     ("'hold ' || id", "holds", "released_us < placed_us OR expires_us < placed_us"),
+    ("'moment ' || kind || ' ' || name", "moments", "released_us < taken_us OR expires_us < taken_us"),
 )
 # A hold that ends before it begins is told by itself.
 _BEGINS: Final = {"documents": "changed_us", "blobs": "changed_us", "locations": "changed_us"}
@@ -154,7 +163,7 @@ _QUESTIONS: Final[dict[Code, str]] = {
     " b.refs || ' noted, ' || count(d.id) || ' there' FROM blobs b LEFT JOIN documents d ON d.sha256 = b.sha256"
     " GROUP BY b.sha256 HAVING b.refs <> count(d.id)",
     Code.CONDEMNED_NEEDED: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL,"
-    " 'it is ' || b.state || ', and a document, a hold, a root or an ingest needs it' FROM blobs b"
+    " 'it is ' || b.state || ', and a document, a hold, a snapshot, a root or an ingest needs it' FROM blobs b"
     " WHERE b.state IN ('condemned', 'purged')"
     f" AND ({_NEEDED} OR EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256))",
     Code.WRONG_KEY: f"SELECT {_LOCATION}, 'its record says ' || {_HEX.format('l.sha256')} FROM locations l {_STORE}"
@@ -187,7 +196,8 @@ _QUESTIONS: Final[dict[Code, str]] = {
     ),
     Code.VERSION_BACKWARDS: " UNION ALL ".join(
         f"SELECT '{table[:-1]} ' || {_HEX.format('sha256') if table == 'blobs' else 'id'}, NULL, NULL,"
-        f" 'row ' || hid || ' of {table}_history' FROM {table}_history WHERE ended_us < {begin}"
+        f" 'row ' || hid || ' of {table}_history' FROM {table}_history"
+        f" WHERE ended_us < {begin} AND op IN ('update', 'delete')"
         for table, begin in _BEGINS.items()
     ),
     Code.VERSIONS_OVERLAP: f"{_VERSIONS} SELECT 'document ' || id, NULL, NULL, 'by ' || (ended_us - next_us) || ' us'"
