@@ -12,14 +12,16 @@ import getpass
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from catalogkit import review_words
 from catalogkit.apply import BATCH, ApplyReport, apply
 from catalogkit.approval import FILE, Approval, approve_plan
 from catalogkit.errors import CatalogKitError, InvalidInput, PlanError
-from catalogkit.plan import Plan, StepKind
+from catalogkit.plan import Plan
 from catalogkit.progress import Progress
-from catalogkit.selecting import Choice, Slice, Totals
+from catalogkit.review_words import at, count
+from catalogkit.selecting import Choice, Slice
 
 if TYPE_CHECKING:
     import os
@@ -28,13 +30,7 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import PlanRow
     from catalogkit.collection import Collection
 
-__all__ = ["Review", "Slice", "State", "Totals"]
-
-# What a kind of step does to how many of what; a purge is counted in files, for those are gone for good.
-_NOUNS: Final = {StepKind.PURGE.value: "RECORD", StepKind.FORGET.value: "DOCUMENT", StepKind.RECALL.value: "DOCUMENT"}
-_UNDOABLE: Final = {
-    kind.value for kind in (StepKind.CONDEMN, StepKind.FORGET, StepKind.COPY, StepKind.LINK, StepKind.DROP)
-}
+__all__ = ["Review", "Slice", "State"]
 
 
 class State(enum.StrEnum):
@@ -121,38 +117,11 @@ class Review(Choice):
     @property
     def phrase(self) -> str:
         """What has to be typed to approve: what happens, to how many. Another selection has another phrase."""
-        kinds, totals = self.kinds(), self.totals()
-        if not kinds:
-            return ""
-        [kind, *others] = sorted(kinds, key=lambda kind: (-kinds[kind], kind))
-        if others:
-            kind = StepKind.PURGE.value if StepKind.PURGE.value in kinds else kind
-        if kind == StepKind.PURGE and totals.files:
-            count, noun = totals.files, "FILE"
-        else:
-            count, noun = totals.units, _NOUNS.get(kind, "")
-        words = [kind.upper(), str(count), f"{noun}{'S' * (count != 1)}" if noun else ""]
-        if totals.last_copies:
-            words.append(f"INCLUDING {totals.last_copies} LAST COP{'Y' if totals.last_copies == 1 else 'IES'}")
-        return " ".join(filter(None, words))
+        return review_words.phrase(self.totals(), self.kinds())
 
     def consequences(self) -> str:
         """What cannot be undone of what is selected, in a sentence."""
-        totals, kinds = self.totals(), self.kinds()
-        if not totals.units:
-            return "Nothing is selected."
-        said = []
-        if totals.files:
-            said.append(f"{_count(totals.files, 'file')} will be removed for good")
-        if abandoned := kinds.get(StepKind.ABANDON.value, 0):
-            said.append(f"{_count(abandoned, 'unfinished ingest')} will be dropped for good")
-        if totals.final > abandoned and not totals.files:
-            said.append(f"{_count(totals.final - abandoned, 'record')} of bytes that are gone will be closed")
-        if totals.last_copies:
-            said.append(f"{_count(totals.last_copies, 'row')} are the last copy of something")
-        if not said:
-            return "Everything here can be undone; no file is touched."
-        return f"Cannot be undone: {', '.join(said)}."
+        return review_words.consequences(self.totals(), self.kinds())
 
     def brakes(self) -> list[str]:
         """Why this cannot be approved now; empty if it can."""
@@ -161,10 +130,10 @@ class Review(Choice):
         if self._running:
             said.append("It is being applied.")
         if self._row is not None and self._row.ended_at is not None:
-            ended = _when(self._row.ended_at)
+            ended = at(self._row.ended_at)
             said.append(f"It was applied {ended}; a plan is applied once. Make a new one for the rest.")
         elif self.clock() >= head.expires_at and self._row is None:
-            said.append(f"It expired {_when(head.expires_at)}; it can be looked at. Make a new one to go on.")
+            said.append(f"It expired {at(head.expires_at)}; it can be looked at. Make a new one to go on.")
         if self.collection is not None and self.collection.identity != head.catalog:
             said.append(f"It is for catalog {head.catalog[:8]}, not for {self.collection.identity[:8]}.")
         if not self.table.height:
@@ -205,8 +174,8 @@ class Review(Choice):
             said.append(f"{step['kind']} {what}: {self.plan.words(step['reason'])}")
         first = steps.row(0, named=True)
         if first["since"] is not None:
-            age = _count(first["age_days"], "day")
-            said.append(f"so since {_when(first['since'])}, {age} before the plan was made")
+            age = count(first["age_days"], "day")
+            said.append(f"so since {at(first['since'])}, {age} before the plan was made")
         if steps["last_copy"].any():
             said.append("it is the last copy of something, so it is not selected unless somebody says so")
         subject = first["sha256"] or first["document_id"]
@@ -377,28 +346,10 @@ class Review(Choice):
 
     def receipt(self) -> dict[str, Any]:
         """Who approved what, when; what was done, skipped and why; how to undo it. Empty before it was applied."""
-        row = self._row
-        if row is None:
+        if self._row is None:
             return {}
-        approval = self.approval
-        facts: dict[str, Any] = {
-            "state": State.APPLIED.value if row.ended_at else "Stopped; apply it again to go on",
-            "plan": f"{row.kind} {row.id[:12]}",
-            "approved": f"{approval.approved_by}, {_when(approval.approved_at)}" if approval else "without an approval",
-            "begun": _when(row.begun_at),
-            "ended": _when(row.ended_at) if row.ended_at else "not yet",
-            "done": row.done,
-            "skipped": row.skipped,
-            "failed": row.failed,
-            "bytes_freed": row.bytes_freed,
-            "selected": approval.rule or "everything" if approval else "everything",
-        }
-        if approval and (approval.include or approval.exclude):
-            for units, words in ((approval.include, "taken in by hand"), (approval.exclude, "left out by hand")):
-                facts["selected"] += f"; {_count(len(units), 'unit')} {words}" if units else ""
-        if row.done and self.plan.frame["kind"].is_in(list(_UNDOABLE)).any():
-            facts["undo"] = f"catalogkit plan undo {row.id[:12]}"
-        return facts
+        undoable = self.plan.frame["kind"].is_in(list(review_words.UNDOABLE)).any()
+        return review_words.receipt(self._row, self.approval, undoable)
 
     def reasons_not_done(self) -> dict[str, int]:
         """Why steps were skipped or failed, and how many each."""
@@ -425,11 +376,3 @@ class Review(Choice):
         from catalogkit.review_forms import render_text, static_html
 
         return {"text/html": static_html(self), "text/plain": render_text(self)}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _when(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

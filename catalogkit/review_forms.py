@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.approval import DEFAULT_RULE, Selection
 from catalogkit.display import STYLE, Cards, Notice, clip_middle, format_bytes, format_share, table_html
-from catalogkit.errors import CatalogKitError, InvalidInput
+from catalogkit.errors import CatalogKitError
 from catalogkit.plan import Plan
 from catalogkit.review import Review, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from catalogkit.collection import Collection
 
-__all__ = ["ask", "choose", "receipt_html", "receipt_text", "render_text", "review", "rows", "static_html"]
+__all__ = ["receipt_html", "receipt_text", "render_text", "review", "rows", "static_html"]
 
 TOP: Final = 20
 
@@ -224,10 +222,10 @@ def render_text(review: Review, top: int = TOP) -> str:
     if review.plan.head.complete:
         lines.append(f"! {review.plan.head.complete}")
     lines += [f"  {label.lower():<18} {value}" for label, value, _ in cards(review)]
-    lines += [f"  {review.consequences()}", "", *_columns(by_reason(review))]
+    lines += [f"  {review.consequences()}", "", *columns(by_reason(review))]
     shown = largest(review, top)
     if shown.height:
-        lines += ["", *_columns(shown)]
+        lines += ["", *columns(shown)]
     if (more := review.matching - shown.height) > 0:
         lines.append(f"... and {more:,} more")
     if review.state is State.DRAFT and review.table.height:
@@ -236,20 +234,21 @@ def render_text(review: Review, top: int = TOP) -> str:
         lines += ["", f"To apply it: {apply}"]
     if receipt := receipt_text(review):
         lines += ["", receipt]
-    return _printable("\n".join(lines))
+    return printable("\n".join(lines))
 
 
-def _columns(frame: pl.DataFrame) -> list[str]:
+def columns(frame: pl.DataFrame) -> list[str]:
+    """A frame as lines of text, its columns one below the other."""
     lines = [frame.columns, *([_text(value) for value in row] for row in frame.rows())]
     widths = [max(len(line[i]) for line in lines) for i in range(frame.width)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else _printable(str(value).replace("\n", " "))
+    return f"{value:,}" if isinstance(value, int) else printable(str(value).replace("\n", " "))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """A name must not move the cursor or colour the terminal of whoever reads it."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
@@ -292,82 +291,4 @@ def receipt_text(review: Review) -> str:
     if not facts:
         return ""
     lines = ["Receipt", *(f"  {name:<12} {value}" for name, value in facts.items())]
-    return _printable("\n".join(lines + [f"  not done: {count:,} x {reason}" for reason, count in why.items()]))
-
-
-# -- the terminal ------------------------------------------------------------------------------------------------
-
-
-def choose(
-    review: Review, *, where: str | None = None, include: Iterable[int] = (), exclude: Iterable[int] = ()
-) -> None:
-    """Select what the options of a command line say: a rule (all but last copies without one) and exceptions.
-
-    Raises
-    ------
-    InvalidInput
-        If the rule is no condition, or an exception is no unit of the plan.
-    """
-    review.select(Selection(DEFAULT_RULE if where is None else where, tuple(include), tuple(exclude)))
-
-
-HELP: Final = """\
-  filter CONDITION   look at units that fit, such as: filter resolver = 'core' AND age_days > 180
-  select, deselect   take in, or leave out, every unit that fits the filter
-  only               select those that fit the filter and no others
-  toggle UNIT        take one in, or leave it out
-  why UNIT           why it is in the plan
-  python             the line of Python that makes this selection
-  approve            say yes to what is selected
-  quit               leave; nothing changes"""
-
-
-def ask(
-    review: Review,
-    *,
-    read: Callable[[str], str] = input,
-    write: Callable[[str], object] = sys.stdout.write,
-    by: str | None = None,
-) -> bool:
-    """Review in a conversation; returns whether the plan was approved. The end of the input is a no.
-
-    Parameters
-    ----------
-    read, write
-        How a line is asked for, and how text is shown.
-    """
-    write(f"{render_text(review)}\n\n{HELP}\n")
-    while True:
-        try:
-            word, _, rest = read("review> ").strip().partition(" ")
-            if word in ("quit", "q", "exit"):
-                return False
-            if word == "approve":
-                review.approve(by, typed=read(f"type {review.phrase} to approve: "))
-                write(f"Approved {review.totals().units:,} units; now run: {review.commands()[1]}\n")
-                return True
-            if word:
-                write(_printable(f"{_answer(review, word, rest.strip())}\n"))
-        except EOFError:
-            return False
-        except CatalogKitError as problem:
-            write(_printable(f"{problem}\n"))
-
-
-def _answer(review: Review, word: str, rest: str) -> str:
-    if word == "filter":
-        review.set_filter(rest)
-        return "\n".join(_columns(largest(review))) + f"\n{review.matching:,} units fit"
-    if word == "python":
-        return review.as_python()
-    if word in ("toggle", "why") and rest.isascii() and rest.isdigit():
-        if word == "why":
-            return "\n".join(review.why(int(rest)))
-        review.toggle(int(rest))
-    elif word in ("select", "deselect", "only"):
-        acts = {"select": review.include_filtered, "deselect": review.exclude_filtered, "only": review.only_filtered}
-        acts[word]()
-    else:
-        raise InvalidInput(f"no such command: {word}\n{HELP}")
-    totals = review.totals()
-    return f"{totals.units:,} of {totals.of:,} selected, {format_bytes(totals.bytes)}. {review.consequences()}"
+    return printable("\n".join(lines + [f"  not done: {count:,} x {reason}" for reason, count in why.items()]))

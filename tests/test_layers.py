@@ -35,6 +35,7 @@ ROOMS = {
         selecting
         sniff
         stats
+        unit_table
         units
     """,
     "world": """
@@ -84,6 +85,8 @@ ROOMS = {
         retention_charts
         review
         review_forms
+        review_terminal
+        review_words
         telemetry
         widgets
     """,

@@ -285,7 +285,8 @@ def review(
     """Look at a plan: what it would do, and why; in a terminal, filter, choose and approve. Opening changes nothing."""
     from catalogkit.plan import Plan
     from catalogkit.review import Review, State
-    from catalogkit.review_forms import ask, choose, render_text
+    from catalogkit.review_forms import render_text
+    from catalogkit.review_terminal import ask, choose
     from catalogkit.terminal import say
 
     home = _home(context, plan)

@@ -16,7 +16,8 @@ from catalogkit.collection import Collection
 from catalogkit.errors import InvalidInput
 from catalogkit.plan import Plan
 from catalogkit.review import Review, State
-from catalogkit.review_forms import ask, choose, is_live, receipt_html, receipt_text, render_text, static_html
+from catalogkit.review_forms import is_live, receipt_html, receipt_text, render_text, static_html
+from catalogkit.review_terminal import ask, choose
 from tests.review.conftest import AS_OF, made_up, mixed
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[2J\"'&"

@@ -123,6 +123,33 @@ def test_the_phrase_names_the_magnitude() -> None:
     assert looked_at(made_up(pl.DataFrame({"unit": [0, 1], "kind": "forget"}))).phrase == "FORGET 2 DOCUMENTS"
 
 
+@pytest.mark.parametrize(
+    ("kinds", "phrase", "said"),
+    [
+        (("copy", "drop"), "DROP 2", "Everything here can be undone; of what is removed another copy stays."),
+        (("copy", "link"), "LINK 2", "Everything here can be undone; of what is removed another copy stays."),
+        (("forget", "condemn"), "FORGET 2 DOCUMENTS", "Everything here can be undone; no file is touched."),
+        (("copy", "quarantine"), "QUARANTINE 2", "Cannot be undone: 2 bad files will be put aside."),
+        (("rearm", "fetch"), "FETCH 2", "Cannot be undone: 2 files will be fetched again."),
+        (
+            ("abandon", "condemn"),
+            "ABANDON 2 INGESTS",
+            "Cannot be undone: 2 unfinished ingests",
+        ),
+        (("condemn", "purge"), "PURGE 2 RECORDS", "Cannot be undone: 2 records of bytes that are gone will be closed."),
+    ],
+)
+def test_the_gravest_step_is_named_wherever_it_stands_in_its_unit(
+    kinds: tuple[str, str], phrase: str, said: str
+) -> None:
+    """A unit that copies first and drops then is approved as one that drops."""
+    steps = pl.DataFrame({"unit": [0, 0, 1, 1], "step": [0, 1, 0, 1], "kind": kinds * 2, "bytes": 0})
+    review = looked_at(made_up(steps))
+    assert review.phrase == phrase
+    assert review.consequences().startswith(said)
+    assert review.totals().final == (2 if "Cannot" in said else 0)
+
+
 def test_what_cannot_be_undone_is_said() -> None:
     """Files that are removed are named as lost for good; what can be undone is named so."""
     assert looked_at(mixed()).consequences() == "Everything here can be undone; no file is touched."
@@ -130,7 +157,7 @@ def test_what_cannot_be_undone_is_said() -> None:
     review = looked_at(made_up(purge))
     assert review.consequences() == "Cannot be undone: 1 file will be removed for good."
     review.toggle(0)
-    assert "2 files will be removed for good, 1 row" in review.consequences()
+    assert "2 files will be removed for good, 1 row is the last copy" in review.consequences()
 
 
 def test_an_expired_plan_can_be_looked_at(tmp_path: Path) -> None:
