@@ -51,6 +51,13 @@ if TYPE_CHECKING:
     from catalogkit.planning import why as why
     from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
     from catalogkit.review_forms import review as review
+    from catalogkit.snapshots import CatalogSnapshot as CatalogSnapshot
+    from catalogkit.snapshots import CatalogWithHistory as CatalogWithHistory
+    from catalogkit.snapshots import diff_snapshots as diff_snapshots
+    from catalogkit.snapshots import drop_snapshot as drop_snapshot
+    from catalogkit.snapshots import list_snapshots as list_snapshots
+    from catalogkit.snapshots import query_at as query_at
+    from catalogkit.snapshots import take_snapshot as take_snapshot
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
 
@@ -60,6 +67,8 @@ __version__ = "0.1.0"
 _WHERE: Final = {
     "AuditReport": "audit",
     "CatalogConsistencyChecker": "auditing",
+    "CatalogSnapshot": "snapshots",
+    "CatalogWithHistory": "snapshots",
     "Collection": "collection",
     "DataIssue": "audit",
     "DedupAnalytics": "analytics",
@@ -78,10 +87,13 @@ _WHERE: Final = {
     "audit": "auditing",
     "backtest_retention": "planning",
     "demo_collection": "demo",
+    "diff_snapshots": "snapshots",
+    "drop_snapshot": "snapshots",
     "gc_incremental": "planning",
-    "init": "collection",
     "ingest": "ingest",
+    "init": "collection",
     "is_demo": "demo",
+    "list_snapshots": "snapshots",
     "open": "collection:open_collection",
     "plan_dedup": "planning",
     "plan_forget": "planning",
@@ -90,10 +102,12 @@ _WHERE: Final = {
     "plan_retention": "planning",
     "plan_repair": "planning",
     "plan_undo": "planning",
+    "query_at": "snapshots",
     "register_or_get": "ingest",
     "repair_report": "planning",
     "retention_decisions": "planning",
     "review": "review_forms",
+    "take_snapshot": "snapshots",
     "verify": "verify",
     "verify_batch": "verify",
     "why": "planning",

@@ -95,12 +95,28 @@ class Collection:
 
     # -- questions ---------------------------------------------------------------------------------------------
 
-    def frame(self, table: str) -> pl.DataFrame:
-        """A whole table as a Polars frame: ``documents``, ``blobs``, ``locations`` or ``checks``.
+    def frame(self, table: str, *, as_of: datetime | None = None) -> pl.DataFrame:
+        """A whole table as a Polars frame: ``documents``, ``blobs``, ``locations``, ``checks`` and more.
 
         The schema is `catalogkit.model.schema`, also where there are no rows.
+
+        Parameters
+        ----------
+        table
+            Its name; one that is not known is refused with the list of those that are.
+        as_of
+            ``documents`` as they were at that time; without it, as they are.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such table, or no past of it.
         """
-        return self.catalog.frame(table)
+        if as_of is None:
+            return self.catalog.frame(table)
+        if table != "documents":
+            raise InvalidInput(f"only documents can be asked for as of a time, not {table}")
+        return self.catalog.documents_at(as_of)
 
     def ledger_days(self, days: int, *, as_of: datetime | None = None) -> pl.DataFrame:
         """What the verification ledger has for each of the last days, by outcome (`fixity.DAYS`)."""

@@ -299,6 +299,31 @@ def schema(table: str) -> dict[str, pl.DataType]:
 
 
 COLUMNS: Final[dict[str, dict[str, str]]] = {
+    "history": {
+        "document_id": "int",
+        "change": "int",
+        "at": "time",
+        "what": "str",
+        "operation": "str",
+        "run_id": "str",
+        "plan_id": "str",
+        "by": "str",
+        "sha256": "str",
+        "bytes": "int",
+        "fields": "str",
+    },
+    "differences": {
+        "document_id": "int",
+        "difference": "str",
+        "tenant": "str",
+        "artifact_id": "str",
+        "source_url": "str",
+        "resolver": "str",
+        "sha256_before": "str",
+        "sha256": "str",
+        "bytes_before": "int",
+        "bytes": "int",
+    },
     "documents": {
         "id": "int",
         "tenant": "str",

@@ -1,9 +1,9 @@
-"""Durations and sizes as people type them: ``30d``, ``10m``, ``5GB``."""
+"""Durations, sizes and times as people type them: ``30d``, ``5GB``, ``2026-05-01``."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 from catalogkit.errors import InvalidInput
@@ -56,6 +56,28 @@ def parse_bytes(text: str) -> int:
     if unit not in _BYTES:
         raise InvalidInput(f"not a size: {text!r}; use a number with kB, MB, GB, TB or KiB, MiB, GiB, such as 5GB")
     return int(number * _BYTES[unit])
+
+
+def parse_when(text: str) -> datetime:
+    """A time such as ``2026-05-01T12:00``, in UTC where it names no zone; a date means the end of that day.
+
+    Raises
+    ------
+    InvalidInput
+        If `text` is neither.
+
+    Examples
+    --------
+    >>> parse_when("2026-05-01").isoformat(), parse_when("2026-05-01T12:00+02:00").isoformat()
+    ('2026-05-01T23:59:59.999999+00:00', '2026-05-01T12:00:00+02:00')
+    """
+    try:
+        if re.fullmatch(r"\s*[\d-]+\s*", text, re.ASCII):
+            return datetime.combine(date.fromisoformat(text.strip()), time.max, UTC)
+        when = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise InvalidInput(f"not a time: {text!r}; give one such as 2026-05-01 or 2026-05-01T12:00") from None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _split(text: str) -> tuple[float, str]:

@@ -66,6 +66,7 @@ ROOMS = {
         planning.*
         proving
         settling
+        snapshots
         sources
         sync
         verify

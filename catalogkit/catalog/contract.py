@@ -328,8 +328,8 @@ class Catalog(Protocol):
 
         ``documents``, ``blobs``, ``locations``, ``checks`` and ``accesses`` are what they are called.
         ``document_versions`` has every version of every document, by id and age, also of those that were forgotten;
-        the current one has no ``valid_to``. ``roots`` is what keeps bytes beside documents and holds: snapshots,
-        backups, plans under way, and (``ingest``) ingests in flight.
+        the current one has no ``valid_to``. ``roots`` is what keeps bytes beside documents, holds and moments: plans
+        under way, and (``ingest``) ingests in flight.
         """
 
     def versions(self, document_id: int) -> pl.DataFrame:
@@ -369,6 +369,26 @@ class Catalog(Protocol):
 
     def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
         """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
+
+    # the past -------------------------------------------------------------------------------------------------
+    def document_at(self, document_id: int, when: datetime) -> DocumentRecord | None:
+        """One document as it was at a time; None if there was none then.
+
+        Of several changes at one time the last one counts, as their sequence tells. ``seen_at`` is the last sighting
+        that is known to be no later.
+        """
+
+    def document_then(self, document_id: int, position: Position) -> DocumentRecord | None:
+        """One document as it was at a position; None if there was none then."""
+
+    def documents_at(self, when: datetime | Position) -> pl.DataFrame:
+        """All documents as they were at a time or a position: a frame like ``documents``, by id."""
+
+    def differences(self, before: Position, after: Position) -> pl.DataFrame:
+        """Documents that differ between two positions: a frame ``differences``, by id."""
+
+    def history(self, document_id: int) -> pl.DataFrame:
+        """All that happened to a document, in the sequence it did: a frame ``history``."""
 
     # moments --------------------------------------------------------------------------------------------------
     def position(self) -> Position:

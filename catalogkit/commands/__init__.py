@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalogkit.commands import asking, checking, dedup, plans, repairing, reporting, retention, taking
+from catalogkit.commands import asking, checking, dedup, past, plans, repairing, reporting, retention, taking
 
 if TYPE_CHECKING:
     import typer
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 # In the order in which the help lists them.
-_ROOMS = (taking, checking, asking, reporting, plans, retention, dedup, repairing)
+_ROOMS = (taking, checking, asking, past, reporting, plans, retention, dedup, repairing)
 
 
 def add_to(app: typer.Typer) -> None:

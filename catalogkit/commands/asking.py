@@ -36,6 +36,15 @@ def status(
             "bad_copies": coverage.bad,
             "in_flight": len(collection.catalog.intents()),
         }
+        held = collection.catalog.held_bytes(as_of=collection.now())
+        kept = [
+            {"kind": moment.kind, "name": moment.name, "held_bytes": held[moment.id][0],
+             "exclusive_bytes": held[moment.id][1], "expires_at": moment.expires_at}
+            for moment in collection.catalog.moments(as_of=collection.now())
+        ]  # fmt: skip
+    values["kept"] = kept
+    if not machine(context, as_json):
+        values |= {f"bytes only {one['kind']} {one['name']} keeps": one["exclusive_bytes"] for one in kept}
     say(values, machine(context, as_json), "Status")
     return DONE
 
@@ -80,16 +89,25 @@ def find(
 def show(
     context: typer.Context,
     document_id: Annotated[int, typer.Argument(metavar="ID")],
+    at: Annotated[str | None, typer.Option(metavar="TIME", help="As it was then, such as 2026-05-01.")] = None,
     as_json: Json = False,
 ) -> int:
-    """One document: what it is, its versions, its copies."""
+    """One document: what it is, or was, its versions, its copies."""
     from dataclasses import asdict
 
     from catalogkit.collection import document_row
     from catalogkit.terminal import say
+    from catalogkit.units import parse_when
 
     with context.obj.open() as collection:
-        record = collection.catalog.document(document_id)
+        when = parse_when(at) if at else None
+        catalog = collection.catalog
+        record = catalog.document_at(document_id, when) if when else catalog.document(document_id)
+        if record is None and when:
+            raise InvalidInput(
+                f"there was no document {document_id} at {when:%Y-%m-%d %H:%M} UTC;"
+                f" `catalogkit history {document_id}` tells when it came and went"
+            )
         if record is None:
             raise InvalidInput(f"there is no document {document_id}; `catalogkit find` lists them")
         document = _document({**document_row(record), "location": collection.location(record)})

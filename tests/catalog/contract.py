@@ -17,6 +17,7 @@ from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
+from tests.catalog.contract_past import Past
 from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
 from tests.catalog.desk import Desk
 
@@ -36,6 +37,7 @@ class CatalogContract(
     Ledger,
     Holds,
     Moments,
+    Past,
     Questions,
     Duplicates,
     Concurrency,

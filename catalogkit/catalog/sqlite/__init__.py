@@ -8,11 +8,12 @@ from catalogkit.catalog.sqlite.duplicates import Duplicates
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
 from catalogkit.catalog.sqlite.moments import Moments
+from catalogkit.catalog.sqlite.past import Past
 from catalogkit.catalog.sqlite.plans import Plans
 from catalogkit.catalog.sqlite.queries import Queries
 
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Moments, Plans, Audits, Duplicates, Damage):
+class SQLiteCatalog(Intake, Ledger, Queries, Past, Moments, Plans, Audits, Duplicates, Damage):
     """A `Catalog` in one SQLite file."""

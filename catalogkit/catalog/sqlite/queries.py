@@ -54,7 +54,7 @@ class Queries(Database):
     def document(self, document_id: int) -> DocumentRecord | None:
         """One document, if it lives."""
         rows = self.rows(f"SELECT {_DOCUMENT.format(sha256='d.sha256')} WHERE d.id = ?", (document_id,))
-        return _record(rows[0]) if rows else None
+        return record(rows[0]) if rows else None
 
     def find(self, *, limit: int = 100, after_id: int = 0, **filters: str | Digest | None) -> list[DocumentRecord]:
         """Documents by tenant, artifact_id, source_url, resolver, variant, run_id, media_type or sha256, by id.
@@ -72,7 +72,7 @@ class Queries(Database):
             given["sha256"] = Digest.parse(digest)
         where = "".join(f" AND {_FILTERS[name]} = ?" for name in given)
         return [
-            _record(row)
+            record(row)
             for row in self.rows(
                 f"SELECT {_DOCUMENT.format(sha256='d.sha256')} WHERE d.id > ?{where} ORDER BY d.id LIMIT ?",
                 (after_id, *given.values(), limit),
@@ -182,7 +182,7 @@ class Queries(Database):
         )
 
 
-def _record(row: Iterable[Any]) -> DocumentRecord:
+def record(row: Iterable[Any]) -> DocumentRecord:
     (
         document_id, tenant, artifact_id, source_url, resolver, variant, sha256, size, media_type,
         content_type, run_id, fetched_us, created_us, changed_us, seen_us, metadata,
