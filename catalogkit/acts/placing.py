@@ -186,8 +186,22 @@ def link(world: World, step: Step) -> Result:
     """Make the key one more name of the file at `from_key`: a new one, or in place of another file of equal bytes.
 
     A step that means a file to be replaced says which by its inode, modification time and size. A copy gone bad is
-    replaced by one that does not, and put aside.
+    replaced by one that does not, and put aside. The looks of the file at `from_key` are written down anew where they
+    are not as recorded: it was read, too, and a store that came back from a backup has other files than were taken in.
     """
+    result = _link(world, step)
+    target = world.local(step.store)
+    if result.outcome == "done" and target is not None:
+        store_id, _ = world.place(step)
+        there = target.stat(step.origin)
+        for one in world.copies(step.digest):
+            known = (one.store, one.key) == (step.store, step.origin)
+            if known and there is not None and (one.inode, one.mtime_ns) != (there.inode, there.mtime_ns):
+                world.hand.place(step.digest, store_id, step.origin, there.inode, there.mtime_ns, there.bytes)
+    return result
+
+
+def _link(world: World, step: Step) -> Result:
     target, hand, digest = world.local(step.store), world.hand, step.digest
     if target is None or world.local(step.from_store or step.store) is None:
         return unless(OWNERS)

@@ -12,6 +12,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.acts.world import GONE, NOT_PLANNED, OWNERS, Brought, Result, Step, World, unless
+from catalogkit.errors import StoreUnreachable
 from catalogkit.stores.reading import OPEN_FLAGS
 
 if TYPE_CHECKING:
@@ -50,6 +51,25 @@ def prepare_clone(world: World, step: Step) -> None:
 def clone(world: World, step: Step) -> Result:
     """Let a file share its data with the one at `from_key`; its inode, times and mode stay."""
     return world.brought[step.unit, step.step].result
+
+
+def own_bytes(store: LocalStore, key: str) -> int | None:
+    """How many bytes of a file's data no other file shares; None where its file system cannot share data.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be looked at.
+    """
+    with store.open(key) as file:
+        fd = file.fileno()
+        try:
+            _dedupe(fd, fd, 0, 0)  # of nothing: only to be told whether it could be done
+            return _own_bytes(fd, os.fstat(fd).st_size)
+        except OSError as problem:
+            if problem.errno in _CANNOT:
+                return None
+            raise StoreUnreachable(f"cannot look at {store.describe(key)}: {problem.strerror}") from problem
 
 
 def _share(store: LocalStore, from_key: str, key: str) -> Result:

@@ -26,7 +26,8 @@ REASON: Final = pl.Enum(list(REASONS))
 HEALTH: Final = pl.Enum(["ok", "never", "unknown", "corrupt"])
 
 # What a gatherer hands over: a row for each location of a content that has several; a row for each such content; and
-# what the file system says of the files that may be shared (`there`: a file of the right size lies there).
+# what the file system says of the files that may be shared (`there`: a file of the right size lies there;
+# `clones` and `own_bytes`, only where copies are to be cloned: whether files can share data, and how much none shares).
 COPIES: Final = pl.Schema(
     {
         "id": pl.Int64(),
@@ -66,6 +67,8 @@ FILES: Final = pl.Schema(
         "owner": pl.String(),
         "mode": pl.Int64(),
         "links": pl.Int64(),
+        "clones": pl.Boolean(),
+        "own_bytes": pl.Int64(),
     }
 )
 # What comes back: a row for each object of each group, the one that stays first.
@@ -199,12 +202,14 @@ def decide(
     if how is not How.CAS:
         # One that differs from the best is still linked to others like itself; where all end as one name, it is not.
         unlike = [(code, differs & (pl.col("key") == head)) for code, differs in unlike]
-    foreign = pl.lit(False) if how is How.CLONE else pl.col("links") > pl.col("names")
+    physical = [("held-elsewhere", pl.col("links") > pl.col("names"))]
+    if how is How.CLONE:
+        physical = [("no-clones", ~pl.col("clones")), ("already-cloned", pl.col("own_bytes") == 0)]
     dear = pl.col("saving") <= pl.col("cost") * _exact(Decimal(str(policy.cost_threshold)))
     verdict = _first(
         ("kept", ~pl.col("spare")),
         *unlike,
-        ("held-elsewhere", foreign),
+        *physical,
         ("too-costly", dear),
         ("worthwhile", pl.lit(True)),
     )
@@ -244,6 +249,7 @@ def _objects(copies: pl.DataFrame, files: pl.DataFrame) -> pl.DataFrame:
         .group_by(*GROUP, "device", "inode", "own", maintain_order=True)
         .agg(
             pl.col("key", "reason", "ours", "cas", "created_at", "id", "there", "mtime", "owner", "mode").first(),
+            pl.col("clones", "own_bytes").first(),
             pl.col(about).first(),
             # The newest check of an object's names speaks for it, and of two at one moment the worse.
             pl.col("check", "links").max(),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import polars as pl
 
+from catalogkit.acts.sharing import own_bytes
 from catalogkit.errors import InvalidInput
 from catalogkit.opportunities import DedupOpportunities
 from catalogkit.planners import dedup
@@ -108,9 +110,14 @@ def _analyzed(collection: Collection, policy: DedupPolicy, how: How, when: datet
     surveyed = dedup.survey(copies, contents, policy, as_of=when)
     files, most_links = dedup.FILES.to_frame(), dict[str, int]()
     if look:
-        files, most_links = _look(collection, surveyed)
+        files, most_links = _look(collection, surveyed, how)
     decisions = dedup.decide(surveyed, files, policy, how=how, most_links=most_links)
-    return DedupOpportunities(head_of(collection, "dedup", when), decisions, policy, how, looked=look)
+    head = head_of(collection, "dedup", when)
+    # A plan may free no more than a share of what is stored; where files have parted, more is than the catalog knows.
+    names = surveyed.select("store", "sha256", "bytes", "inode", own=pl.when(pl.col("inode").is_null()).then("id"))
+    parted = int(decisions["bytes"].sum()) - int(names.unique()["bytes"].sum())
+    head = replace(head, physical_bytes=head.physical_bytes + max(parted, 0))
+    return DedupOpportunities(head, decisions, policy, how, looked=look)
 
 
 def _contents(collection: Collection) -> pl.DataFrame:
@@ -131,7 +138,7 @@ def _with_speed(collection: Collection, policy: DedupPolicy) -> DedupPolicy:
     return msgspec.structs.replace(policy, costs=costs)
 
 
-def _look(collection: Collection, copies: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+def _look(collection: Collection, copies: pl.DataFrame, how: How) -> tuple[pl.DataFrame, dict[str, int]]:
     """What the file system says of every copy that may be shared, and how many names it allows."""
     stores = {store.name: store for store in collection.stores.values() if isinstance(store, LocalStore)}
     for store in stores.values():
@@ -141,7 +148,8 @@ def _look(collection: Collection, copies: pl.DataFrame) -> tuple[pl.DataFrame, d
     for name, key, size in wanted.iter_rows():
         about = stores[name].facts(key)
         if about is None or about.bytes != size:
-            rows.append((name, key, False, *[None] * 6))
-        else:
-            rows.append((name, key, True, *about[1:]))
+            rows.append((name, key, False, *[None] * 8))
+            continue
+        own = own_bytes(stores[name], key) if how is How.CLONE else None
+        rows.append((name, key, True, *about[1:], own is not None, own))
     return framed(rows, dedup.FILES), {name: store.most_links() for name, store in stores.items()}

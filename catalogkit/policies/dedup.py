@@ -69,6 +69,8 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "it has names that the catalog does not know, which would keep its bytes where they are",
         "remove those names, or clone instead of linking",
     ),
+    "no-clones": ("its file system cannot share data between files", "link instead of cloning"),
+    "already-cloned": ("all of its data is shared with other files already", ""),
     "too-costly": (
         "what it saves is not more than `cost_threshold` of what proving it costs",
         "lower `cost_threshold`, or correct the prices",
