@@ -149,7 +149,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class OrphanFile(Finding):
-    """A file in a store that no record knows."""
+    """A file in a store that no record knows: with a key of a layout, or (an info) a foreign one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +169,7 @@ class DataIssue(Finding):
 
 _KINDS: Final = {
     Code.ORPHAN_FILE: OrphanFile,
+    Code.FOREIGN_FILE: OrphanFile,
     Code.MISSING_FILE: MissingFile,
     Code.WRONG_SIZE: HashMismatch,
     Code.WRONG_CONTENT: HashMismatch,

@@ -111,7 +111,7 @@ class CatalogConsistencyChecker:
         self._stop = stop or threading.Event()
 
     def check_orphans(self) -> list[OrphanFile]:
-        """Files in the store that no record knows."""
+        """Files in the store that no record knows; foreign ones, which never had a key, are infos among them."""
         return [one for one in self._run("store").findings if isinstance(one, OrphanFile)]
 
     def check_missing_files(self) -> list[MissingFile]:

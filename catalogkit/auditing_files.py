@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from array import array
 from datetime import UTC
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.audit import Copy, Look, Unlisted, compare, drift, shared_inodes
+from catalogkit.audit import KEPT, Copy, Look, Unlisted, compare, drift, shared_inodes
 from catalogkit.audit_codes import Code
 from catalogkit.errors import InvalidInput, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.intents import LEASE, is_dead
@@ -237,15 +238,17 @@ class FileAudit:
     def _really_missing(self, copies: Iterable[Copy]) -> set[int]:
         """Which of these are missing: their store is there, and it is plain that no disk is away."""
         gone = set()
-        for copy in copies:
-            store = self.collection.stores[copy.store_id]
-            (found,) = store.examiner()([Asked(copy.key, Digest(copy.digest), copy.bytes or 0)])
-            if found.outcome is Outcome.MISSING:
-                gone.add(copy.location_id)
-            elif found.outcome is Outcome.UNKNOWN:
-                self.report.miss(store.describe(copy.key), found.detail)
-        here = {store_id for store_id in {copy.store_id for copy in copies} if self._reach(store_id)} if gone else set()
-        return {copy.location_id for copy in copies if copy.location_id in gone and copy.store_id in here}
+        for store_id, group in groupby(copies, key=lambda copy: copy.store_id):
+            some, store = list(group), self.collection.stores[store_id]
+            asked = [Asked(copy.key, Digest(copy.digest), copy.bytes or 0) for copy in some]
+            found = store.examiner()(asked)
+            away = [(copy, one) for copy, one in zip(some, found, strict=True) if one.outcome is Outcome.UNKNOWN]
+            for copy, one in away:
+                self.report.miss(store.describe(copy.key), one.detail)
+            lost = {copy.location_id for copy, one in zip(some, found, strict=True) if one.outcome is Outcome.MISSING}
+            if lost and self._reach(store_id):
+                gone |= lost
+        return gone
 
     def _read(self, odd: list[tuple[Copy, str]], budget: int, as_of: datetime) -> int:
         """Read copies that look changed, or were bad, as far as the budget allows; returns how many."""
@@ -279,7 +282,8 @@ class FileAudit:
     def _add(self, copy: Copy, code: Code, detail: str) -> None:
         store = self.collection.stores[copy.store_id]
         bad = (*_PROVES, Code.WRONG_CONTENT, Code.SHARED_INODE)
-        needed = self.needed_by(copy.digest) if code in bad else ""
+        whole = code in bad and len(self.report.findings) < KEPT  # what is only counted needs no words
+        needed = self.needed_by(copy.digest) if whole else ""
         about = f"location {copy.location_id}"
         self.report.add(code, about, store.describe(copy.key), f"{detail}{needed}")
 

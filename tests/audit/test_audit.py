@@ -313,6 +313,15 @@ def test_the_doors_are_parts_of_the_whole(stock: Callable[..., Collection]) -> N
     )
 
 
+def test_whatever_lies_in_the_store_unknown_is_an_orphan(stock: Callable[..., Collection]) -> None:
+    """The check lists files of no layout, too; only those with a key's form are a warning."""
+    collection = stock()
+    stray(collection, b"an orphan")
+    Path(collection.store.root, "notes.txt").write_text("mine")
+    found = CatalogConsistencyChecker(collection).check_orphans()
+    assert sorted((one.code.value, one.severity.value) for one in found) == [("A102", "warning"), ("A103", "info")]
+
+
 def test_a_wrong_rate_changes_nothing(stock: Callable[..., Collection]) -> None:
     """A rate out of range is refused before anything is looked at or written down."""
     collection = stock()

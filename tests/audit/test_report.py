@@ -107,6 +107,7 @@ def test_findings_come_in_their_classes() -> None:
     """The class says what a finding is; severity and advice come from its code."""
     kinds = {
         Code.ORPHAN_FILE: OrphanFile,
+        Code.FOREIGN_FILE: OrphanFile,
         Code.MISSING_FILE: MissingFile,
         Code.WRONG_SIZE: HashMismatch,
         Code.WRONG_REFS: DataIssue,
