@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from tests.crash.disk import HAVOCS, MIXED
 from tests.plans.crashing import ACTS, PowerCut, World, after, build, disk_of, outcome, promises
 from tests.plans.killing import kill_and_resume
 from tests.plans.scene import broken, facts, run
+from tests.plans.victim import apply_and_die
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,6 +121,24 @@ def test_what_crashes_did_not_spoil_is_worth_comparing(worlds: dict[bool, World]
         assert plan.units >= 3
         assert then["blobs"] != before["blobs"]
         assert (then["files"] != before["files"]) == (act == "purge")
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.stress)])
+def test_killed_at_any_call_and_applied_again(act: str, every: int, worlds: dict[bool, World], tmp_path: Path) -> None:
+    """A process that SIGKILL ends before call k of journal or disk, between batches too; the next one goes on."""
+    world, plan = fresh(worlds, act, tmp_path / "whole")
+    when = world.clock()
+    counting = disk_of(world)
+    attempt(world, plan, when, counting)
+    expected = finish(world, plan, when)
+    assert {"begin_plan", "begin", "commit", "committed", "end_plan"} <= set(counting.calls)
+    for at in range(ACTS.index(act) + 1, counting.count + 1, every):
+        world, plan = fresh(worlds, act, tmp_path / str(at))
+        assert apply_and_die(world, plan, when, at, BATCH) == -signal.SIGKILL, at
+        with world.open() as collection:
+            assert not [*broken(collection), *promises(collection)], at
+        assert finish(world, plan, when) == expected, at
 
 
 def test_killed_for_real_and_applied_again(tmp_path: Path) -> None:
