@@ -148,7 +148,7 @@ def apply(
     keeps = [Digest.parse(text) for text in steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].unique()]
     catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, keeps=keeps, as_of=when)
     left = _left(steps, catalog.decided(plan.id))
-    report.already = steps.height - left.height
+    report.already = before = steps.height - left.height
     owner = new_owner()
     world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
     try:
@@ -165,8 +165,9 @@ def apply(
             ):
                 if part:
                     report.add(part, _carry_out(world, collection, plan, part, when))
-            decided = report.already + report.done + report.skipped + report.failed
-            progress(Progress("apply", decided, report.bytes_freed, steps.height, None, report.failed))
+            # Of what was left to do: what earlier runs decided says nothing about how long this one takes.
+            decided = report.already - before + report.done + report.skipped + report.failed
+            progress(Progress("apply", decided, report.bytes_freed, left.height, None, report.failed))
         else:
             if not report.failed:
                 catalog.end_plan(plan.id, as_of=when)

@@ -175,7 +175,7 @@ def view(review: Review) -> dict[str, Any]:
         "phrase": review.phrase,
         "rule": " and ".join([selection.rule or "everything", *exceptions]),
         "running": review.running,
-        "progress": {"done": progress.done, "total": review.totals().steps} if progress else None,
+        "progress": {"done": progress.done, "total": progress.total} if progress else None,
         "problem": review.problem,
     }
 

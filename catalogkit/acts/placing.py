@@ -232,9 +232,12 @@ def _link(world: World, step: Step) -> Result:
 
 
 def _new_name(world: World, step: Step, target: LocalStore, *, replace: bool = False) -> Result:
-    known = world.recorded(step) is not None
+    known, source = world.recorded(step) is not None, target.path(step.origin)
     try:
-        shown = target.show(Publication(step.key, None, target.path(step.origin), replace))
+        if replace:  # by way of a temporary name, for what takes the place of another file is renamed
+            source, origin = world.temp(target), source
+            target.link(origin, source)
+        shown = target.show(Publication(step.key, source, replace=replace))
     except StoreError as problem:
         if getattr(problem.__cause__, "errno", None) not in _NO_MORE_NAMES:
             raise

@@ -72,7 +72,7 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
     )
     nothing = pl.DataFrame(_NOTHING, schema=["kind", "effect"], orient="row")
     steps = journal.with_columns(effect=effect.fill_null("")).join(nothing, on=["kind", "effect"], how="anti")
-    gone = steps.join(ways, on=["kind", "effect"], how="anti").height
+    gone = steps.join(ways, on=["kind", "effect"], how="anti")
     back = steps.join(ways, on=["kind", "effect"]).sort("unit", "step", descending=True)
     removes, exchanges = pl.col("back") == "drop", pl.col("reason").is_in(["linked-by", "parted-by"])
     # Names that this plan itself makes keep a file's bytes, too.
@@ -93,5 +93,6 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
         )
         .with_columns(step=pl.int_range(pl.len()).over("unit"))
     )
-    note = f"{gone} steps cannot be undone" if gone else ""
+    kinds = ", ".join(f"{kind} x {count:,}" for kind, count in gone.group_by("kind").len().sort("kind").iter_rows())
+    note = f"{gone.height:,} step{'s' if gone.height > 1 else ''} cannot be undone: {kinds}" if gone.height else ""
     return Plan(replace(head, policy={"undone": undone}, reasons=REASONS, complete=note), frame)

@@ -108,6 +108,11 @@ class Publisher:
         with self._writing():
             return self._show(entry)
 
+    def link(self, source: str, temp: str) -> None:
+        """Give the file at the path `source` a temporary name."""
+        with self._writing():
+            self.files.link(source, temp)
+
     def swap(self, temp: str, key: str) -> int:
         """Put the file `temp` in the place of the one at `key`, in one step; returns the bytes that this freed."""
         with self._writing():

@@ -141,7 +141,7 @@ def test_undoing_is_as_written_down() -> None:
         (5, 0, "rearm", sha("b"), None, None, None, None, 0, None),
         (6, 0, "recall", sha("a"), 4, None, None, None, 0, None),
     ]
-    assert plan.head.complete == "2 steps cannot be undone"
+    assert plan.head.complete == "2 steps cannot be undone: copy x 1, purge x 1"
     assert plan.head.policy == {"undone": "f" * 64}
 
 

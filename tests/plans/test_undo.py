@@ -77,7 +77,7 @@ def test_what_was_purged_stays_purged_and_the_rest_comes_back(kept: Collection) 
     )
     assert purging.removed == 1
     nothing = plan_undo(kept, purging.plan_id)
-    assert (nothing.units, nothing.head.complete) == (0, "1 steps cannot be undone")
+    assert (nothing.units, nothing.head.complete) == (0, "1 step cannot be undone: purge x 1")
     report = undo(kept, forgetting.plan_id)
     assert (report.done, report.why) == (1, {"its bytes were purged": 1})
     assert kept.catalog.document(gone.id) is None
@@ -258,4 +258,4 @@ def test_what_left_no_way_back_is_told(copied: Collection) -> None:
     rows = step(copied, "quarantine", B, AWAY), step(copied, "copy", B, AWAY, HOME), step(copied, "copy", B, HOME, AWAY)
     report = whole(copied, steps(copied, *rows))
     back = plan_undo(copied, report.plan_id)
-    assert (back.units, back.head.complete) == (0, "2 steps cannot be undone")
+    assert (back.units, back.head.complete) == (0, "2 steps cannot be undone: copy x 1, quarantine x 1")

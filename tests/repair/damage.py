@@ -27,6 +27,7 @@ def stock(collection: Collection, name: str, content: bytes, *, replica: bool = 
     if replica:
         path = collection.path.parent / "owner" / name
         path.parent.mkdir(exist_ok=True)
+        (path.parent / "something else").touch()  # an empty folder might be a disk that is away
         path.write_bytes(content)
         url = f"https://example.org/{name}"
         register_or_get(collection, path, artifact_id=name, source_url=url, variant="replica", mode="reference")
@@ -75,9 +76,6 @@ def scrub(collection: Collection) -> dict[str, int]:
 
 
 def set_aside(collection: Collection) -> list[bytes]:
-    """What lies in quarantine."""
-    store, found = collection.store, []
-    for about in store.quarantined():
-        with store.open(about.key) as file:
-            found.append(file.read())
-    return sorted(found)
+    """The files in quarantine; a folder or a link that lay at a key is there, too, and holds no bytes."""
+    paths = [Path(collection.store.describe(about.key)) for about in collection.store.quarantined()]
+    return sorted(path.read_bytes() for path in paths if path.is_file() and not path.is_symlink())

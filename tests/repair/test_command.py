@@ -52,7 +52,7 @@ def test_repair(home: Path) -> None:
     assert answer("-C", home, "verify")["ok"] >= 3
     assert "Nothing to do" in run("-C", home, "plan", "repair").stderr
     undo = run("-C", home, "plan", "undo", plan["path"], code=2)
-    assert "Nothing can be done: 1 steps cannot be undone" in undo.stderr
+    assert "Nothing can be done: 1 step cannot be undone: copy x 1." in undo.stderr
 
 
 def test_fetch(home: Path, server: Server) -> None:

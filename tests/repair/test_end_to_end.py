@@ -315,7 +315,7 @@ def test_undo_says_what_it_cannot(collection: Collection) -> None:
     plan = plan_repair(collection)
     assert run(collection, plan).done == 2
     undo = plan_undo(collection, plan.id)
-    assert (undo.units, undo.head.complete) == (0, "2 steps cannot be undone")
+    assert (undo.units, undo.head.complete) == (0, "2 steps cannot be undone: copy x 2")
 
 
 def test_hazard_76_the_journal_and_the_ledger_tell(collection: Collection) -> None:
