@@ -48,6 +48,12 @@ class Look(NamedTuple):
     inode: int | None
     names: int
     writable: bool
+    device: int = 0
+
+    @property
+    def object(self) -> int:
+        """One number for the file behind the name, the same for all its names, as a signed 64-bit number."""
+        return hash((self.device, self.inode))
 
 
 class Listed(NamedTuple):
@@ -110,7 +116,7 @@ def drift(copy: Copy, look: Look) -> str:
 
 
 def shared_inodes(locations: array[int], inodes: array[int], contents: array[int]) -> list[list[int]]:
-    """Locations, given with their inode and 64 bits of their digest, in groups that share an inode and no content."""
+    """Locations, given with their file and 64 bits of their digest, in groups of one file and several digests."""
     import polars as pl
 
     columns = {"location": pl.Int64(), "inode": pl.Int64(), "content": pl.Int64()}

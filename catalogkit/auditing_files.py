@@ -39,6 +39,7 @@ _PROVES: Final = {
     Code.MISSING_FILE: Outcome.MISSING,
     Code.WRONG_TYPE: Outcome.CORRUPT,
     Code.WRONG_SIZE: Outcome.CORRUPT,
+    Code.WRONG_CONTENT: Outcome.CORRUPT,
 }
 
 
@@ -171,6 +172,7 @@ class FileAudit:
                 if found is None:
                     continue
                 look = found[0]
+                self.report.copies += 1
                 if verdict := compare(copy, look):
                     wrong.append((copy, *verdict))
                     continue
@@ -180,7 +182,7 @@ class FileAudit:
                     wrong.append((copy, Code.WRITABLE, "its mode allows writing"))
                 if owned and look.names > 1 and look.inode is not None:
                     locations.append(copy.location_id)
-                    inodes.append(look.inode)
+                    inodes.append(look.object)
                     contents.append(int.from_bytes(copy.digest[:8], "big", signed=True))
                 how = drift(copy, look)
                 if how or copy.outcome in (Outcome.CORRUPT, Outcome.MISSING):
@@ -189,7 +191,6 @@ class FileAudit:
                     self._newest_ns[copy.store_id] = max(self._newest_ns.get(copy.store_id, 0), look.ctime_ns)
             self._settle(wrong, as_of)
             budget -= self._read(odd, budget, as_of)
-            self.report.copies += len(page)
             self._tell(total)
         self._shared(shared_inodes(locations, inodes, contents))
         self._clocks()
@@ -232,7 +233,9 @@ class FileAudit:
             self._add(copy, code, detail)
             if code in _PROVES:
                 self.bad.add(copy.location_id)
-                checks.append(_check(copy, as_of, _PROVES[code], 0, "look", detail))
+                read = code is Code.WRONG_CONTENT
+                size = copy.bytes or 0 if read else 0
+                checks.append(_check(copy, as_of, _PROVES[code], size, "read" if read else "look", detail))
         self._write_down(checks, as_of)
 
     def _really_missing(self, copies: Iterable[Copy]) -> set[int]:
@@ -264,13 +267,11 @@ class FileAudit:
             if found.outcome is Outcome.UNKNOWN:
                 self.report.miss(store.describe(copy.key), found.detail)
             elif found.outcome is Outcome.OK:
+                checks.append(_check(copy, as_of, found.outcome, found.bytes, "read", found.detail))
                 if how:
                     wrong.append((copy, Code.TOUCHED, f"{how}; it was read, and is right"))
             elif found.outcome is Outcome.CORRUPT:
                 wrong.append((copy, Code.WRONG_CONTENT, found.detail))
-                self.bad.add(copy.location_id)
-            if found.outcome in (Outcome.OK, Outcome.CORRUPT):
-                checks.append(_check(copy, as_of, found.outcome, found.bytes, "read", found.detail))
         self._settle(wrong, as_of)
         self._write_down(checks, as_of)
         return len(some)
@@ -281,8 +282,9 @@ class FileAudit:
 
     def _add(self, copy: Copy, code: Code, detail: str) -> None:
         store = self.collection.stores[copy.store_id]
-        bad = (*_PROVES, Code.WRONG_CONTENT, Code.SHARED_INODE)
-        whole = code in bad and len(self.report.findings) < KEPT  # what is only counted needs no words
+        whole = (
+            code in (*_PROVES, Code.SHARED_INODE) and len(self.report.findings) < KEPT
+        )  # what is only counted needs no words
         needed = self.needed_by(copy.digest) if whole else ""
         about = f"location {copy.location_id}"
         self.report.add(code, about, store.describe(copy.key), f"{detail}{needed}")
@@ -299,11 +301,16 @@ class FileAudit:
     def _shared(self, groups: list[list[int]]) -> None:
         """Files that stand for two contents; where one was read and is wrong, that was told."""
         wanted = {location for group in groups if self.bad.isdisjoint(group) for location in group}
+        by_object: dict[int, list[Copy]] = {}
         for page in self._pages() if wanted else ():
             for copy in page:
-                if copy.location_id in wanted:
-                    self.bad.add(copy.location_id)
-                    self._add(copy, Code.SHARED_INODE, "its file has another name, on record with another content")
+                # Looked at again: what was removed meanwhile may have left its inode to another file.
+                if copy.location_id in wanted and (found := self._look(copy)) and found[0]:
+                    by_object.setdefault(found[0].object, []).append(copy)
+        for copies in by_object.values():
+            for copy in copies if len({copy.digest for copy in copies}) > 1 else ():
+                self.bad.add(copy.location_id)
+                self._add(copy, Code.SHARED_INODE, "its file has another name, on record with another content")
 
     def _clocks(self) -> None:
         """A file that changed in the future was changed by another clock than the catalog's."""

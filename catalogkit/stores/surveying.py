@@ -69,6 +69,7 @@ def look(path: str, *, follow: bool) -> Look | None:
         inode_of(about),
         about.st_nlink,
         bool(about.st_mode & 0o222),
+        about.st_dev,
     )
 
 

@@ -218,6 +218,7 @@ def test_a_store_that_is_away(stock: Callable[..., Collection]) -> None:
     report = audit(collection, 1)
     assert not report.complete and codes(report) == {}
     assert [one.what for one in report.unseen] == [collection.store.root]
+    assert report.copies == 0
     assert set(collection.frame("locations")["outcome"]) <= {None, "unknown"}
 
 
