@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import retention_decisions as retention_decisions
     from catalogkit.planning import why as why
     from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
+    from catalogkit.policies.retention import RetentionDecision as RetentionDecision
     from catalogkit.review_forms import review as review
     from catalogkit.snapshots import CatalogSnapshot as CatalogSnapshot
     from catalogkit.snapshots import CatalogWithHistory as CatalogWithHistory
@@ -80,6 +81,7 @@ _WHERE: Final = {
     "OrphanFile": "audit",
     "Plan": "plan",
     "RepairPolicy": "planners.repair",
+    "RetentionDecision": "policies.retention",
     "RetentionPolicy": "planning",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",

@@ -36,6 +36,7 @@ PUBLIC = [
     "OrphanFile",
     "Plan",
     "RepairPolicy",
+    "RetentionDecision",
     "RetentionPolicy",
     "__version__",
     "analyze_dedup_opportunities",

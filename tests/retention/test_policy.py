@@ -27,6 +27,7 @@ def test_the_policy_as_sketched() -> None:
     policy = ck.RetentionPolicy(180, {"application/pdf": 365}, {"unpaywall": 90}, 2, {"large": 365, "small": 90})
     assert policy.resolver_rules["unpaywall"] == 90
     decision = policy.evaluate(record(seen_at=datetime.fromisoformat("2001-01-01T00:00Z")))
+    assert isinstance(decision, ck.RetentionDecision)
     assert not decision.keep and decision.score > 1
     assert decision.words.startswith("forget: due by age_days. Last seen 2001-01-01")
 
