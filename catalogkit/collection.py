@@ -16,11 +16,12 @@ from catalogkit.model import Layout
 from catalogkit.stores.local import LocalStore, ReferenceStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     import polars as pl
 
     from catalogkit.catalog.contract import Catalog
+    from catalogkit.catalog.mirror import Mirror
     from catalogkit.model import DocumentRecord
 
 IN_PLACE: Final = "in-place"
@@ -129,6 +130,41 @@ class Collection:
         rows = self.catalog.checks_by_day(since=since, until=until + timedelta(microseconds=1))
         raw = {**DAYS, "day": pl.Int32()}
         return pl.DataFrame(rows, schema=raw, orient="row").cast(DAYS)
+
+    @property
+    def mirror(self) -> Mirror:
+        """The columnar copy of the catalog, for questions about millions of rows; see docs/time.md."""
+        from catalogkit.catalog.mirror import Mirror
+
+        return Mirror(self.catalog, self.path / "mirror")
+
+    def sql(
+        self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None, *, refresh: bool = True
+    ) -> pl.DataFrame:
+        """Ask in DuckDB's SQL over ``documents``, ``blobs``, ``locations`` and ``checks``.
+
+        The answer comes from the mirror, which is refreshed first; it can be read and nothing else. ``sha256`` is 64
+        hex digits, times are UTC, a blob has ``refs``, ``objects`` and ``stores``.
+
+        Parameters
+        ----------
+        query
+            One statement, with ``?``, ``$1`` or ``$name`` for values.
+        parameters
+            The values: a sequence, or a mapping for names.
+        refresh
+            False asks the mirror as it is.
+
+        Raises
+        ------
+        InvalidInput
+            If DuckDB cannot carry it out, or is not installed.
+
+        Examples
+        --------
+        >>> c.sql("SELECT resolver, sum(bytes) FROM documents GROUP BY 1")  # doctest: +SKIP
+        """
+        return self.mirror.sql(query, parameters, refresh=refresh, as_of=self.now()).frame
 
     def find(self, *, limit: int = 100, **filters: str) -> pl.DataFrame:
         """Documents that match every filter, by id, with where their bytes lie.

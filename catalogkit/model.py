@@ -298,6 +298,18 @@ def schema(table: str) -> dict[str, pl.DataType]:
     return {column: kinds[kind] for column, kind in COLUMNS[table].items()}
 
 
+def mirrored(table: str) -> dict[str, pl.DataType]:
+    """The schema of a table of the mirror: ``documents``, ``blobs``, ``locations`` or ``checks``.
+
+    It is that of the frame of the same name, but for what no history tells, the last sighting of a document; a blob
+    has the time since when it is garbage in addition.
+    """
+    import polars as pl
+
+    columns = {name: kind for name, kind in schema(table).items() if name != "seen_at"}
+    return columns | ({"garbage_since": pl.Datetime("us", "UTC")} if table == "blobs" else {})
+
+
 COLUMNS: Final[dict[str, dict[str, str]]] = {
     "history": {
         "document_id": "int",

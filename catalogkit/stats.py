@@ -122,8 +122,19 @@ class DedupTotals:
 
 def dedup_totals(documents: pl.DataFrame, locations: pl.DataFrame) -> DedupTotals:
     """Add every figure up over all blobs."""
+    return totals_of(_ledger(documents, locations))
+
+
+def totals_of(ledger: pl.DataFrame | pl.LazyFrame) -> DedupTotals:
+    """Add every figure up over a row for each blob that is referenced or held.
+
+    Parameters
+    ----------
+    ledger
+        ``bytes``, ``documents``, ``objects`` and ``stores`` of each blob, as the module defines them.
+    """
     sums = {name: figure.sum() for name, figure in _FIGURES.items()}
-    totals = _ledger(documents, locations).select(_N.sum(), _K.sum(), blobs=pl.len(), **sums).collect()
+    totals = ledger.lazy().select(_N.sum(), _K.sum(), blobs=pl.len(), **sums).collect()
     return DedupTotals(**totals.row(0, named=True))
 
 

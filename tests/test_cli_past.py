@@ -58,3 +58,16 @@ def test_the_history_of_a_document(home: Path) -> None:
     assert "there was no document 1" in answer("-C", home, "show", 1, "--at", "2020-01-01", code=1)["error"]
     assert "not a time" in answer("-C", home, "show", 1, "--at", "yesterday", code=1)["error"]
     assert "never was" in answer("-C", home, "history", 99, code=1)["error"]
+
+
+def test_sql(home: Path) -> None:
+    """Rows for people and for machines, values bound, and an error for what cannot be asked."""
+    query = "SELECT artifact_id, bytes FROM documents WHERE bytes < ?::BIGINT ORDER BY id"
+    said = answer("-C", home, "sql", query, "-p", "5")
+    assert (said["columns"], said["rows"], said["data"]) == (
+        ["artifact_id", "bytes"], 1, [{"artifact_id": "b.txt", "bytes": 4}]
+    )  # fmt: skip
+    assert "b.txt" in run("-C", home, "sql", query, "-p", "5").stdout
+    assert "disabled" in answer("-C", home, "sql", "SELECT * FROM '/etc/passwd'", code=1)["error"]
+    shown = run("-C", home, "sql", "SELECT id FROM documents", "--no-refresh", "--limit", "1")
+    assert "as of" in shown.stderr and "2 rows more" in shown.stderr

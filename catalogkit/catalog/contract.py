@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
@@ -421,6 +421,13 @@ class Catalog(Protocol):
     def held_bytes(self, *, as_of: datetime) -> dict[int, tuple[int, int]]:
         """By moment: bytes that no document has any more and it keeps, and those of them that only it keeps."""
 
+    # copies of the catalog ------------------------------------------------------------------------------------
+    def feed(self, since: Mapping[str, Any] | None) -> AbstractContextManager[Feed]:
+        """Everything that changed since a cursor, from one moment; it costs as much as there are changes.
+
+        Without a cursor, or where the catalog did not go on from it (it was restored from a backup), all there is.
+        """
+
     # plans ----------------------------------------------------------------------------------------------------
     def garbage(self, *, as_of: datetime) -> pl.DataFrame:
         """Live blobs that no document refers to: the columns of `planners.gc.GARBAGE`."""
@@ -485,6 +492,23 @@ class Catalog(Protocol):
 
     def hand(self, plan_id: str, *, as_of: datetime) -> AbstractContextManager[Hand]:
         """The hand of the executor for one batch, one transaction; nobody else writes while it is open."""
+
+
+class Feed(Protocol):
+    """Rows for a copy of the catalog: `keys` are replaced by `rows`; those without a row are gone."""
+
+    cursor: Mapping[str, Any]
+    """Where the catalog stands: plain data, for the next feed."""
+    whole: bool
+    """Whether this is all there is, so that a copy is begun anew."""
+    changed: bool
+    """Whether there is anything at all."""
+
+    def keys(self, table: str) -> pl.DataFrame:
+        """The rows of a table of the mirror that are to be replaced: a column ``id``, of blobs ``sha256``."""
+
+    def rows(self, table: str) -> Iterator[pl.DataFrame]:
+        """Those rows as they are now, in pages with the schema `model.mirrored`; of a whole feed all there are."""
 
 
 class Hand(Protocol):

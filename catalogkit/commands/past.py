@@ -1,4 +1,4 @@
-"""The past: what happened to a document, snapshots, what differs between two of them."""
+"""The past: what happened to a document, snapshots, what differs between two; and SQL over the catalog's mirror."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(history)
     app.add_typer(snapshots, name="snapshot", rich_help_panel=None)
+    app.command()(sql)
 
 
 def history(
@@ -45,6 +46,39 @@ def history(
         fields = f"({row['fields']})" if row["fields"] else ""
         words = (row["what"], f"{row['at']:%Y-%m-%d %H:%M:%S}", row["sha256"][:8], row["operation"], who, by, fields)
         sys.stdout.write("{:<9}  {}  {}  {}\n".format(*words[:3], "  ".join(filter(None, words[3:]))))
+    return DONE
+
+
+def sql(
+    context: typer.Context,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="One statement, with ? for values.")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", metavar="VALUE", help="A value for a ?, as text.")
+    ] = None,
+    refresh: Annotated[bool, typer.Option(help="Take in what changed since, first.")] = True,
+    limit: Annotated[int, typer.Option(min=1, help="Print at most so many rows.")] = 100,
+    as_json: Json = False,
+) -> int:
+    """Ask in DuckDB's SQL over documents, blobs, locations and checks; it reads, and changes nothing."""
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        answer = collection.mirror.sql(query, parameter or None, refresh=refresh, as_of=collection.now())
+    frame = answer.frame
+    if machine(context, as_json):
+        say({"as_of": answer.as_of, "columns": frame.columns, "rows": frame.height, "data": frame.to_dicts()}, True, "")
+        return DONE
+    import polars as pl
+
+    with pl.Config(
+        tbl_rows=limit, tbl_cols=-1, tbl_width_chars=200, fmt_str_lengths=80, tbl_hide_dataframe_shape=True,
+        tbl_hide_column_data_types=True, tbl_formatting="NOTHING", thousands_separator=",",
+    ):  # fmt: skip
+        sys.stdout.write(f"{frame.head(limit)}\n")
+    if frame.height > limit:
+        tell(f"and {frame.height - limit:,} rows more; --limit shows them")
+    if answer.stale:
+        tell(f"as of {answer.as_of:%Y-%m-%d %H:%M:%S} UTC")
     return DONE
 
 

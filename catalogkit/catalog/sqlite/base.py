@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 import threading
 import uuid
@@ -166,8 +167,8 @@ class Database:
         return problems + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
 
 
-def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """All rows of a statement as a frame: digests travel as bytes and become hex digits, times as microseconds.
+def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType], limit: float = math.inf) -> pl.DataFrame:
+    """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits.
 
     Rows come in chunks, so that a table of millions never stands in memory as Python objects.
     """
@@ -176,9 +177,10 @@ def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType]) -> pl.Dat
     raw = {name: pl.Int64() if isinstance(kind, pl.Datetime) else kind for name, kind in columns.items()}
     if "sha256" in raw:
         raw["sha256"] = pl.Binary()
-    parts = [pl.DataFrame(schema=raw)]
-    while rows := cursor.fetchmany(CHUNK):
+    parts, height = [pl.DataFrame(schema=raw)], 0
+    while height < limit and (rows := cursor.fetchmany(CHUNK)):
         parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+        height += len(rows)
     whole = pl.concat(parts)
     if "sha256" in raw:
         # A statement that made text of them already would have that turned into hex digits once more.

@@ -1,0 +1,342 @@
+"""The mirror: a columnar copy of the catalog in a DuckDB file beside it, for questions about millions of rows.
+
+It has the tables ``documents``, ``blobs``, ``locations`` and ``checks`` with the columns of `model.mirrored`. A blob
+has in addition ``objects`` and ``stores``, how many physical objects hold it in how many stores, so that duplicates
+come from counts and nobody hashes millions of digests. What no history tells, when a document was last seen, is not in
+it.
+
+A refresh writes a copy of the newest file, replaces the rows that changed in one transaction, with the cursor they go
+up to, and publishes the copy under the next number; whoever reads the one before goes on reading it. So nobody waits,
+and a crash leaves the old file or the new one. Losing the mirror loses nothing: it is built anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.errors import CatalogError, InvalidInput
+from catalogkit.model import from_us, mirrored, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    import duckdb
+    import polars as pl
+
+    from catalogkit.catalog.contract import Catalog, Feed
+
+FORMAT: Final = 1
+TABLES: Final = ("documents", "blobs", "locations", "checks")
+# What deleted rows leave behind grows with every refresh; a file of more than this many times its first size, or a
+# refresh of more than this share of all documents, is built anew.
+GROWN: Final = 2.0
+MUCH: Final = 0.3
+_NO_NETWORK: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+# As in `catalogkit.stats`: paths of one store with one inode and one content are one object; what is missing is none.
+_HELD: Final = (
+    "SELECT sha256, count(*) AS objects, count(DISTINCT store) AS stores FROM (SELECT DISTINCT sha256, store,"
+    " coalesce('i' || inode, 'l' || id) AS object FROM locations WHERE outcome IS DISTINCT FROM 'missing'{})"
+    " GROUP BY sha256"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Rows, and as of when they are; `stale` where the catalog could not be looked at first."""
+
+    frame: pl.DataFrame
+    as_of: datetime
+    stale: bool
+
+
+class Mirror:
+    """The columnar copy of a catalog.
+
+    Parameters
+    ----------
+    catalog
+        The catalog it is a copy of.
+    folder
+        Where its files lie; anything in it may be deleted at any time.
+    """
+
+    def __init__(self, catalog: Catalog, folder: Path) -> None:
+        self.catalog, self.folder = catalog, folder
+
+    # -- asking ------------------------------------------------------------------------------------------------
+
+    def sql(
+        self,
+        query: str,
+        parameters: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        refresh: bool = True,
+        as_of: datetime,
+    ) -> Answer:
+        """Ask in DuckDB's SQL. It can read the mirror and nothing else: no file, no network, no setting.
+
+        Parameters
+        ----------
+        query
+            One statement.
+        parameters
+            Values for ``?`` or ``$1`` (a sequence), or for ``$name`` (a mapping).
+        refresh
+            Whether what changed since is taken in first. Where another program is just doing that, the answer is
+            from before, and says as of when.
+        as_of
+            What time it is.
+
+        Raises
+        ------
+        InvalidInput
+            If it is not one statement, or DuckDB cannot carry it out.
+        """
+        engine = _duckdb()
+        fresh = self.refresh(as_of=as_of, wait=False) if refresh else False
+        try:
+            if len(engine.extract_statements(query)) != 1:
+                raise InvalidInput("give one SQL statement, without any other before or after it")
+        except engine.Error as problem:
+            raise InvalidInput(f"this is no SQL: {_first_line(problem)}") from None
+        with self._reading(as_of) as (db, when):
+            try:
+                found = db.execute(query, parameters)
+                frame: pl.DataFrame = found.pl() if found.description else _nothing()
+            except (engine.IOException, engine.FatalException, engine.InternalException) as problem:
+                raise CatalogError(
+                    f"the mirror is damaged: {_first_line(problem)}; delete {self.folder}, it is made anew"
+                ) from None
+            except (engine.Error, ValueError) as problem:
+                raise InvalidInput(f"the mirror cannot answer: {_first_line(problem)}") from None
+        return Answer(_plain(frame), when, not fresh)
+
+    def ledger(self, *, as_of: datetime) -> pl.DataFrame:
+        """What `stats.totals_of` works with: bytes, documents, objects and stores of each blob."""
+        query = "SELECT bytes, refs AS documents, objects, stores FROM blobs WHERE refs > 0 OR objects > 0"
+        return self.sql(query, as_of=as_of).frame
+
+    # -- keeping up --------------------------------------------------------------------------------------------
+
+    def refresh(self, *, as_of: datetime, wait: bool = True, anew: bool = False) -> bool:
+        """Take in what changed since.
+
+        Parameters
+        ----------
+        as_of
+            The time to note.
+        wait
+            Whether to wait for another program that is doing the same; without that, and with an older mirror at hand,
+            False is returned.
+        anew
+            Whether to build the mirror from nothing.
+        """
+        _duckdb()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        newest = self._newest()
+        with self._lock(wait or newest is None) as ours:
+            if not ours:
+                return False
+            newest = self._newest()
+            known = None if anew or newest is None else self._known(newest)
+            with self.catalog.feed(known and known["cursor"]) as feed:
+                if known and not feed.changed:
+                    return True
+                if known and newest and not feed.whole and self._worth_it(newest, known, feed):
+                    self._write(feed, newest, known, as_of)
+                    return True
+            with self.catalog.feed(None) as feed:
+                self._write(feed, None, None, as_of)
+            return True
+
+    def _worth_it(self, newest: Path, known: Mapping[str, Any], feed: Feed) -> bool:
+        grown = newest.stat().st_size > GROWN * known["first_bytes"] + (1 << 24)
+        changed = feed.keys("documents").height
+        return not grown and changed <= max(MUCH * known["documents"], 1000)
+
+    def _write(self, feed: Feed, base: Path | None, known: Mapping[str, Any] | None, as_of: datetime) -> None:
+        """Write the next file, from the one before or from nothing, and publish it."""
+        engine = _duckdb()
+        number = 1 + max((int(path.stem) for path in self.folder.glob("*.duckdb")), default=0)
+        unfinished = self.folder / f"{number}.part"
+        for leftover in self.folder.glob("*.part*"):
+            leftover.unlink()
+        if base is not None:
+            shutil.copyfile(base, unfinished)
+        with contextlib.closing(engine.connect(str(unfinished), config=_NO_NETWORK)) as db:
+            db.execute("SET TimeZone = 'UTC'")
+            db.execute("BEGIN")
+            if base is None:
+                _create(db)
+            for table in TABLES:
+                _replace(db, feed, table)
+            _count_objects(db, None if base is None else feed.keys("blobs"))
+            documents = db.execute("SELECT count(*) FROM documents").fetchall()[0][0]
+            about = {
+                "format": FORMAT, "duckdb": engine.__version__, "catalog": self.catalog.identity,
+                "cursor": dict(feed.cursor), "refreshed_us": to_us(as_of), "documents": documents,
+                "first_bytes": known["first_bytes"] if known else 0,
+            }  # fmt: skip
+            db.execute("DELETE FROM about")
+            db.execute("INSERT INTO about VALUES (?)", [json.dumps(about)])
+            db.execute("COMMIT")
+            db.execute("CHECKPOINT")
+        if base is None:
+            # The size it has without deleted rows is what later ones are compared with.
+            with contextlib.closing(engine.connect(str(unfinished), config=_NO_NETWORK)) as db:
+                about["first_bytes"] = unfinished.stat().st_size
+                db.execute("UPDATE about SET told = ?", [json.dumps(about)])
+        os.rename(unfinished, self.folder / f"{number}.duckdb")
+        for path in self._files()[1:]:
+            path.unlink(missing_ok=True)
+
+    # -- files -------------------------------------------------------------------------------------------------
+
+    def _files(self) -> list[Path]:
+        """The mirror's files, newest first."""
+        found = [path for path in self.folder.glob("*.duckdb") if re.fullmatch(r"\d+", path.stem)]
+        return sorted(found, key=lambda path: int(path.stem), reverse=True)
+
+    def _newest(self) -> Path | None:
+        return next(iter(self._files()), None)
+
+    def _known(self, path: Path) -> dict[str, Any] | None:
+        """What a file says of itself; None where it is of another catalog, another version, or damaged."""
+        engine = _duckdb()
+        try:
+            with contextlib.closing(_open(path)) as db:
+                about: dict[str, Any] = json.loads(db.execute("SELECT told FROM about").fetchall()[0][0])
+        except (engine.Error, IndexError, ValueError, OSError):
+            return None
+        ours = (FORMAT, engine.__version__, self.catalog.identity)
+        return about if (about.get("format"), about.get("duckdb"), about.get("catalog")) == ours else None
+
+    @contextlib.contextmanager
+    def _reading(self, as_of: datetime) -> Iterator[tuple[duckdb.DuckDBPyConnection, datetime]]:
+        """The newest file, opened so that nothing but reading it is possible, and as of when it is."""
+        for again in (True, True, False):
+            path = self._newest()
+            known = self._known(path) if path else None
+            if path is None or known is None:
+                # Nothing that can be read: it is gone, damaged, or of another version.
+                self.refresh(as_of=as_of)
+                continue
+            try:
+                db = _open(path)
+            except _duckdb().Error as problem:
+                if again:
+                    continue  # replaced, and removed, since it was looked up
+                raise CatalogError(f"the mirror {path} cannot be read: {_first_line(problem)}") from None
+            with contextlib.closing(db):
+                yield db, from_us(known["refreshed_us"])
+            return
+        raise CatalogError(f"the mirror in {self.folder} cannot be read; delete that folder and try again")
+
+    @contextlib.contextmanager
+    def _lock(self, wait: bool) -> Iterator[bool]:
+        """Only one program writes a mirror at a time."""
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+
+def _open(path: Path) -> duckdb.DuckDBPyConnection:
+    db: duckdb.DuckDBPyConnection = _duckdb().connect(config=_NO_NETWORK)
+    try:
+        name = str(path).replace("'", "''")
+        for statement in (
+            f"ATTACH '{name}' AS mirror (READ_ONLY)", "USE mirror", "SET TimeZone = 'UTC'",
+            "SET enable_external_access = false", "SET lock_configuration = true",
+        ):  # fmt: skip
+            db.execute(statement)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _create(db: duckdb.DuckDBPyConnection) -> None:
+    db.execute("CREATE TABLE about (told VARCHAR)")
+    for table in TABLES:
+        columns = {name: _type(kind) for name, kind in mirrored(table).items()}
+        if table == "blobs":
+            columns |= {"objects": "BIGINT DEFAULT 0", "stores": "BIGINT DEFAULT 0"}
+        db.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
+
+
+def _type(kind: pl.DataType) -> str:
+    import polars as pl
+
+    return {pl.Int64(): "BIGINT", pl.String(): "VARCHAR"}.get(kind, "TIMESTAMPTZ")
+
+
+def _replace(db: duckdb.DuckDBPyConnection, feed: Feed, table: str) -> None:
+    """Delete the rows that changed and insert what they are now."""
+    if not feed.whole:
+        keys = feed.keys(table)
+        if keys.is_empty():
+            return
+        name = keys.columns[0]
+        db.register("changed_keys", keys.to_arrow())
+        db.execute(f"DELETE FROM {table} WHERE {name} IN (SELECT {name} FROM changed_keys)")
+        db.unregister("changed_keys")
+    names = ", ".join(mirrored(table))
+    for page in feed.rows(table):
+        db.register("page", page.to_arrow())
+        db.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM page")
+        db.unregister("page")
+
+
+def _count_objects(db: duckdb.DuckDBPyConnection, changed: pl.DataFrame | None) -> None:
+    """Count the objects of the blobs that changed, or of all."""
+    among = ""
+    if changed is not None:
+        db.register("changed_blobs", changed.to_arrow())
+        among = " AND sha256 IN (SELECT sha256 FROM changed_blobs)"
+    db.execute(
+        f"UPDATE blobs SET objects = held.objects, stores = held.stores FROM ({_HELD.format(among)}) held"
+        " WHERE held.sha256 = blobs.sha256"
+    )
+    if changed is not None:
+        db.unregister("changed_blobs")
+
+
+def _plain(frame: pl.DataFrame) -> pl.DataFrame:
+    """Whole numbers as such: DuckDB sums integers to 128 bits, which arrive as decimals without a fraction."""
+    import polars as pl
+
+    whole = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal) and kind.scale == 0]
+    limit = 2**63 - 1
+    fits = [name for name in whole if frame.select(pl.col(name).abs().max() <= limit).item() is not False]
+    return frame.with_columns(pl.col(name).cast(pl.Int64) for name in fits)
+
+
+def _nothing() -> pl.DataFrame:
+    import polars as pl
+
+    return pl.DataFrame()
+
+
+def _first_line(problem: BaseException) -> str:
+    return str(problem).strip().partition("\n")[0]
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError:
+        raise InvalidInput("SQL over the mirror needs DuckDB: pip install 'catalogkit[lab]'") from None
+    return duckdb

@@ -1,0 +1,137 @@
+"""What changed since a cursor: rows for a copy of the catalog elsewhere, all from one moment.
+
+New rows have ids above the highest there was; changed and deleted ones left a row of history; checks are in the ledger.
+So nothing has to be written for the sake of a copy, and finding the changes costs as much as there are changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.catalog.sqlite.base import Database, driver_errors, framed
+from catalogkit.model import mirrored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+
+PAGE: Final = 100_000
+
+# Where each sequence stands, and what its last row was about: a catalog that was restored from a backup and went on
+# has the same numbers for other rows.
+_ENDS: Final = {
+    "documents": "SELECT seq, (SELECT created_us || source_url FROM documents WHERE id = seq) FROM sqlite_sequence"
+    " WHERE name = 'documents'",
+    "locations": "SELECT seq, (SELECT created_us || key FROM locations WHERE id = seq) FROM sqlite_sequence"
+    " WHERE name = 'locations'",
+    "checks": "SELECT max(id), checked_us || location_id FROM checks",
+    **{
+        f"{table}_history": f"SELECT max(hid), ended_us || hex(sha256) FROM {table}_history"
+        for table in ("documents", "locations", "blobs")
+    },
+}
+_SAME: Final = {
+    "documents": "SELECT created_us || source_url FROM documents WHERE id = ?",
+    "locations": "SELECT created_us || key FROM locations WHERE id = ?",
+    "checks": "SELECT checked_us || location_id FROM checks WHERE id = ?",
+    **{
+        f"{table}_history": f"SELECT ended_us || hex(sha256) FROM {table}_history WHERE hid = ?"
+        for table in ("documents", "locations", "blobs")
+    },
+}
+_KEYS: Final = {
+    "documents": "SELECT id FROM documents_history WHERE hid > :documents_history"
+    " UNION SELECT id FROM documents WHERE id > :documents",
+    "locations": "SELECT id FROM locations_history WHERE hid > :locations_history"
+    " UNION SELECT id FROM locations WHERE id > :locations"
+    " UNION SELECT location_id FROM checks WHERE id > :checks",
+    "checks": "SELECT id FROM checks WHERE id > :checks",
+}
+# A blob changes with its documents, its copies, their checks, and its own state.
+_KEYS["blobs"] = (
+    "SELECT sha256 FROM blobs_history WHERE hid > :blobs_history"
+    " UNION SELECT sha256 FROM documents_history WHERE hid > :documents_history"
+    f" UNION SELECT sha256 FROM documents WHERE id IN ({_KEYS['documents']})"
+    " UNION SELECT sha256 FROM locations_history WHERE hid > :locations_history"
+    f" UNION SELECT sha256 FROM locations WHERE id IN ({_KEYS['locations']})"
+)
+_ROWS: Final = {
+    "documents": "SELECT d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, d.sha256, b.bytes,"
+    " b.media_type, d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, d.metadata"
+    " FROM documents d JOIN blobs b ON b.sha256 = d.sha256{}",
+    "blobs": "SELECT d.sha256, d.bytes, d.media_type, d.state, d.refs, d.created_us, d.changed_us, d.garbage_since_us"
+    " FROM blobs d{} WHERE d.state <> 'incoming'",
+    "locations": "SELECT d.id, s.name, d.key, d.layout, d.sha256, b.bytes, d.inode, d.mtime_ns,"
+    " d.created_us, nullif(d.checked_us, 0), d.outcome"
+    " FROM locations d JOIN blobs b ON b.sha256 = d.sha256 JOIN stores s ON s.id = d.store_id{}",
+    "checks": "SELECT d.id, d.location_id, d.sha256, d.checked_us, d.outcome, d.bytes, d.method, d.detail, d.run_id"
+    " FROM checks d{}",
+}
+
+
+class Feeds(Database):
+    """The catalog's part in its copies."""
+
+    @contextlib.contextmanager
+    def feed(self, since: Mapping[str, Any] | None) -> Iterator[Feed]:
+        """Everything that changed since a cursor, from one moment, by a connection of its own: nobody waits for it."""
+        with driver_errors(self.path), contextlib.closing(self._reader()) as db:
+            db.execute("BEGIN")
+            yield Feed(db, since)
+
+    def _reader(self) -> sqlite3.Connection:
+        db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute("PRAGMA cache_size = -65536")
+        return db
+
+
+class Feed:
+    """What changed, table by table; see the contract."""
+
+    def __init__(self, db: sqlite3.Connection, since: Mapping[str, Any] | None) -> None:
+        self._db = db
+        ends = {name: db.execute(sql).fetchone() or (0, None) for name, sql in _ENDS.items()}
+        self.cursor: Mapping[str, Any] = {
+            "at": {name: end or 0 for name, (end, _) in ends.items()},
+            "about": {name: about for name, (_, about) in ends.items()},
+        }
+        self.whole = since is None or not self._follows(since)
+        self.changed = self.whole or since is None or since["at"] != self.cursor["at"]
+        if since is not None and not self.whole:
+            db.execute("CREATE TEMP TABLE changed_documents (key INTEGER PRIMARY KEY)")
+            for name in ("locations", "checks"):
+                db.execute(f"CREATE TEMP TABLE changed_{name} (key INTEGER PRIMARY KEY)")
+            db.execute("CREATE TEMP TABLE changed_blobs (key BLOB PRIMARY KEY) WITHOUT ROWID")
+            for name, sql in _KEYS.items():
+                db.execute(f"INSERT INTO changed_{name} {sql}", since["at"])
+
+    def _follows(self, since: Mapping[str, Any]) -> bool:
+        """Whether the catalog is the one that the cursor is of, and went on from there."""
+        if set(since["at"]) != set(self.cursor["at"]):
+            return False
+        for name, end in since["at"].items():
+            if end > self.cursor["at"][name]:
+                return False
+            row = self._db.execute(_SAME[name], (end,)).fetchone()
+            # A row that is there must be what it was; one that went since tells nothing.
+            if row is not None and since["about"][name] not in (None, row[0]):
+                return False
+        return True
+
+    def keys(self, table: str) -> pl.DataFrame:
+        """The rows to be replaced: their ids, or digests."""
+        name = "sha256" if table == "blobs" else "id"
+        return framed(self._db.execute(f"SELECT key FROM changed_{table}"), {name: mirrored(table)[name]})
+
+    def rows(self, table: str) -> Iterator[pl.DataFrame]:
+        """The rows as they are now, in pages; of a whole feed all there are."""
+        key = "sha256" if table == "blobs" else "id"
+        among = "" if self.whole else f" JOIN changed_{table} c ON c.key = d.{key}"
+        cursor = self._db.execute(_ROWS[table].format(among))
+        columns = mirrored(table)
+        while not (page := framed(cursor, columns, PAGE)).is_empty():
+            yield page
