@@ -59,7 +59,7 @@ class Code(enum.StrEnum):
 
     MISSING_FILE = (
         "A201", "error", "Nothing lies where a copy should lie.",
-        "Restore it from another copy or a backup, or fetch it again; the ledger has it as missing.",
+        "`catalogkit plan repair` makes it good, or else a backup; the ledger has it as missing.",
     )  # fmt: skip
     WRONG_TYPE = (
         "A202", "error", "Something that is not a regular file lies where a copy should lie.",
@@ -67,11 +67,11 @@ class Code(enum.StrEnum):
     )  # fmt: skip
     WRONG_SIZE = (
         "A203", "error", "A copy has another size than its content.",
-        "Restore it from another copy or a backup; the ledger has it as corrupt.",
+        "`catalogkit plan repair` makes it good, or else a backup; the ledger has it as corrupt.",
     )  # fmt: skip
     WRONG_CONTENT = (
         "A204", "error", "A copy was read, and its SHA-256 is another.",
-        "Restore it from another copy or a backup, and suspect the disk; the ledger has it as corrupt.",
+        "`catalogkit plan repair` makes it good, or else a backup; suspect the disk. The ledger has it as corrupt.",
     )  # fmt: skip
     SHARED_INODE = (
         "A205", "error", "One file stands for two contents.",

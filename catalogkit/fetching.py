@@ -27,6 +27,7 @@ from pyrate_limiter import Limiter, Rate, SingleBucketFactory, StateBucket, Toke
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exception, wait_exponential_jitter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import make_headers, parse_url
+from urllib3.util.ssl_match_hostname import CertificateError
 
 from catalogkit import __version__
 from catalogkit.addresses import SCHEMES, is_public, redacted
@@ -191,7 +192,7 @@ class Fetcher:
             connection = _connection_to(address, home, self.connect_seconds)
             try:
                 connection.connect()
-            except (urllib3.exceptions.HTTPError, OSError) as failure:
+            except (urllib3.exceptions.HTTPError, CertificateError, OSError) as failure:
                 connection.close()
                 problem: Exception = failure
             else:
@@ -323,7 +324,7 @@ def _network(url: Url, deadline: float) -> Iterator[None]:
 
 def _in_words(url: Url, problem: Exception) -> SourceError:
     """What a failure of the connection means; a library's own words may name what must not be told."""
-    if isinstance(problem, urllib3.exceptions.SSLError | ssl.SSLCertVerificationError):
+    if isinstance(problem, urllib3.exceptions.SSLError | ssl.SSLCertVerificationError | CertificateError):
         return SourceError(f"{_shown(url)} has no certificate that can be trusted")
     if isinstance(problem, urllib3.exceptions.NewConnectionError):
         return _Passing(f"{_shown(url)}: nobody takes the connection")

@@ -18,7 +18,7 @@ from catalogkit import review_words
 from catalogkit.apply import BATCH, ApplyReport, apply
 from catalogkit.approval import FILE, Approval, approve_plan
 from catalogkit.errors import CatalogKitError, InvalidInput, PlanError
-from catalogkit.plan import Plan
+from catalogkit.plan import Plan, StepKind
 from catalogkit.progress import Progress
 from catalogkit.review_words import at, count
 from catalogkit.selecting import Choice, Slice
@@ -121,7 +121,7 @@ class Review(Choice):
 
     def consequences(self) -> str:
         """What cannot be undone of what is selected, in a sentence."""
-        return review_words.consequences(self.totals(), self.kinds())
+        return review_words.consequences(self.totals(), self.kinds(), self.plan.head.kind == "repair")
 
     def brakes(self) -> list[str]:
         """Why this cannot be approved now; empty if it can."""
@@ -202,7 +202,9 @@ class Review(Choice):
         words = [f"catalogkit approve {place} --where {shlex.quote(selection.rule)}"]
         words += [f"--include {unit}" for unit in selection.include]
         words += [f"--exclude {unit}" for unit in selection.exclude]
-        return [" ".join(words), f"catalogkit apply {place}"]
+        fetches = StepKind.FETCH in self.plan.frame["kind"]
+        private = " --private" if self.plan.head.policy.get("private") else ""
+        return [" ".join(words), f"catalogkit apply {place}{f' --fetch{private}' if fetches else ''}"]
 
     # -- saying yes --------------------------------------------------------------------------------------------
 

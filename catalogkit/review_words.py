@@ -48,8 +48,8 @@ def phrase(totals: Totals, kinds: Mapping[str, int]) -> str:
     return " ".join(filter(None, words))
 
 
-def consequences(totals: Totals, kinds: Mapping[str, int]) -> str:
-    """What cannot be undone of what is selected, in a sentence."""
+def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False) -> str:
+    """What cannot be undone of what is selected, in a sentence; `repairs` says that bad copies are made good."""
     if not totals.units:
         return "Nothing is selected."
     said = []
@@ -69,6 +69,8 @@ def consequences(totals: Totals, kinds: Mapping[str, int]) -> str:
         said.append(f"{count(totals.last_copies, 'row')} {'is' if totals.last_copies == 1 else 'are'} the last copy")
     if said:
         return f"Cannot be undone: {', '.join(said)}."
+    if repairs:
+        return "Bad bytes are put aside and kept; what was made good is not undone."
     if set(kinds) <= _FACTS:
         return "Everything here can be undone; no file is touched."
     return "Everything here can be undone; of what is removed another copy stays."

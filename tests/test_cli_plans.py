@@ -121,3 +121,16 @@ def test_an_approval_is_for_one_plan(home: Path) -> None:
     head = Path(plan["path"], "plan.json")
     head.write_text(head.read_text().replace('"author": "', '"author": "not '))
     assert answer("-C", home, "apply", plan["path"], code=1)["kind"] == "PlanError"
+
+
+def test_what_was_purged_does_not_come_back(home: Path) -> None:
+    """The way back from a purge is empty, says how many steps it leaves out, and ends with 2: somebody should know."""
+    ids = [document["id"] for document in answer("-C", home, "find")["documents"]]
+    for kind, *rest in (("forget", *ids), ("gc",), ("purge", "--grace", "0s")):
+        plan = answer("-C", home, "plan", kind, *rest, code=2)
+        run("-C", home, "approve", plan["path"], "--where", "")
+        assert answer("-C", home, "apply", plan["path"], "--max-share", 1)["failed"] == 0
+    undo = answer("-C", home, "plan", "undo", plan["path"], code=2)
+    assert (undo["units"], undo["complete"]) == (0, "4 steps cannot be undone: purge x 4")
+    said = run("-C", home, "plan", "undo", plan["path"], code=2)
+    assert "Nothing can be done: 4 steps cannot be undone: purge x 4." in said.stderr

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from catalogkit.stores.local import LocalStore
 
 BAD_SOURCE: Final = "the copy it should come from does not hold these bytes now"
-NO_FETCHING: Final = "fetching is not allowed here"
+NO_FETCHING: Final = "fetching was not allowed; apply it again with --fetch, or with a fetcher"
 # Why a file cannot have one more name: the limit is reached, the file system has none, or it is another one.
 _NO_MORE_NAMES: Final = {
     errno.EMLINK: "the file has as many names as the file system allows",

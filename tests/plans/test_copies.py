@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from catalogkit.acts.placing import NO_FETCHING
 from catalogkit.apply import apply
 from catalogkit.errors import PlanError, SourceError, StoreFull
 from catalogkit.ingest import ingest
@@ -427,7 +428,7 @@ def test_nothing_is_fetched_unless_allowed(one: Collection) -> None:
     spoil(one, HOME)
     plan = steps(one, step(one, "fetch", A, HOME, document_id=1))
     report = run(one, plan)
-    assert (report.failed, report.why) == (1, {"fetching is not allowed here": 1})
+    assert (report.failed, report.why) == (1, {NO_FETCHING: 1})
     assert run(one, plan, fetcher=lambda _url, path, *_: Path(path).write_bytes(A) and None).done == 1
     assert (at(one, HOME).read_bytes(), outcomes(one, A)) == (A, {HOME: "ok"})
 

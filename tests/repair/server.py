@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @dataclass
@@ -76,8 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving(host: str = "127.0.0.1") -> Iterator[Server]:
-    """A server for as long as the block lasts."""
+def serving(host: str = "127.0.0.1", certificate: Path | None = None) -> Iterator[Server]:
+    """A server for as long as the block lasts; over TLS with a certificate."""
     told = Server()
 
     class Listening(ThreadingHTTPServer):
@@ -87,6 +89,10 @@ def serving(host: str = "127.0.0.1") -> Iterator[Server]:
     with Listening((host, 0), _Handler) as http:
         http.told = told  # type: ignore[attr-defined]
         told.port = http.server_address[1]
+        if certificate is not None:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(certificate)
+            http.socket = tls.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=http.serve_forever, args=[0.02])
         thread.start()
         try:

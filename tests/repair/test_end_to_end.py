@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from catalogkit.acts.placing import NO_FETCHING
 from catalogkit.apply import apply
 from catalogkit.approval import Approval
+from catalogkit.errors import StoreUnreachable
 from catalogkit.fetching import Fetcher
 from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
@@ -17,6 +19,7 @@ from catalogkit.plan import Plan
 from catalogkit.planners.gc import GCPolicy
 from catalogkit.planners.repair import RepairPolicy
 from catalogkit.planning import approve, plan_gc, plan_repair, plan_undo, repair_report
+from catalogkit.review import Review
 from tests.plans.scene import broken, condemn, digest_of, files, forget, put, run, stray
 from tests.repair.damage import copies, corrupt, ours, part, rotten, scrub, set_aside, stock, theirs
 from tests.repair.server import Server, reply
@@ -246,7 +249,7 @@ def test_what_is_left_nowhere_is_fetched(collection: Collection, server: Server,
     plan = plan_repair(collection, RepairPolicy(private=True), fetch=True)
     assert reasons(plan)[0] == ("fetch", "source")
     assert f"127.0.0.1:{server.port}" not in str(plan.frame.to_dicts())
-    assert next(iter(run(collection, plan).why)) == "fetching is not allowed here"
+    assert next(iter(run(collection, plan).why)) == NO_FETCHING
     for said in ("answered 404", "has other bytes now"):
         report = run(collection, plan, fetcher=fetcher)
         assert said in next(iter(report.why)) and "not an address of the web" in next(iter(report.why))
@@ -354,3 +357,39 @@ def test_a_limit(collection: Collection) -> None:
     assert (plan.units, plan.head.complete) == (2, "3 more units were left out")
     run(collection, plan)
     assert plan_repair(collection).units == 3
+
+
+def test_hazard_45_half_a_look_is_no_look(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a folder cannot be listed, nothing is said of what strays there are: planning fails, and says where."""
+    put(collection, "a", A)
+    ours(collection, A).unlink()
+    stray(collection, A, key="docs/closed/a")
+    scrub(collection)
+    scandir = os.scandir
+
+    def closed(path: Any = ".") -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        with pytest.raises(StoreUnreachable, match="closed"):
+            plan_repair(collection)
+    assert reasons(plan_repair(collection)) == [("copy", "stray")]
+
+
+def test_what_a_reviewer_reads(collection: Collection, server: Server) -> None:
+    """The review says that there is no way back and that bad bytes are kept, and how to apply what fetches."""
+    stock(collection, "a", A)
+    corrupt(ours(collection, A))
+    scrub(collection)
+    looked_at = Review(plan_repair(collection), collection)
+    assert looked_at.consequences() == "Bad bytes are put aside and kept; what was made good is not undone."
+    assert looked_at.commands()[1] == "catalogkit apply PLAN"
+    put(collection, "b", B, source_url=server.on("/b"))
+    ours(collection, B).unlink()
+    scrub(collection)
+    looked_at = Review(plan_repair(collection, RepairPolicy(fetch=True, private=True)), collection)
+    assert looked_at.consequences() == "Cannot be undone: 1 file will be fetched again."
+    assert looked_at.commands()[1] == "catalogkit apply PLAN --fetch --private"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CONTENT = b"what it was when it was downloaded first, " * 50
+CERTIFICATE = Path(__file__).parents[1] / "data" / "tls" / "public.example.pem"
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -421,10 +422,29 @@ def test_cookies_are_not_kept(fetcher: Fetcher, server: Server, target: Path) ->
 # -- TLS and the disk --------------------------------------------------------------------------------------------------
 
 
-def test_a_certificate_nobody_vouches_for(fetcher: Fetcher, server: Server, target: Path) -> None:
-    """What speaks no TLS is told apart from what cannot be trusted; neither is believed."""
+def test_over_tls(fetcher: Fetcher, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate must be the host's own, though it is its address that is connected to, and be trusted."""
+    lookup = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda name, *more, **rest: lookup("127.0.0.1", *more, **rest))
+    with serving(certificate=CERTIFICATE) as server:
+        server.on("/a", reply(body=CONTENT))
+        url = f"https://public.example:{server.port}/a"
+        assert "no certificate that can be trusted" in why_not(fetcher, url, target)
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        assert fetch(fetcher, url, target) == CONTENT
+        other = url.replace("public.example", "other.example")
+        assert "no certificate that can be trusted" in why_not(fetcher, other, target)
+        assert "no certificate that can be trusted" in why_not(
+            fetcher, url.replace("public.example", "127.0.0.1"), target
+        )
+        assert [headers["Host"] for _, headers in server.asked] == [f"public.example:{server.port}"]
+
+
+def test_what_speaks_no_tls(fetcher: Fetcher, server: Server, target: Path) -> None:
+    """A server that answers https in plain text is not listened to."""
     said = why_not(fetcher, f"https://127.0.0.1:{server.port}/a", target)
     assert "certificate" in said or "broke the connection off" in said
+    assert server.asked == []
 
 
 def test_a_disk_without_room(fetcher: Fetcher, server: Server, tmp_path: Path, waits: list[float]) -> None:

@@ -63,7 +63,7 @@ def seen(collection: Collection) -> dict[bytes, dict[Path, bytes | str | None]]:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @settings(
     deadline=None,
-    max_examples=15,
+    max_examples=10,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # an example takes long to make, and tells enough as it is
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
