@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from html import escape
 from typing import Final
 
@@ -18,7 +19,7 @@ def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
     title
         What this is.
     values
-        Shown in their order; numbers with thousands separators. Names of attributes become words; any other name,
+        Shown in their order; numbers with thousands separators, times to the second. Names of attributes become words; any other name,
         such as a path, stays as it is. What cannot be printed is replaced, so that no text moves a cursor.
     """
     shown = {printable(_words(name)): printable(_text(value)) for name, value in values.items()}
@@ -46,4 +47,6 @@ def _text(value: object) -> str:
         return str(value)
     if isinstance(value, int):
         return f"{value:,}"
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
     return f"{value:,.3f}" if isinstance(value, float) else str(value)
