@@ -19,8 +19,9 @@ def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
     title
         What this is.
     values
-        Shown in their order; numbers with thousands separators, times to the second. Names of attributes become words; any other name,
-        such as a path, stays as it is. What cannot be printed is replaced, so that no text moves a cursor.
+        Shown in their order; numbers with thousands separators, times to the second. Names of attributes become
+        words; any other name, such as a path, stays as it is. What cannot be printed is replaced, so that no text
+        moves a cursor.
     """
     shown = {printable(_words(name)): printable(_text(value)) for name, value in values.items()}
     width = min(max(map(len, shown), default=0), NAME_WIDTH)
