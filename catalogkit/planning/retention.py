@@ -110,7 +110,7 @@ def retention_decisions(
         copies=stored_copies(collection),
         held_documents=[int(subject) for subject in held if len(subject) < 64],
         held_contents=contents,
-        rooted=[*contents, *catalog.frame("roots")["sha256"].unique()],
+        rooted=[*contents, *catalog.frame("roots")["sha256"].unique(), *_remembered(collection, documents, when)],
         accessed=_accessed(collection, policy),
         tenant=tenant,
     )
@@ -163,6 +163,14 @@ def stored_copies(collection: Collection) -> pl.DataFrame:
         unreachable=[*unreachable, *(row.name for row in rows if row.name not in known)],
         in_place=[row.name for row in rows if row.kind == "reference"],
     )
+
+
+def _remembered(collection: Collection, documents: pl.DataFrame, when: datetime) -> pl.Series:
+    """Contents that a snapshot or a backup has: forgetting their documents frees nothing as long as it is kept."""
+    had = pl.lit(False)
+    for moment in collection.catalog.moments(as_of=when):
+        had |= (pl.col("id") <= moment.position.last_id) & (pl.col("changed_at") <= moment.taken_at)
+    return documents.filter(had)["sha256"].unique()
 
 
 def _accessed(collection: Collection, policy: retention.RetentionPolicy) -> pl.DataFrame | None:

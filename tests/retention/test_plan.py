@@ -152,6 +152,22 @@ def test_files_in_place_stay_where_they_are(collection: Collection, clock: Clock
     assert (source / "theirs.txt").read_bytes() == b"theirs"
 
 
+def test_what_a_snapshot_has_frees_nothing(collection: Collection, clock: Clock) -> None:
+    """A snapshot keeps the bytes its documents had; what came after it is freed."""
+    put(collection, "before", b"before")
+    clock.advance(days=1)
+    ck.take_snapshot(collection, "kept", expires_at=clock.now + timedelta(days=30))
+    clock.advance(days=1)
+    put(collection, "after", b"after!")
+    clock.advance(days=11)
+    plan = plan_retention(collection, SHORT)
+    assert (plan.units, plan.bytes_freed()) == (2, len(b"after!"))
+    before = stored_bytes(collection)
+    run(collection, plan)
+    collect(collection)
+    assert before - stored_bytes(collection) == len(b"after!")
+
+
 def test_names_of_the_catalog_are_known(collection: Collection) -> None:
     """A rule about a resolver that the catalog has never heard of is an error, and nothing is planned."""
     put(collection, "one", b"one", resolver="unpaywall")
