@@ -59,27 +59,27 @@ class Code(enum.StrEnum):
 
     MISSING_FILE = (
         "A201", "error", "Nothing lies where a copy should lie.",
-        "`catalogkit plan repair` makes it good, or else a backup; the ledger has it as missing.",
+        "Run `catalogkit plan repair`; with `--fetch` it may download it again. Else restore a backup.",
     )  # fmt: skip
     WRONG_TYPE = (
         "A202", "error", "Something that is not a regular file lies where a copy should lie.",
-        "Find out who put it there; restore the copy. The ledger has it as corrupt.",
+        "Find out who put it there, then run `catalogkit plan repair`; else restore a backup.",
     )  # fmt: skip
     WRONG_SIZE = (
         "A203", "error", "A copy has another size than its content.",
-        "`catalogkit plan repair` makes it good, or else a backup; the ledger has it as corrupt.",
+        "Run `catalogkit plan repair`; with `--fetch` it may download it again. Else restore a backup.",
     )  # fmt: skip
     WRONG_CONTENT = (
         "A204", "error", "A copy was read, and its SHA-256 is another.",
-        "`catalogkit plan repair` makes it good, or else a backup; suspect the disk. The ledger has it as corrupt.",
+        "Suspect the disk, then run `catalogkit plan repair`; else restore a backup.",
     )  # fmt: skip
     SHARED_INODE = (
         "A205", "error", "One file stands for two contents.",
-        "At most one of the copies can be right: `catalogkit verify` tells which; restore the other.",
+        "At most one of the copies can be right: run `catalogkit verify`, then `catalogkit plan repair`.",
     )  # fmt: skip
     KNOWN_BAD = (
         "A206", "warning", "The last check found this copy bad; it was not read again, and another copy is healthy.",
-        "Repair it from the healthy copy.",
+        "Run `catalogkit plan repair`, which takes it from the healthy copy.",
     )  # fmt: skip
     WRITABLE = (
         "A207", "warning", "A copy in the store can be written.",
@@ -91,12 +91,12 @@ class Code(enum.StrEnum):
     )  # fmt: skip
     SPARE_COPIES = (
         "A209", "info", "A store holds one content in several files.",
-        "Dedup can make them one; `catalogkit report dedup_analytics` shows what that frees.",
+        "`catalogkit plan dedup` makes them one; `catalogkit report dedup_analytics` shows what that frees.",
     )  # fmt: skip
 
     DOCUMENT_LOST = (
         "A301", "error", "A document has no healthy copy: the last checks found all of them bad.",
-        "Restore one from a backup, or fetch the document again.",
+        "Run `catalogkit plan repair --fetch`; else restore a backup.",
     )  # fmt: skip
     NO_LOCATION = (
         "A302", "error", "Something needs a content of which no copy is known.",
