@@ -56,6 +56,7 @@ class CatalogSnapshot:
     blobs: int
     digest: str
     expires_at: datetime | None
+    moment_id: int
     position: Position
     _collection: Collection = field(repr=False, compare=False)
 
@@ -72,6 +73,13 @@ class CatalogSnapshot:
         """All documents as they were then; a frame with the columns of ``documents``."""
         return self._collection.catalog.documents_at(self.position)
 
+    def files(self) -> list[str]:
+        """The Parquet files that hold its documents, for ``polars.scan_parquet``, DuckDB, Spark; written if need be."""
+        from catalogkit.versions import read_manifest, write_version
+
+        folder = write_version(self._collection, self)
+        return [str(folder / file["path"]) for file in read_manifest(folder)["files"]]
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         names = ("label", "timestamp", "record_count", "storage_size", "logical_bytes", "blobs", "digest", "expires_at")
@@ -84,7 +92,12 @@ class CatalogSnapshot:
 
 
 def take_snapshot(
-    collection: Collection, label: str, *, expires_at: datetime | None = None, as_of: datetime | None = None
+    collection: Collection,
+    label: str,
+    *,
+    expires_at: datetime | None = None,
+    parquet: bool = True,
+    as_of: datetime | None = None,
 ) -> CatalogSnapshot:
     """Keep this moment of a catalog under a name.
 
@@ -94,6 +107,8 @@ def take_snapshot(
         Its name; a name is used for one kept snapshot at a time.
     expires_at
         Until when it is kept; without it until it is dropped.
+    parquet
+        Whether it is written as Parquet files, too; `CatalogSnapshot.files` does that later.
 
     Raises
     ------
@@ -103,7 +118,13 @@ def take_snapshot(
     when = as_of or collection.now()
     # First it is kept, then it is counted: what is kept at once cannot go while somebody counts.
     moment = collection.catalog.keep_moment(SNAPSHOT, label, expires_at=expires_at, as_of=when)
-    return _told(collection, moment)
+    snapshot = _told(collection, moment)
+    if parquet:
+        from catalogkit.versions import drop_versions, write_version
+
+        write_version(collection, snapshot)
+        drop_versions(collection, as_of=when)
+    return snapshot
 
 
 def list_snapshots(collection: Collection, *, as_of: datetime | None = None) -> list[CatalogSnapshot]:
@@ -127,14 +148,18 @@ def get_snapshot(collection: Collection, label: str, *, as_of: datetime | None =
 
 
 def drop_snapshot(collection: Collection, label: str, *, as_of: datetime | None = None) -> None:
-    """Keep a snapshot no longer: what only it needed is garbage from now on.
+    """Keep a snapshot no longer: what only it needed is garbage from now on, and its Parquet files go.
 
     Raises
     ------
     InvalidInput
         If none is kept under that name.
     """
-    collection.catalog.release_moment(SNAPSHOT, label, as_of=as_of or collection.now())
+    from catalogkit.versions import drop_versions
+
+    when = as_of or collection.now()
+    collection.catalog.release_moment(SNAPSHOT, label, as_of=when)
+    drop_versions(collection, as_of=when)
 
 
 def diff_snapshots(
@@ -239,6 +264,7 @@ def _told(collection: Collection, moment: Moment) -> CatalogSnapshot:
         blobs=counted.blobs,
         digest=str(counted.digest),
         expires_at=counted.expires_at,
+        moment_id=counted.id,
         position=counted.position,
         _collection=collection,
     )

@@ -68,6 +68,6 @@ def test_sql(home: Path) -> None:
         ["artifact_id", "bytes"], 1, [{"artifact_id": "b.txt", "bytes": 4}]
     )  # fmt: skip
     assert "b.txt" in run("-C", home, "sql", query, "-p", "5").stdout
-    assert "disabled" in answer("-C", home, "sql", "SELECT * FROM '/etc/passwd'", code=1)["error"]
+    assert "disabled" in answer("-C", home, "sql", "SELECT * FROM read_text('/etc/passwd')", code=1)["error"]
     shown = run("-C", home, "sql", "SELECT id FROM documents", "--no-refresh", "--limit", "1")
     assert "as of" in shown.stderr and "2 rows more" in shown.stderr

@@ -70,6 +70,7 @@ ROOMS = {
         sources
         sync
         verify
+        versions
     """,
     "face": """
         analytics

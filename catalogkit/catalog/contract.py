@@ -381,8 +381,14 @@ class Catalog(Protocol):
     def document_then(self, document_id: int, position: Position) -> DocumentRecord | None:
         """One document as it was at a position; None if there was none then."""
 
-    def documents_at(self, when: datetime | Position) -> pl.DataFrame:
-        """All documents as they were at a time or a position: a frame like ``documents``, by id."""
+    def documents_at(self, when: datetime | Position, *, ids: tuple[int, int] | None = None) -> pl.DataFrame:
+        """Documents as they were at a time or a position: a frame like ``documents``, by id.
+
+        All, or those with ids from the first of `ids` to the second.
+        """
+
+    def changed_ids(self, before: Position, after: Position) -> list[int]:
+        """Documents that something happened to between two positions; among them all that differ."""
 
     def differences(self, before: Position, after: Position) -> pl.DataFrame:
         """Documents that differ between two positions: a frame ``differences``, by id."""

@@ -87,17 +87,20 @@ def create(
     context: typer.Context,
     label: Label,
     keep_for: Annotated[str | None, typer.Option(help="For how long, such as 90d; else until it is dropped.")] = None,
+    parquet: Annotated[bool, typer.Option(help="Write its documents as Parquet files, too.")] = True,
     as_json: Json = False,
 ) -> int:
     """Keep this moment: nothing that a document has now can be purged while it is kept."""
     from catalogkit.snapshots import take_snapshot
     from catalogkit.terminal import say
     from catalogkit.units import parse_duration
+    from catalogkit.versions import folder_of
 
     with context.obj.open() as collection:
         now = collection.now()
         end = now + parse_duration(keep_for) if keep_for else None
-        values = take_snapshot(collection, label, expires_at=end, as_of=now).to_dict()
+        snapshot = take_snapshot(collection, label, expires_at=end, parquet=parquet, as_of=now)
+        values = snapshot.to_dict() | ({"parquet": str(folder_of(collection, snapshot))} if parquet else {})
     say(_shown(values, machine(context, as_json)), machine(context, as_json), "Snapshot")
     return DONE
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogkit.model import schema
+from catalogkit.model import Digest, schema
 from tests.catalog.desk import DAY, HOUR, NOW, PLAN, Desk, relaxed, sha
 
 if TYPE_CHECKING:
@@ -169,7 +169,9 @@ class Past:
     @given(
         st.lists(
             st.tuples(
-                st.sampled_from(["put", "put", "put", "late", "touch", "forget", "recall", "keep", "tag"]),
+                st.sampled_from(
+                    ["put", "put", "put", "late", "touch", "forget", "forget", "recall", "recall", "keep", "tag"]
+                ),
                 st.sampled_from("abc"),
                 st.sampled_from(["one", "two", "three"]),
                 st.sampled_from([0, 0, 1, 3600]),
@@ -212,7 +214,7 @@ class Past:
                 gone = desk.catalog.frame("document_versions").filter(artifact_id=name, operation="apply")
                 if gone.height:
                     with desk.catalog.hand(PLAN, as_of=clock) as hand:
-                        hand.recall(gone["id"][-1], bytes.fromhex(gone["sha256"][-1]))  # type: ignore[arg-type]
+                        hand.recall(gone["document_id"][-1], Digest.parse(gone["sha256"][-1]))
             present = desk.catalog.frame("documents").select(facts)
             at_times[clock] = at_positions[desk.catalog.position()] = present
         for when, expected in at_times.items():

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from catalogkit.catalog.mirror import FORMAT, TABLES, Mirror
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.errors import InvalidInput
-from catalogkit.model import Outcome, mirrored
+from catalogkit.model import Digest, Outcome, mirrored
 from catalogkit.stats import dedup_totals, totals_of
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, relaxed, sha
 
@@ -165,7 +165,7 @@ def test_a_refresh_takes_in_every_kind_of_change(desk: Desk, mirror: Mirror) -> 
     assert_equal(mirror, catalog)
 
 
-@settings(relaxed, max_examples=8)
+@settings(relaxed, max_examples=6)
 @given(
     st.lists(
         st.tuples(
@@ -203,7 +203,7 @@ def test_after_any_changes_the_mirror_is_the_catalog(
                 gone = catalog.frame("document_versions").filter(artifact_id=name, operation="apply")
                 if gone.height:
                     with catalog.hand(PLAN, as_of=clock) as hand:
-                        hand.recall(gone["id"][-1], bytes.fromhex(gone["sha256"][-1]))  # type: ignore[arg-type]
+                        hand.recall(gone["document_id"][-1], Digest.parse(gone["sha256"][-1]))
             elif what == "check" and catalog.locations_of(sha(content)):
                 desk.check(content, Outcome.MISSING if name == "a" else Outcome.OK, clock)
             elif what == "condemn" and desk.state(content) == "live":

@@ -56,32 +56,36 @@ class Past(Database):
         found = self._named(_RECORD.format(seen="d.seen_us", rows=rows), names)
         return record(found[0]) if found else None
 
-    def documents_at(self, when: datetime | Position) -> pl.DataFrame:
-        """All documents as they were at a time or a position: a frame like ``documents``, by id."""
+    def documents_at(self, when: datetime | Position, *, ids: tuple[int, int] | None = None) -> pl.DataFrame:
+        """Documents as they were at a time or a position, all or those of a range of ids, as a frame."""
+        among = " AND id BETWEEN :first AND :last" if ids else ""
+        names: dict[str, Any] = dict(zip(("first", "last"), ids or (), strict=False))
         if isinstance(when, datetime):
             # Clocks that went backwards leave versions that overlap: of these the one that was written last counts.
             rows = (
-                f"SELECT {_OWN} FROM documents WHERE changed_us <= :when"
-                f" UNION ALL SELECT {_OWN} FROM ({_HELD}) h"
+                f"SELECT {_OWN} FROM documents WHERE changed_us <= :when{among}"
+                f" UNION ALL SELECT {_OWN} FROM ({_HELD}{among}) h"
                 " WHERE NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = h.id AND d.changed_us <= :when)"
                 " AND NOT EXISTS (SELECT 1 FROM documents_history l WHERE l.id = h.id AND l.hid > h.hid"
                 " AND (l.op = 'update' OR l.op = 'delete') AND l.changed_us <= :when AND l.ended_us > :when)"
             )
-            sql, names = _RECORD.format(seen=_SEEN, rows=rows), {"when": to_us(when)}
+            sql, names = _RECORD.format(seen=_SEEN, rows=rows), names | {"when": to_us(when)}
         else:
-            rows = at(":changes", ":last_id", _OWN)
-            sql, names = _RECORD.format(seen="d.seen_us", rows=rows), {"changes": when.changes, "last_id": when.last_id}
+            rows = at(":changes", ":last_id", _OWN, among)
+            sql = _RECORD.format(seen="d.seen_us", rows=rows)
+            names |= {"changes": when.changes, "last_id": when.last_id}
         with self.read() as db:
             return framed(db.execute(sql, names), schema("documents")).sort("id")
+
+    def changed_ids(self, before: Position, after: Position) -> list[int]:
+        """Documents that something happened to between two positions; among them all that differ."""
+        return [row[0] for row in self._named(CHANGED, _span(before, after))]
 
     def differences(self, before: Position, after: Position) -> pl.DataFrame:
         """Documents that differ between two positions: a frame ``differences``, by id."""
         import polars as pl
 
-        names = {
-            "changes": before.changes, "last_id": before.last_id,
-            "to_changes": after.changes, "to_id": after.last_id,
-        }  # fmt: skip
+        names = _span(before, after)
         columns = {name: pl.Binary() if name == "sha256" else pl.String() for name in FACTS}
         kinds: dict[str, Any] = columns | {name: pl.Int64() for name in ("id", "fetched_us", "created_us", "bytes")}
         sides = []
@@ -134,6 +138,12 @@ class Past(Database):
     def _named(self, sql: str, names: dict[str, Any]) -> list[tuple[Any, ...]]:
         with self.read() as db:
             return db.execute(sql, names).fetchall()
+
+
+def _span(before: Position, after: Position) -> dict[str, Any]:
+    return {
+        "changes": before.changes, "last_id": before.last_id, "to_changes": after.changes, "to_id": after.last_id,
+    }  # fmt: skip
 
 
 class _Version(NamedTuple):
