@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from catalogkit.audit import OrphanFile as OrphanFile
     from catalogkit.auditing import CatalogConsistencyChecker as CatalogConsistencyChecker
     from catalogkit.auditing import audit as audit
+    from catalogkit.backups.drilling import drill as drill
+    from catalogkit.backups.listing import list_backups as list_backups
+    from catalogkit.backups.making import BackupMetadata as BackupMetadata
+    from catalogkit.backups.making import backup_catalog as backup_catalog
+    from catalogkit.backups.rebuilding import rebuild_catalog as rebuild_catalog
+    from catalogkit.backups.recovering import recover_from_backup as recover_from_backup
     from catalogkit.collection import Collection as Collection
     from catalogkit.collection import init as init
     from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
@@ -67,6 +73,7 @@ __version__ = "0.1.0"
 # Public name -> where it lives. Loaded when first used, so that a command line that needs little stays quick.
 _WHERE: Final = {
     "AuditReport": "audit",
+    "BackupMetadata": "backups.making",
     "CatalogConsistencyChecker": "auditing",
     "CatalogSnapshot": "snapshots",
     "CatalogWithHistory": "snapshots",
@@ -88,14 +95,17 @@ _WHERE: Final = {
     "approve": "planning",
     "audit": "auditing",
     "backtest_retention": "planning",
+    "backup_catalog": "backups.making",
     "demo_collection": "demo",
     "diff_snapshots": "snapshots",
     "drop_snapshot": "snapshots",
+    "drill": "backups.drilling",
     "gc_incremental": "planning",
     "ingest": "ingest",
     "init": "collection",
     "is_demo": "demo",
     "list_snapshots": "snapshots",
+    "list_backups": "backups.listing",
     "open": "collection:open_collection",
     "plan_dedup": "planning",
     "plan_forget": "planning",
@@ -105,6 +115,8 @@ _WHERE: Final = {
     "plan_repair": "planning",
     "plan_undo": "planning",
     "query_at": "snapshots",
+    "rebuild_catalog": "backups.rebuilding",
+    "recover_from_backup": "backups.recovering",
     "register_or_get": "ingest",
     "repair_report": "planning",
     "retention_decisions": "planning",

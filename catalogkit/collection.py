@@ -306,6 +306,28 @@ def init(
         raise
 
 
+def home_of(path: Path | str | None = None) -> Path:
+    """The folder of a collection: `path`, else ``$CATALOGKIT_HOME``, else the current folder."""
+    return Path(os.path.realpath(path or os.environ.get("CATALOGKIT_HOME") or "."))
+
+
+def catalog_file(path: Path | str | None = None) -> Path:
+    """Where the file of a collection's catalog is, or should be: it may be lost.
+
+    Raises
+    ------
+    NotACollection
+        If there is no collection.
+    InvalidInput
+        If its catalog is not a file.
+    """
+    folder = home_of(path)
+    url = read_config(folder).catalog
+    if not url.startswith("sqlite:///"):
+        raise InvalidInput(f"the catalog of {folder} is not a file; recover it by the means of its database")
+    return folder / url.removeprefix("sqlite:///")
+
+
 def open_collection(path: Path | str | None = None, *, clock: Callable[[], datetime] = _now) -> Collection:
     """Open a collection.
 
@@ -321,7 +343,7 @@ def open_collection(path: Path | str | None = None, *, clock: Callable[[], datet
     StoreMismatch
         If the store at its place belongs to another catalog.
     """
-    folder = Path(os.path.realpath(path or os.environ.get("CATALOGKIT_HOME") or "."))
+    folder = home_of(path)
     config = read_config(folder)
     catalog = open_catalog(config.catalog, base=folder, as_of=clock())
     try:

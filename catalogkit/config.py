@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tomllib
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
 from catalogkit.errors import InvalidInput, NotACollection
 from catalogkit.layouts import DEFAULT_TEMPLATE
+from catalogkit.planners.thin import Keep
 from catalogkit.policies.dedup import DedupPolicy
 from catalogkit.policies.retention import RetentionPolicy
 
@@ -28,6 +29,27 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     template: str = DEFAULT_TEMPLATE
 
 
+class KeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How many backups thinning keeps."""
+
+    last: Annotated[int, msgspec.Meta(ge=0)] = Keep.last
+    daily: Annotated[int, msgspec.Meta(ge=0)] = Keep.daily
+    weekly: Annotated[int, msgspec.Meta(ge=0)] = Keep.weekly
+    monthly: Annotated[int, msgspec.Meta(ge=0)] = Keep.monthly
+
+
+class BackupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where backups go, and how many are kept."""
+
+    destination: str = ""
+    keep: KeepConfig = KeepConfig()
+
+    @property
+    def rules(self) -> Keep:
+        """What thinning goes by."""
+        return Keep(**msgspec.structs.asdict(self.keep))
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A collection's settings."""
 
@@ -35,6 +57,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     store: StoreConfig = StoreConfig()
     retention: dict[str, Any] = {}
     dedup: DedupPolicy = DedupPolicy()
+    backup: BackupConfig = BackupConfig()
 
 
 def read_config(folder: Path) -> Config:

@@ -54,7 +54,8 @@ ROOMS = {
         apply
         auditing
         auditing_files
-        backup
+        backups
+        backups.*
         batching
         demo
         extract

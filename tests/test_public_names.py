@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PUBLIC = [
     "AuditReport",
+    "BackupMetadata",
     "CatalogConsistencyChecker",
     "CatalogSnapshot",
     "CatalogWithHistory",
@@ -44,13 +45,16 @@ PUBLIC = [
     "approve",
     "audit",
     "backtest_retention",
+    "backup_catalog",
     "demo_collection",
     "diff_snapshots",
+    "drill",
     "drop_snapshot",
     "gc_incremental",
     "ingest",
     "init",
     "is_demo",
+    "list_backups",
     "list_snapshots",
     "open",
     "plan_dedup",
@@ -61,6 +65,8 @@ PUBLIC = [
     "plan_retention",
     "plan_undo",
     "query_at",
+    "rebuild_catalog",
+    "recover_from_backup",
     "register_or_get",
     "repair_report",
     "retention_decisions",
@@ -223,3 +229,19 @@ def test_the_consistency_checker_as_sketched(stocked: Collection) -> None:
     assert isinstance(missing, ck.MissingFile) and missing.path == str(path)
     report = checker.run_full_audit(sample_rate=0.1)
     assert isinstance(report, ck.AuditReport) and not report.clean
+
+
+def test_backup_and_recovery_as_sketched(stocked: Collection, tmp_path: Path) -> None:
+    """`backup_catalog(destination, include_storage_uri=False)` and `recover_from_backup(..., dry_run=True)`."""
+    empty = inspect.Parameter.empty
+    assert parameters(ck.backup_catalog) == {"destination": empty, "include_storage_uri": False}
+    assert parameters(ck.recover_from_backup) == {"backup_path": empty, "catalog_db": empty, "dry_run": True}
+    made = ck.backup_catalog(tmp_path / "backups")
+    assert isinstance(made, ck.BackupMetadata) and made.record_count == 3
+    stocked.close()
+    catalog = stocked.path / "catalog.sqlite"
+    assert not ck.recover_from_backup(Path(made.path), catalog).applied
+    catalog.unlink()
+    assert ck.recover_from_backup(Path(made.path), catalog, False).applied
+    with ck.open() as again:
+        assert again.catalog.totals()["documents"] == 3

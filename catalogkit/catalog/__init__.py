@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["open_catalog"]
 
 
-def open_catalog(url: str, *, base: Path, create: bool = False, as_of: datetime) -> Catalog:
+def open_catalog(
+    url: str, *, base: Path, create: bool = False, as_of: datetime, identity: str | None = None
+) -> Catalog:
     """Open the catalog that `url` names.
 
     Parameters
@@ -26,6 +28,8 @@ def open_catalog(url: str, *, base: Path, create: bool = False, as_of: datetime)
         The collection's folder.
     create
         Whether a catalog that is not there is made.
+    identity
+        Whose catalog a new one is, where its stores say so already.
     as_of
         The time to note where the catalog is made or its schema upgraded.
 
@@ -37,5 +41,5 @@ def open_catalog(url: str, *, base: Path, create: bool = False, as_of: datetime)
     if url.startswith("sqlite:///"):
         from catalogkit.catalog.sqlite import SQLiteCatalog
 
-        return SQLiteCatalog(base / url.removeprefix("sqlite:///"), create=create, as_of=as_of)
+        return SQLiteCatalog(base / url.removeprefix("sqlite:///"), create=create, as_of=as_of, identity=identity)
     raise InvalidInput(f"no catalog engine for {url.partition(':')[0]!r}; use sqlite:///file")

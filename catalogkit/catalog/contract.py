@@ -200,6 +200,30 @@ class Coverage:
         return {f"verified within {self.days} days": share, "oldest unverified": oldest}
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A catalog's file that holds still; `copied` says that it is a copy rather than the catalog's own file."""
+
+    path: str
+    bytes: int
+    copied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What a catalog's file says of itself: whose it is, its schema, how much there is, how far its history goes.
+
+    `changes` and `last_id` are its position in the history of documents; `stores` are name, kind and token.
+    """
+
+    identity: str
+    schema: int
+    counts: dict[str, int]
+    changes: int
+    last_id: int
+    stores: list[tuple[str, str, str]]
+
+
 class Catalog(Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
@@ -433,6 +457,20 @@ class Catalog(Protocol):
 
         Without a cursor, or where the catalog did not go on from it (it was restored from a backup), all there is.
         """
+
+    # backups --------------------------------------------------------------------------------------------------
+    def image(self, scratch: str) -> AbstractContextManager[Image]:
+        """A file with everything that was committed at one moment, holding still while this is open.
+
+        Writers go on. The file may be the catalog's own: read it in another process. `scratch` is a folder for a copy
+        where one is needed.
+        """
+
+    def root_names(self, kind: str) -> list[str]:
+        """The names of all roots of a kind that keep blobs one by one."""
+
+    def drop_roots(self, kind: str, name: str, *, as_of: datetime) -> None:
+        """Let go of the blobs that this root keeps one by one."""
 
     # plans ----------------------------------------------------------------------------------------------------
     def garbage(self, *, as_of: datetime) -> pl.DataFrame:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalogkit.commands import asking, checking, dedup, past, plans, repairing, reporting, retention, taking
+from catalogkit.commands import (
+    asking,
+    checking,
+    dedup,
+    past,
+    plans,
+    recovering,
+    repairing,
+    reporting,
+    retention,
+    taking,
+)
 
 if TYPE_CHECKING:
     import typer
@@ -12,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 # In the order in which the help lists them.
-_ROOMS = (taking, checking, asking, past, reporting, plans, retention, dedup, repairing)
+_ROOMS = (taking, checking, asking, past, reporting, plans, retention, dedup, repairing, recovering)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -35,6 +35,24 @@ if TYPE_CHECKING:
     from catalogkit.stores.contract import Examined
 
 
+def identity_at(root: Path | str) -> tuple[str, str]:
+    """The token of the store in a folder, and the identity of the catalog it belongs to.
+
+    Raises
+    ------
+    StoreUnreachable
+        If there is no store, or what it says of itself cannot be read.
+    """
+    try:
+        with open(os.path.join(root, OWN, "store.json"), encoding="utf-8") as file:
+            found = json.load(file)
+        return str(found["token"]), str(found["catalog"])
+    except FileNotFoundError:
+        raise StoreUnreachable(f"no store at {root}; is the disk mounted, is the path right?") from None
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise StoreUnreachable(f"the store at {root} cannot be read: {problem}") from problem
+
+
 class LocalStore(Publisher):
     """A folder that keeps bytes under keys (see `catalogkit.stores.contract.Store`).
 

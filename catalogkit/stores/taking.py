@@ -20,7 +20,7 @@ from catalogkit.model import Digest, Mode, inode_of
 from catalogkit.sniff import HEAD_BYTES, sniff
 from catalogkit.stores.contract import mtime_of
 from catalogkit.stores.files import REAL, Files, out_of_room
-from catalogkit.stores.reading import at_once, chunks
+from catalogkit.stores.reading import OPEN_FLAGS, at_once, chunks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -279,3 +279,19 @@ def _in_words(path: str, problem: OSError) -> str:
     if problem.errno == errno.ESTALE:
         return "it changed while it was read"
     return f"it cannot be taken in: {problem.strerror or problem}"
+
+
+def identify(root: str, keys: Sequence[str]) -> list[tuple[str, Digest, str, int, Stamp] | tuple[str, str]]:
+    """What lies at each key of a store: digest, media type, length and stamp, told by reading; or why it cannot be."""
+    found: list[tuple[str, Digest, str, int, Stamp] | tuple[str, str]] = []
+    for key in keys:
+        path = os.path.join(root, key)
+        try:
+            fd = os.open(path, OPEN_FLAGS)
+            try:
+                found.append((key, *_digest(fd), Stamp.of(os.fstat(fd))))
+            finally:
+                os.close(fd)
+        except OSError as problem:
+            found.append((key, _in_words(path, problem)))
+    return found

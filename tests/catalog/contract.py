@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.catalog.contract_audits import Audits
+from tests.catalog.contract_backups import Backups
 from tests.catalog.contract_damage import Damage
 from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_intake import Intake, Sources, Stores
@@ -37,6 +38,7 @@ class CatalogContract(
     Ledger,
     Holds,
     Moments,
+    Backups,
     Past,
     Questions,
     Duplicates,

@@ -6,6 +6,7 @@ from catalogkit.catalog.sqlite.audits import Audits
 from catalogkit.catalog.sqlite.damage import Damage
 from catalogkit.catalog.sqlite.duplicates import Duplicates
 from catalogkit.catalog.sqlite.feed import Feeds
+from catalogkit.catalog.sqlite.images import Images
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.ledger import Ledger
 from catalogkit.catalog.sqlite.moments import Moments
@@ -16,5 +17,5 @@ from catalogkit.catalog.sqlite.queries import Queries
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Past, Moments, Feeds, Plans, Audits, Duplicates, Damage):
+class SQLiteCatalog(Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Audits, Duplicates, Damage):
     """A `Catalog` in one SQLite file."""

@@ -35,6 +35,8 @@ class Database:
         The database file.
     create
         Whether a file that is not there may be made; otherwise a mistyped path would become an empty catalog.
+    identity
+        Whose catalog a new one is; a name of its own without it.
     as_of
         When a new catalog is made, or an older one upgraded.
     busy_seconds
@@ -52,11 +54,18 @@ class Database:
     synchronous: ClassVar[str] = "FULL"
 
     def __init__(
-        self, path: Path | str, *, create: bool = False, as_of: datetime, busy_seconds: float = BUSY_SECONDS
+        self,
+        path: Path | str,
+        *,
+        create: bool = False,
+        as_of: datetime,
+        busy_seconds: float = BUSY_SECONDS,
+        identity: str | None = None,
     ) -> None:
         if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
             raise CatalogError(f"SQLite {sqlite3.sqlite_version} is too old; catalogkit needs 3.37 or newer")
         self.path = Path(path).absolute()
+        self._new = identity or uuid.uuid4().hex
         self.url = f"sqlite:///{self.path}"
         if not create and not self.path.is_file():
             raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
@@ -100,7 +109,7 @@ class Database:
 
     def _identity(self, create: bool) -> str:
         if create:
-            self._db.execute("INSERT INTO meta VALUES ('identity', ?) ON CONFLICT DO NOTHING", (uuid.uuid4().hex,))
+            self._db.execute("INSERT INTO meta VALUES ('identity', ?) ON CONFLICT DO NOTHING", (self._new,))
         row = self._db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
         if row is None:
             raise CatalogError(f"{self.path} has no identity; it is not a whole catalog: restore it from a backup")

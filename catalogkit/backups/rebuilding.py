@@ -1,0 +1,215 @@
+"""A catalog made anew from the store alone, when there is no backup: every file is read, nothing is believed.
+
+What the documents were is told by a table of facts, if there is one: the columns of the ``documents`` frame, as a
+snapshot's Parquet files have them. Bytes that nobody tells anything about become documents named by their digest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.backups.recovering import alone, beside
+from catalogkit.backups.swapping import swap
+from catalogkit.catalog import open_catalog
+from catalogkit.catalog.contract import Registration
+from catalogkit.collection import catalog_file, home_of
+from catalogkit.config import read_config
+from catalogkit.errors import InvalidInput
+from catalogkit.layouts import digest_of, layout_of
+from catalogkit.model import Arrival
+from catalogkit.progress import OnProgress, Progress, quiet
+from catalogkit.stores.files import REAL, Files
+from catalogkit.stores.local import LocalStore, identity_at
+from catalogkit.stores.taking import identify
+from catalogkit.workers import processors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from catalogkit.catalog.contract import Catalog
+    from catalogkit.model import Digest
+
+BATCH: Final = 1000
+UNKNOWN: Final = "unknown:"
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuild:
+    """What was, or would be, rebuilt.
+
+    Attributes
+    ----------
+    catalog
+        The catalog's file.
+    files, bytes
+        What was read in the store, and was right.
+    documents, named
+        Documents of the new catalog, and those of them that the facts named.
+    without_bytes
+        Documents of the facts whose bytes are not in the store: they are not in the new catalog.
+    problems
+        Files that could not be read, or that are not what their name says.
+    applied, kept
+        Whether it was done; where the catalog that was there is kept.
+    """
+
+    catalog: str
+    files: int = 0
+    bytes: int = 0
+    documents: int = 0
+    named: int = 0
+    without_bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+    applied: bool = False
+    kept: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def rebuild_catalog(
+    path: str | Path | None = None,
+    *,
+    facts: str | os.PathLike[str] | None = None,
+    dry_run: bool = True,
+    as_of: datetime | None = None,
+    progress: OnProgress = quiet,
+    files: Files = REAL,
+) -> Rebuild:
+    """Make a catalog anew from the collection's store; by default only show what it would be.
+
+    Parameters
+    ----------
+    path
+        The collection's folder, whose settings are still there; else ``$CATALOGKIT_HOME`` or the current folder.
+    facts
+        A Parquet file, or a folder of them, that says what the documents were.
+    dry_run
+        Whether to leave everything as it is.
+
+    Raises
+    ------
+    StoreUnreachable
+        If there is no store where the settings say.
+    CatalogBusy
+        If somebody has the catalog open.
+    """
+    when = as_of or datetime.now(UTC)
+    home = home_of(path)
+    config, catalog = read_config(home), str(catalog_file(path))
+    root = os.path.join(home, config.store.url.removeprefix("file://").removeprefix("file:"))
+    token, identity = identity_at(root)
+    store = LocalStore(root, name=config.store.name, token=token)
+    known = _facts(facts) if facts else {}
+    found = Rebuild(catalog=catalog)
+    with alone(catalog), beside(catalog, files) as new:
+        url = f"sqlite:///{new}"
+        made = open_catalog(url, base=home, create=True, as_of=when, identity=identity)
+        with contextlib.closing(made):
+            made.add_store(store.name, store.kind, store.token)
+            _fill(found, made, store, known, when, progress)
+            if problems := made.integrity():
+                raise InvalidInput(f"the rebuilt catalog is not whole: {problems[0]}; this is a bug, please report it")
+            found.documents = made.totals()["documents"]
+        if not dry_run:
+            found.kept, _ = swap(new, catalog, as_of=when, files=files)
+            found.applied = True
+    return found
+
+
+def _fill(
+    found: Rebuild,
+    catalog: Catalog,
+    store: LocalStore,
+    known: dict[str, list[Arrival]],
+    when: datetime,
+    progress: OnProgress,
+) -> None:
+    """Register what lies in the store, a batch at a time, each file read first."""
+    (row,) = catalog.stores()
+    keys = store.keys()
+    told: set[str] = set()
+    with store.executor(processors(), 1 << 20, 1 << 20) as workers:
+        read = workers.map(partial(identify, store.root), _batched(keys, BATCH))
+        for results in read:
+            entries = []
+            for result in results:
+                if len(result) == 2:
+                    found.problems.append(result[1])
+                    continue
+                key, digest, media_type, size, stamp = result
+                layout = layout_of(key)
+                if (named := digest_of(key)) and named != digest:
+                    found.problems.append(f"{store.describe(key)} holds {digest}, not what its name says")
+                    continue
+                assert layout is not None
+                found.files, found.bytes = found.files + 1, found.bytes + size
+                # The content of a second file is one more copy of the same documents.
+                arrivals = known.get(str(digest)) or [_unknown(digest, key)]
+                found.named += len(arrivals) if str(digest) in known and str(digest) not in told else 0
+                told.add(str(digest))
+                entries += [
+                    (
+                        None,
+                        Registration(
+                            arrival, digest, size, media_type, row.id, key, layout, stamp.inode, stamp.mtime_ns
+                        ),
+                    )
+                    for arrival in arrivals
+                ]
+            if entries:
+                catalog.commit(entries, as_of=when, run_id="rebuild")
+            progress(Progress("rebuild", found.files, found.bytes, 0, 0, len(found.problems)))
+    found.without_bytes = sum(len(arrivals) for digest, arrivals in known.items() if digest not in told)
+
+
+def _batched(keys: Iterator[str], size: int) -> Iterator[list[str]]:
+    while batch := list(islice(keys, size)):
+        yield batch
+
+
+def _unknown(digest: Digest, key: str) -> Arrival:
+    """The document of bytes that nobody tells anything about: named by its digest, or by its readable path."""
+    name = str(digest) if digest_of(key) else key.removeprefix("docs/")
+    return Arrival(artifact_id=name, source_url=f"{UNKNOWN}{digest}", run_id="rebuild")
+
+
+def _facts(place: str | os.PathLike[str]) -> dict[str, list[Arrival]]:
+    """What a table of documents says, by digest."""
+    import polars as pl
+
+    path = Path(place)
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    known: dict[str, list[Arrival]] = {}
+    needed = {"sha256", "artifact_id", "source_url"}
+    for file in files:
+        try:
+            frame = pl.read_parquet(file)
+        except (OSError, pl.exceptions.PolarsError) as problem:
+            raise InvalidInput(f"{file} cannot be read as Parquet: {problem}") from None
+        if not needed <= set(frame.columns):
+            continue
+        for row in frame.iter_rows(named=True):
+            arrival = Arrival(
+                **{name: row[name] for name in _TEXTS if row.get(name)},
+                fetched_at=row.get("fetched_at"),
+                metadata=json.loads(row.get("metadata") or "{}"),
+            )
+            known.setdefault(row["sha256"], []).append(arrival)
+    if not known:
+        raise InvalidInput(
+            f"{place} says nothing about documents: no Parquet file there has {', '.join(sorted(needed))}"
+        )
+    return known
+
+
+_TEXTS: Final = ("artifact_id", "source_url", "resolver", "variant", "tenant", "run_id", "content_type")

@@ -1,0 +1,133 @@
+"""Hazard 36: a backup that is kept keeps its bytes, and says so; one that is thinned lets them go."""
+
+from __future__ import annotations
+
+import pytest
+
+from catalogkit.apply import apply
+from catalogkit.backups import keeping, repository
+from catalogkit.backups.listing import list_backups
+from catalogkit.backups.thinning import thin_backups
+from catalogkit.errors import StoreError
+from catalogkit.model import Digest
+from catalogkit.planners.gc import GCPolicy
+from catalogkit.planners.thin import Keep
+from catalogkit.planning import plan_gc, plan_purge, why
+from tests.backups.scene import Scene, sha256
+
+ONE = Keep(last=1, daily=0, weekly=0, monthly=0)
+
+
+def collect(scene: Scene) -> None:
+    """Condemn and purge everything that may go, a month later."""
+    for planner in (plan_gc, plan_purge):
+        scene.clock.advance(days=30)
+        plan = planner(scene.collection, GCPolicy(), as_of=scene.clock.now)
+        if plan.units:
+            apply(scene.collection, plan, unapproved=True, max_share=1.0, as_of=scene.clock.now)
+
+
+def digest(name: str) -> Digest:
+    return Digest.parse(sha256(name.encode()))
+
+
+def test_hazard_36_an_old_backup_after_garbage_collection(scene: Scene) -> None:
+    """Documents were forgotten, changed, and garbage collected; the old backup comes back, every byte of it."""
+    made, before = scene.back_up(), scene.documents()
+    scene.forget("a")
+    scene.take("b", b"b is something else now")
+    scene.take("x")
+    scene.forget("x")
+    collect(scene)
+    assert scene.collection.catalog.root_kinds(digest("x"), as_of=scene.clock.now)["state"] == "purged"
+    found = scene.recover(made)
+    assert found.missing_blobs == 0 and scene.documents() == before
+    for row in scene.collection.frame("documents").rows(named=True):
+        assert sha256(scene.collection.read(row["id"])) == row["sha256"]
+    collect(scene)  # and a garbage collection after coming back takes none of it
+    for row in scene.collection.frame("documents").rows(named=True):
+        assert sha256(scene.collection.read(row["id"])) == row["sha256"]
+
+
+def test_hazard_36_later_backups_after_coming_back_to_an_earlier_one(scene: Scene) -> None:
+    """After coming back to an earlier backup, garbage collection still leaves the later one whole."""
+    first = scene.back_up()
+    scene.take("later")
+    scene.clock.advance(days=1)
+    second = scene.back_up()
+    scene.recover(first)
+    collect(scene)
+    found = scene.recover(second)
+    assert found.missing_blobs == 0
+    assert scene.collection.read(4) == b"later"
+
+
+def test_why_and_how_much(scene: Scene) -> None:
+    """`why` names the backup; the list of backups says what each keeps, and what it alone does."""
+    made = scene.back_up()
+    scene.forget("a")
+    said = why(scene.collection, str(digest("a")), as_of=scene.clock.now)
+    assert any(f"backup {made.name}" in line and line.endswith("keeps it") for line in said), said
+    scene.clock.advance(days=1)
+    second = scene.back_up()
+    scene.forget("b")
+    rows = {row.name: row for row in list_backups(scene.dest, collection=scene.collection)}
+    assert (rows[made.name].held_bytes, rows[made.name].only_bytes) == (2, 1)
+    assert (rows[second.name].held_bytes, rows[second.name].only_bytes) == (1, 0)
+    assert list_backups(scene.dest)[0].held_bytes is None
+
+
+def test_thinned_means_let_go(scene: Scene) -> None:
+    """Once a backup is thinned, what only it kept goes; what others keep stays, pieces and copied bytes included."""
+    scene.take("big", b"x" * 1000)
+    first = scene.back_up(copy_bytes=True)
+    scene.forget("big", "a")
+    scene.clock.advance(days=1)
+    scene.back_up(copy_bytes=True)
+    scene.forget("b")
+    pieces = set(scene.target.keys("pieces"))
+    done = thin_backups(scene.target, ONE, collection=scene.collection, as_of=scene.clock.now)
+    assert done.removed == [first.name] and done.bytes_freed >= 1001
+    collect(scene)
+    states = {name: scene.collection.catalog.root_kinds(digest(name), as_of=scene.clock.now)["state"] for name in "ab"}
+    assert states == {"a": "purged", "b": "live"}
+    left = set(scene.target.keys("pieces"))
+    (name,) = repository.names(scene.target)
+    assert left == {f"pieces/{piece}" for piece in scene.manifest(name).pieces} <= pieces
+    assert {key.rpartition("/")[2] for key in scene.target.keys("bytes")} == {sha256(b"b"), sha256(b"c")}
+
+
+def test_nothing_is_thinned_beside_a_damaged_backup(scene: Scene) -> None:
+    """What a damaged manifest names is not known: nothing is removed until somebody has looked at it."""
+    first = scene.back_up()
+    scene.clock.advance(days=1)
+    scene.back_up()
+    path = scene.dest / first.name / "manifest.json"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-9])
+    before = scene.target.keys("")
+    with pytest.raises(StoreError, match="nothing is removed"):
+        thin_backups(scene.target, ONE, collection=scene.collection, as_of=scene.clock.now)
+    assert scene.target.keys("") == before
+    damaged = [row for row in list_backups(scene.dest) if row.damaged]
+    assert [row.name for row in damaged] == [first.name]
+
+
+def test_what_is_left_of_crashes_is_tidied(scene: Scene) -> None:
+    """A moment of a backup that was never completed, and roots of a replaced catalog that is gone, are let go."""
+    made = scene.back_up()
+    catalog = scene.collection.catalog
+    catalog.keep_moment("backup", f"19990101T000000Z-{'0' * 12} in {scene.dest}", as_of=scene.clock.now)
+    catalog.keep_moment("backup", "19990101T000000Z-abcdefabcdef in /elsewhere", as_of=scene.clock.now)
+    scene.take("later")
+    found = scene.recover(made)
+    catalog = scene.collection.catalog
+    assert found.kept and catalog.root_names("replaced") == [found.kept.rpartition("/")[2]]
+    keeping.tidy(scene.collection, scene.target, scene.clock.now)
+    assert len(catalog.root_names("replaced")) == 1
+    (scene.home / found.kept).unlink()
+    catalog.keep_moment("backup", f"19990101T000000Z-{'0' * 12} in {scene.dest}", as_of=scene.clock.now)
+    keeping.tidy(scene.collection, scene.target, scene.clock.now)
+    assert catalog.root_names("replaced") == []
+    names = [moment.name for moment in catalog.moments("backup", as_of=scene.clock.now)]
+    assert [name.split()[0] for name in names] == [made.name]
