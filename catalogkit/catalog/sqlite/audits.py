@@ -18,6 +18,7 @@ _HEX: Final = "lower(hex({}))"
 _IN_FORCE: Final = "released_us IS NULL AND (expires_us IS NULL OR expires_us > :as_of)"
 _LOCATION: Final = "'location ' || l.id, s.name, l.key"
 _STORE: Final = "LEFT JOIN stores s ON s.id = l.store_id"
+_MOST_PROBLEMS: Final = 10_000
 _1990_US: Final = 631_152_000_000_000
 _STATES: Final = "('incoming', 'live', 'condemned', 'purged')"
 _LAYOUTS: Final = "('cas', 'policy', 'reference')"
@@ -231,6 +232,8 @@ _ASKED: Final = {
 class Audits(Database):
     """The catalog's part in an audit."""
 
+    _checked: tuple[object, list[str]] = (None, [])
+
     def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
         """Copies by store and key; pages follow `after`."""
         rows = self.rows(
@@ -306,7 +309,7 @@ class Audits(Database):
         return self.rows(sql, parameters)  # type: ignore[arg-type]
 
     def _damage(self, limit: int) -> list[Fact]:
-        found = (row[0] for row in self.rows(f"PRAGMA integrity_check({int(limit)})"))
+        found = self._integrity_check()[:limit]
         # Rows that break a rule are told by themselves, with which.
         return [
             Fact("catalog", None, None, text)
@@ -314,13 +317,20 @@ class Audits(Database):
             if text != "ok" and not text.startswith("CHECK constraint failed")
         ]
 
+    def _integrity_check(self) -> list[str]:
+        """What the database finds wrong with its file; of a large one that takes a while, so once for each state."""
+        state = (self.rows("PRAGMA data_version"), self._db.total_changes)
+        if self._checked[0] != state:
+            self._checked = state, [row[0] for row in self.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})")]
+        return self._checked[1]
+
     def _with_broken_rules(self, found: list[Fact]) -> list[Fact]:
         """What the database's own check says of rules, for tables of which no row was named."""
-        rows = self.rows("PRAGMA integrity_check")
+        told = self._integrity_check()
         named = {fact.detail.partition(":")[0] for fact in found}
         named |= {"locations"} if self.rows(f"{_QUESTIONS[Code.WRONG_KEY]} LIMIT 1") else set()
         named |= {"blobs"} if self.rows("SELECT 1 FROM blobs WHERE refs <> 0 AND state <> 'live' LIMIT 1") else set()
-        tables = {row[0].rpartition(" ")[2] for row in rows if row[0].startswith("CHECK constraint failed")}
+        tables = {text.rpartition(" ")[2] for text in told if text.startswith("CHECK constraint failed")}
         return found + [Fact(f"table {table}", None, None, f"{table}: a row breaks a rule") for table in tables - named]
 
     def _broken_references(self, limit: int) -> list[Fact]:
