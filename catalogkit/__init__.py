@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from catalogkit.fetching import Fetcher as Fetcher
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
+    from catalogkit.migrating import MigrationReport as MigrationReport
+    from catalogkit.migrating import migrate_to_cas_gradual as migrate_to_cas_gradual
+    from catalogkit.migrating import rollback_migration as rollback_migration
     from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
     from catalogkit.planners.repair import RepairPolicy as RepairPolicy
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import plan_dedup as plan_dedup
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
+    from catalogkit.planning import plan_migrate as plan_migrate
     from catalogkit.planning import plan_purge as plan_purge
     from catalogkit.planning import plan_repair as plan_repair
     from catalogkit.planning import plan_retention as plan_retention
@@ -67,6 +71,7 @@ if TYPE_CHECKING:
     from catalogkit.snapshots import take_snapshot as take_snapshot
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
+    from catalogkit.viewing import make_views as make_views
 
 __version__ = "0.1.0"
 
@@ -86,6 +91,7 @@ _WHERE: Final = {
     "HashMismatch": "audit",
     "MissingFile": "audit",
     "OrphanFile": "audit",
+    "MigrationReport": "migrating",
     "Plan": "plan",
     "RepairPolicy": "planners.repair",
     "RetentionDecision": "policies.retention",
@@ -106,10 +112,13 @@ _WHERE: Final = {
     "is_demo": "demo",
     "list_snapshots": "snapshots",
     "list_backups": "backups.listing",
+    "make_views": "viewing",
+    "migrate_to_cas_gradual": "migrating",
     "open": "collection:open_collection",
     "plan_dedup": "planning",
     "plan_forget": "planning",
     "plan_gc": "planning",
+    "plan_migrate": "planning",
     "plan_purge": "planning",
     "plan_retention": "planning",
     "plan_repair": "planning",
@@ -122,6 +131,7 @@ _WHERE: Final = {
     "retention_decisions": "planning",
     "review": "review_forms",
     "take_snapshot": "snapshots",
+    "rollback_migration": "migrating",
     "verify": "verify",
     "verify_batch": "verify",
     "why": "planning",

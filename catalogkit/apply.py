@@ -275,6 +275,9 @@ def _nowhere(world: World, step: Step) -> str:
 def _act(world: World, step: Step) -> Result:
     if why := _nowhere(world, step):
         return Result("failed", why)
+    # What is done with bytes is done in order: the rest of a unit waits until what failed is tried again.
+    if step.kind in PREPARATIONS and "failed" in world.hand.outcomes_before(step.unit, step.step):
+        return Result("failed", "an earlier step of its unit failed")
     try:
         return ACTS[StepKind(step.kind)](world, step)
     except StoreFull:

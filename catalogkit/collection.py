@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalogkit.catalog import open_catalog
-from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, write_config
-from catalogkit.errors import InvalidInput, NotACollection, StoreMismatch, StoreUnreachable
+from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, rewrite_layout, write_config
+from catalogkit.errors import InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
 from catalogkit.stores.local import LocalStore, ReferenceStore
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.mirror import Mirror
-    from catalogkit.model import DocumentRecord
+    from catalogkit.model import DocumentRecord, LocationRecord
 
 IN_PLACE: Final = "in-place"
 
@@ -93,6 +93,14 @@ class Collection:
     def now(self) -> datetime:
         """The collection's clock, in UTC."""
         return self.clock()
+
+    def use_layout(self, layout: str) -> None:
+        """From now on name new bytes so; what is stored stays where it is, and is found as before."""
+        if layout not in (Layout.CAS, Layout.POLICY):
+            raise InvalidInput(f"no layout {layout!r} for a store; use cas or policy")
+        if layout != self.layout:
+            self.config = rewrite_layout(self.path, Layout(layout).value)
+            self.layout = Layout(layout)
 
     # -- questions ---------------------------------------------------------------------------------------------
 
@@ -189,29 +197,50 @@ class Collection:
         return pl.DataFrame(rows, schema={**schema("documents"), "location": pl.String()}, orient="row")
 
     def location(self, record: DocumentRecord) -> str:
-        """Where a document's bytes lie: the best copy's place, or an empty text where every copy is known bad."""
-        copies = self.catalog.locations_of(record.sha256)
-        good = [copy for copy in copies if copy.outcome in (None, "ok", "unknown")]
-        if not good:
-            return ""
-        best = min(good, key=lambda copy: (copy.outcome == "unknown", copy.store == IN_PLACE, copy.id))
-        return self._stores[self._ids[best.store]].describe(best.key)
+        """Where a document's bytes lie: the best copy's place, or an empty text where every copy is known bad.
+
+        A place where a file is seen comes first: one that a plan is just giving up, or gave up before a crash, comes
+        last.
+        """
+        while good := self._good(record):
+            for copy in good:
+                store = self._stores[self._ids[copy.store]]
+                with contextlib.suppress(StoreError):
+                    if store.stat(copy.key) is not None:
+                        return store.describe(copy.key)
+            if [copy.id for copy in self._good(record)] == [copy.id for copy in good]:
+                return self._stores[self._ids[good[0].store]].describe(good[0].key)
+        return ""
+
+    def _good(self, record: DocumentRecord) -> list[LocationRecord]:
+        """The copies that are not known to be bad, the best first."""
+        copies = [one for one in self.catalog.locations_of(record.sha256) if one.outcome in (None, "ok", "unknown")]
+        return sorted(copies, key=lambda one: (one.outcome == "unknown", one.store == IN_PLACE, one.id))
 
     def read(self, document_id: int) -> bytes:
-        """The bytes of a document (for small ones; `open_document` streams).
+        """The bytes of a document, for small ones.
 
         Raises
         ------
         InvalidInput
             If there is no such document.
+        StoreError
+            If no copy can be read.
         """
         record = self.catalog.document(document_id)
         if record is None:
             raise InvalidInput(f"there is no document {document_id}")
-        for copy in self.catalog.locations_of(record.sha256):
-            if copy.outcome in (None, "ok", "unknown"):
-                with self._stores[self._ids[copy.store]].open(copy.key) as file:
-                    return file.read()
+        problem: StoreError | None = None
+        while good := self._good(record):
+            for copy in good:
+                try:
+                    with self._stores[self._ids[copy.store]].open(copy.key) as file:
+                        return file.read()
+                except StoreError as found:
+                    problem = problem or found
+            # A plan may have moved the bytes between the question where they are and the attempt to read them.
+            if problem is not None and [copy.id for copy in self._good(record)] == [copy.id for copy in good]:
+                raise problem
         raise StoreUnreachable(f"every copy of document {document_id} is known to be bad; run `catalogkit verify`")
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -103,6 +104,36 @@ def write_config(folder: Path, config: Config) -> None:
         f"catalog = {_toml(config.catalog)}\n\n[store]\nname = {_toml(store.name)}\nurl = {_toml(store.url)}\n"
         f"layout = {_toml(store.layout)}\ntemplate = {_toml(store.template)}\n"
     )
+    _put(folder, text)
+
+
+def rewrite_layout(folder: Path, layout: str) -> Config:
+    """Change the layout in a collection's settings, in one step, and leave all else as it was written.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is written in a way that this cannot edit.
+    """
+    path = folder / CONFIG_NAME
+    old, text = read_config(folder), path.read_text(encoding="utf-8-sig")
+    wanted = msgspec.structs.replace(old, store=msgspec.structs.replace(old.store, layout=layout))
+    line = f"layout = {_toml(layout)}"
+    for edited in (
+        re.sub(r"(?m)^(\s*)layout\s*=\s*[\"'][a-z]*[\"']", rf"\1{line}", text),
+        re.sub(r"(?m)^(\s*\[store\]\s*)$", rf"\1\n{line}", text),
+        f"{text}\n[store]\n{line}\n",
+    ):
+        try:
+            if parse_config(tomllib.loads(edited)) == wanted:
+                _put(folder, edited)
+                return wanted
+        except (tomllib.TOMLDecodeError, InvalidInput):
+            continue
+    raise InvalidInput(f"{path} cannot be edited safely; write {line} below [store] yourself")
+
+
+def _put(folder: Path, text: str) -> None:
     unfinished = folder / f"{CONFIG_NAME}.part"
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)

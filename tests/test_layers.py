@@ -63,6 +63,7 @@ ROOMS = {
         fetching
         ingest
         intents
+        migrating
         planning
         planning.*
         proving
@@ -72,6 +73,7 @@ ROOMS = {
         sync
         verify
         versions
+        viewing
     """,
     "face": """
         analytics

@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.acts.world import EARLIER, GONE, OWNERS, Result, Step, World, unless
+from catalogkit.acts.world import GONE, OWNERS, Result, Step, World, unless
 from catalogkit.errors import StoreError
 from catalogkit.model import Outcome
 
 if TYPE_CHECKING:
     from catalogkit.model import LocationRecord
+    from catalogkit.stores.local import LocalStore
 
 NO_OTHER: Final = "no other copy of it is proved good"
+SHOWN: Final = "a view lay there already"
 NO_COPY: Final = "it is no copy of these bytes any more"
 
 
@@ -56,37 +58,45 @@ def _another(world: World, step: Step, *, prove: bool = False) -> bool:
 def _same_entry(world: World, step: Step, other: LocationRecord) -> bool:
     """Whether two locations are one directory entry, by whatever way each leads there."""
     here, there = world.place(step)[1].path(step.key), world.stores[other.store][1].path(other.key)
-    if os.path.realpath(here) == os.path.realpath(there):
+    # What goes is the entry itself, be it a link; what stays is whatever the other leads to.
+    if os.path.join(os.path.realpath(os.path.dirname(here)), os.path.basename(here)) == os.path.realpath(there):
         return True
     try:
-        one, two = os.stat(here), os.stat(there)
+        one, two = os.lstat(here), os.stat(there)
     except OSError:
         return False
     return os.path.samestat(one, two) and one.st_nlink == 1
 
 
 def drop(world: World, step: Step) -> Result:
-    """Remove one copy of a blob that stays; a file in its owner's hands only leaves the catalog."""
+    """Remove one copy of a blob that stays; a file in its owner's hands only leaves the catalog.
+
+    A step with a `from_key` leaves a view of the copy there: a symbolic link in the place of the file.
+    """
     hand, digest = world.hand, step.digest
-    if earlier := hand.outcomes_before(step.unit, step.step) - {"done"}:
-        if "failed" in earlier:
-            return Result("failed", EARLIER)
+    if "skipped" in hand.outcomes_before(step.unit, step.step):
         return unless("an earlier step of its unit was skipped")
     store_id, _ = world.place(step)
     if not world.recorded(step):
         return unless(NO_COPY)
-    why = world.changed(step)
-    if why and why != GONE:
+    store = world.local(step.store)
+    view = step.from_key if store else None
+    shown = bool(view) and store is not None and store.view_at(step.key) == view
+    why = SHOWN if shown else world.changed(step)
+    if why not in ("", GONE, SHOWN):
         return unless(why)
     if not _another(world, step):
         return unless(NO_OTHER)
-    store = world.local(step.store)
+    if store and any(one.store == step.store and store.view_at(one.key) == step.key for one in world.copies(digest)):
+        return unless("a view at the place of another copy shows it")
+    if view and store and not (_recorded(world, step, view) and world.outcome(store, view, digest) is Outcome.OK):
+        return unless("the copy that is to be seen in its place is not proved good")
     try:
         # The record first, where the database has the last word; the file last. A file that stays keeps its record.
         with hand.tentative():
             if refused := hand.drop_location(digest, store_id, step.key):
                 return unless(refused)
-            freed = store.remove(step.key) if store and not why else 0
+            freed = _removed(world, step, store, view) if store and not why else 0
     except OSError as problem:
         return Result("failed", f"it cannot be removed: {problem.strerror}")
     if store is None or why:
@@ -96,6 +106,14 @@ def drop(world: World, step: Step) -> Result:
         if one.store == step.store:
             world.proofs.touched(store, one.key)
     return Result("done", removed=1, freed=freed)
+
+
+def _recorded(world: World, step: Step, key: str) -> bool:
+    return any((one.store, one.key) == (step.store, key) for one in world.copies(step.digest))
+
+
+def _removed(world: World, step: Step, store: LocalStore, view: str | None) -> int:
+    return store.leave_view(step.key, view, world.temp(store)) if view else store.remove(step.key)
 
 
 def quarantine(world: World, step: Step) -> Result:

@@ -18,7 +18,6 @@ from catalogkit.acts.world import (
     NOT_PLANNED,
     OTHER_BYTES,
     OWNERS,
-    UNWANTED,
     Brought,
     Result,
     Step,
@@ -27,13 +26,13 @@ from catalogkit.acts.world import (
 )
 from catalogkit.addresses import redacted
 from catalogkit.errors import SourceError, StoreError, StoreFull
+from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
+from catalogkit.stores.local import LocalStore
 from catalogkit.stores.publishing import QUARANTINE, Publication
 
 if TYPE_CHECKING:
     from typing import BinaryIO
-
-    from catalogkit.stores.local import LocalStore
 
 BAD_SOURCE: Final = "the copy it should come from does not hold these bytes now"
 NO_FETCHING: Final = "fetching was not allowed; apply it again with --fetch, or with a fetcher"
@@ -103,9 +102,11 @@ def _same_file(world: World, step: Step) -> bool:
     """Whether a step's source and target are names of one file."""
     if step.from_key is None or step.from_key.startswith(QUARANTINE):
         return False
-    here, there = world.place(step)[1].path(step.key), world.source(step).path(step.from_key)
+    source = world.source(step)
+    here, there = world.place(step)[1].path(step.key), source.path(step.from_key)
     try:
-        return os.path.samestat(os.lstat(here), os.stat(there))
+        # In a store of ours a symbolic link is a view, and no name of the file it shows.
+        return os.path.samestat(os.lstat(here), os.stat(there, follow_symlinks=not isinstance(source, LocalStore)))
     except (FileNotFoundError, NotADirectoryError):
         return False
 
@@ -196,7 +197,9 @@ def link(world: World, step: Step) -> Result:
         there = target.stat(step.origin)
         for one in world.copies(step.digest):
             known = (one.store, one.key) == (step.store, step.origin)
-            if known and there is not None and (one.inode, one.mtime_ns) != (there.inode, there.mtime_ns):
+            if not known or there is None or (one.inode, one.mtime_ns) == (there.inode, there.mtime_ns):
+                continue
+            if world.outcome(target, step.origin, step.digest) is Outcome.OK:
                 world.hand.place(step.digest, store_id, step.origin, there.inode, there.mtime_ns, there.bytes)
     return result
 
@@ -210,25 +213,26 @@ def _link(world: World, step: Step) -> Result:
     store_id, _ = world.place(step)
     if why := hand.placeable(digest, store_id, step.key):
         return unless(why)
-    there, planned = target.stat(step.key), step.inode is not None
+    there, planned, same = target.stat(step.key), step.inode is not None, _same_file(world, step)
+    right = there is not None and world.outcome(target, step.key, digest) is Outcome.OK
+    if right and (same or not planned):
+        return _record(world, step, target, "")
+    if planned and not right:
+        return unless(GONE if there is None else OTHER_BYTES)
     if world.outcome(target, step.origin, digest) is not Outcome.OK:
         # Where that was to be made good first, it may be yet.
         waits = "failed" in hand.outcomes_before(step.unit, step.step)
         return Result("failed", EARLIER) if waits else unless(BAD_SOURCE)
     if there is None:
-        return unless(GONE) if planned else _new_name(world, step, target)
-    if _same_file(world, step):
-        return _record(world, step, target, "")
-    found = world.outcome(target, step.key, digest)
-    if found is Outcome.CORRUPT and not planned and world.recorded(step):
+        return _new_name(world, step, target)
+    if planned:
+        return unless(NOT_PLANNED) if world.changed(step) else _replace(world, step, target)
+    if (shown := target.view_at(step.key)) and shown in {cas_key(digest), *(one.key for one in world.copies(digest))}:
+        # A view of these bytes makes room for them: its path is readable before, after and meanwhile.
+        return _replace(world, step, target)._replace(freed=0)
+    if world.recorded(step) and world.outcome(target, step.key, digest) is Outcome.CORRUPT:
         return _new_name(world, step, target, replace=True)
-    if found is not Outcome.OK:
-        return unless(OTHER_BYTES)
-    if not planned:
-        return _record(world, step, target, "")
-    if world.changed(step):
-        return unless(NOT_PLANNED)
-    return _replace(world, step, target) if world.recorded(step) else unless(UNWANTED)
+    return unless(OTHER_BYTES)
 
 
 def _new_name(world: World, step: Step, target: LocalStore, *, replace: bool = False) -> Result:

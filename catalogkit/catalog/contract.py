@@ -579,7 +579,7 @@ class Hand(Protocol):
         """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
 
     def outcomes_before(self, unit: int, step: int) -> set[str]:
-        """The outcomes of a unit's earlier steps, as the journal has them."""
+        """The outcomes of a unit's earlier steps, those of this batch included."""
 
     def tentative(self) -> AbstractContextManager[None]:
         """What is changed inside is taken back if it ends with an error."""

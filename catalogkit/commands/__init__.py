@@ -8,6 +8,7 @@ from catalogkit.commands import (
     asking,
     checking,
     dedup,
+    moving,
     past,
     plans,
     recovering,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 # In the order in which the help lists them.
-_ROOMS = (taking, checking, asking, past, reporting, plans, retention, dedup, repairing, recovering)
+_ROOMS = (taking, checking, asking, past, reporting, plans, retention, dedup, repairing, recovering, moving)
 
 
 def add_to(app: typer.Typer) -> None:

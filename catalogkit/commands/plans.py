@@ -49,7 +49,7 @@ def plan_gc(
     from catalogkit.units import parse_duration
 
     policy = _policy(stray_age=parse_duration(stray_age))
-    return _planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
+    return planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
 
 
 @planning.command("purge")
@@ -65,7 +65,7 @@ def plan_purge(
     from catalogkit.units import parse_duration
 
     policy = _policy(grace=parse_duration(grace))
-    return _planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
+    return planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
 
 
 @planning.command("undo")
@@ -78,7 +78,7 @@ def plan_undo(
     """Take back what a plan did, as far as nothing was purged."""
     from catalogkit.planning import plan_undo as make
 
-    return _planned(context, lambda collection: make(collection, _id_of(plan)), out, as_json)
+    return planned(context, lambda collection: make(collection, _id_of(plan)), out, as_json)
 
 
 @planning.command("forget")
@@ -91,7 +91,7 @@ def plan_forget(
     """Forget documents; their bytes become garbage if nothing else needs them."""
     from catalogkit.planning import plan_forget as make
 
-    return _planned(context, lambda collection: make(collection, ids), out, as_json)
+    return planned(context, lambda collection: make(collection, ids), out, as_json)
 
 
 def forget(
@@ -320,7 +320,8 @@ def _door(context: typer.Context, plan: Plan) -> Iterator[Collection | None]:
         yield collection if collection.identity == plan.head.catalog else None
 
 
-def _planned(context: typer.Context, make: Callable[[Collection], Plan], out: Path | None, as_json: bool) -> int:
+def planned(context: typer.Context, make: Callable[[Collection], Plan], out: Path | None, as_json: bool) -> int:
+    """Make a plan, keep it, and say what to do with it."""
     from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:

@@ -73,7 +73,14 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
     nothing = pl.DataFrame(_NOTHING, schema=["kind", "effect"], orient="row")
     steps = journal.with_columns(effect=effect.fill_null("")).join(nothing, on=["kind", "effect"], how="anti")
     gone = steps.join(ways, on=["kind", "effect"], how="anti")
-    back = steps.join(ways, on=["kind", "effect"]).sort("unit", "step", descending=True)
+    # What is dropped may be what several others of its content are made of again: they go before it, in one unit.
+    copied = pl.col("reason").is_in(["placed-by", "dropped-by"])
+    unit = pl.when(copied).then(pl.col("unit").max().over("sha256", copied)).otherwise("unit")
+    back = (
+        steps.join(ways, on=["kind", "effect"])
+        .with_columns(unit=unit, last=copied & (pl.col("back") == "drop"), order="unit")
+        .sort("unit", "last", "order", "step", descending=[True, False, True, True])
+    )
     removes, exchanges = pl.col("back") == "drop", pl.col("reason").is_in(["linked-by", "parted-by"])
     # Names that this plan itself makes keep a file's bytes, too.
     made = ((pl.col("back") == "link") & (pl.col("reason") == "dropped-by")).sum().over("sha256", "store")
@@ -83,6 +90,9 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
         back.with_columns(missing)
         .with_columns(
             kind="back",
+            # A drop that names a copy leaves a view of it: what was not there before is to be gone.
+            from_store=pl.when(~removes).then("from_store"),
+            from_key=pl.when(~removes).then("from_key"),
             unit=pl.col("unit").rle_id().cast(pl.Int64),
             bytes=pl.when(planned).then("size").otherwise(0).fill_null(0),
             object=pl.when(planned & pl.col("inode").is_not_null()).then(pl.format("{}:{}", "store", "inode")),

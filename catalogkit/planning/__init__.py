@@ -7,6 +7,7 @@ from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, waiting_plans
+from catalogkit.planning.migrate import plan_migrate
 from catalogkit.planning.reasons import why
 from catalogkit.planning.repair import plan_repair, repair_report
 from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
@@ -21,6 +22,7 @@ __all__ = [
     "plan_dedup",
     "plan_forget",
     "plan_gc",
+    "plan_migrate",
     "plan_purge",
     "plan_repair",
     "plan_retention",

@@ -11,19 +11,24 @@ from catalogkit.planning.common import framed, head_of
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
 
 
-def plan_undo(collection: Collection, plan_id: str, *, as_of: datetime | None = None) -> Plan:
+def plan_undo(
+    collection: Collection, plan_id: str, *, units: AbstractSet[int] | None = None, as_of: datetime | None = None
+) -> Plan:
     """Take back what a plan did, as far as it left a way.
 
     Parameters
     ----------
     plan_id
         The id of an applied plan, or the beginning of it that no other has.
+    units
+        Only these units of it.
 
     Raises
     ------
@@ -34,10 +39,25 @@ def plan_undo(collection: Collection, plan_id: str, *, as_of: datetime | None = 
     if len(found) != 1:
         raise InvalidInput(f"{len(found) or 'no'} applied plans have an id that begins with {plan_id!r}")
     done = [row for row in collection.catalog.journal(found[0]) if row[3] == "done"]
+    done = [row for row in done if units is None or row[0] in units]
     placed = {(row[0], row[5]): row[8] for row in done if row[2] in ("copy", "link")}
+    dropped = {(row[0], row[8]) for row in done if row[2] == "drop"}
+    done += [_cut_short(row) for row in done if (row[0], row[12]) not in dropped and _left_a_view(collection, row)]
     rows = [_row(collection, row, placed.get((row[0], row[5]))) for row in done]
     head = head_of(collection, "undo", as_of or collection.now())
     return undo.plan_undo(head, framed(rows, undo.JOURNAL), found[0])
+
+
+def _left_a_view(collection: Collection, row: tuple[Any, ...]) -> bool:
+    """Whether a view of a new name lies where its file came from: a drop was cut short before it was journaled."""
+    store = next((one for one in collection.stores.values() if one.name == row[7]), None)
+    new = row[2] == "link" and row[13] == "new" and row[12] is not None and isinstance(store, LocalStore)
+    return new and isinstance(store, LocalStore) and store.view_at(row[12]) == row[8]
+
+
+def _cut_short(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The drop that would have followed a link."""
+    return (row[0], row[1] + 1, "drop", *row[3:8], row[12], 0, row[10], row[7], row[8], "")
 
 
 def _row(collection: Collection, row: tuple[Any, ...], placed: str | None) -> tuple[Any, ...]:

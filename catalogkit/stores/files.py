@@ -71,6 +71,10 @@ class Files:
         """A second name for the same file; `FileExistsError` where the target is taken, which makes it atomic."""
         os.link(source, target, follow_symlinks=False)
 
+    def symlink(self, to: str, path: str) -> None:
+        """A symbolic link at `path` that leads to `to`."""
+        os.symlink(to, path)
+
     def rename(self, source: str, target: str) -> None:
         """Move a name, over whatever stands at the target."""
         os.rename(source, target)

@@ -120,6 +120,25 @@ class Publisher:
             self.files.rename(temp, self.path(key))
         return about.st_size if about.st_nlink == 1 else 0
 
+    def leave_view(self, key: str, shown: str, temp: str) -> int:
+        """Put a symbolic link to the key `shown` in the place of the file at `key`, in one step; the bytes this freed.
+
+        A view is no copy: what reads and lists the store passes over it, while whoever has the path reads on.
+        """
+        with self._writing():
+            self.files.symlink(os.path.relpath(self.path(shown), os.path.dirname(self.path(key))), temp)
+        return self.swap(temp, key)
+
+    def view_at(self, key: str) -> str | None:
+        """The key that a view at `key` shows; None where no view of this store lies."""
+        path = self.path(key)
+        try:
+            leads = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))
+        except OSError:
+            return None
+        shown = leads.removeprefix(f"{self.root}/")
+        return shown if shown != leads and layout_of(shown) else None
+
     def settle(self, keys: Sequence[str]) -> None:
         """Wait until what lies at `keys`, and these names, are on stable storage."""
         with self._writing():

@@ -30,7 +30,8 @@ MIXED: Final = "some lost, some kept"
 HAVOCS: Final = (LOST, KEPT, MIXED)
 
 _FOLDER: Final = "folder"
-_TAKE_ROOM: Final = frozenset({"create", "write", "link", "make_folder"})
+_SYMLINK: Final = -1
+_TAKE_ROOM: Final = frozenset({"create", "write", "link", "symlink", "make_folder"})
 _CATALOG_WRITES: Final = frozenset(
     {"stage", "commit", "abandon", "touch", "start_run", "end_run", "record_checks", "add_store"}
 )
@@ -154,6 +155,12 @@ class Disk(Files):
         super().link(source, target)
         self._became(target, node, was)
 
+    def symlink(self, to: str, path: str) -> None:
+        self.step("symlink", path)
+        was = self._at(path)
+        super().symlink(to, path)
+        self._became(path, self._at(path), was)
+
     def rename(self, source: str, target: str) -> None:
         self.step("rename", target)
         node, was = self._at(source), self._at(target)
@@ -206,7 +213,9 @@ class Disk(Files):
         node = self._at(path)
         if isinstance(node, Node):
             about = os.lstat(path)
-            node.kept = (Path(path).read_bytes(), stat.S_IMODE(about.st_mode), about.st_mtime_ns)
+            link = stat.S_ISLNK(about.st_mode)
+            content = os.fsencode(os.readlink(path)) if link else Path(path).read_bytes()
+            node.kept = (content, _SYMLINK if link else stat.S_IMODE(about.st_mode), about.st_mtime_ns)
             if about.st_nlink == 1:
                 self._nodes.pop((about.st_dev, about.st_ino), None)  # its number may be given to another file
 
@@ -244,10 +253,15 @@ class Disk(Files):
                 for one in _files(path.parent.parent):
                     about = one.lstat()
                     if (about.st_dev, about.st_ino) == (device, inode):
-                        os.link(one, path)
+                        os.link(one, path, follow_symlinks=False)
                         return
         assert node.kept is not None
         content, mode, mtime_ns = node.kept
+        if mode == _SYMLINK:
+            os.symlink(os.fsdecode(content), path)
+            about = path.lstat()
+            self._nodes[about.st_dev, about.st_ino] = node
+            return
         path.write_bytes(content)
         path.chmod(mode)
         os.utime(path, ns=(mtime_ns, mtime_ns))

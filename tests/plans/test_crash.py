@@ -12,7 +12,7 @@ import pytest
 
 from catalogkit.errors import CatalogKitError
 from tests.crash.disk import HAVOCS, MIXED
-from tests.plans.crashing import ACTS, PowerCut, World, after, build, disk_of, outcome, promises
+from tests.plans.crashing import ACTS, MOVING, PowerCut, World, after, build, build_copies, disk_of, outcome, promises
 from tests.plans.killing import kill_and_resume
 from tests.plans.scene import broken, facts, run
 from tests.plans.victim import apply_and_die
@@ -28,19 +28,25 @@ BATCH = 2
 
 
 @pytest.fixture(scope="module")
-def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, World]:
-    """A world in which garbage lies about, and one in which it is condemned."""
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
+    """For each act the world it is carried out in."""
     from datetime import UTC, datetime
 
     from tests.conftest import Clock
 
     top = tmp_path_factory.mktemp("worlds")
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    return {condemned: build(top / str(condemned), Clock(noon), condemned=condemned) for condemned in (False, True)}
+    condemned = build(top / "condemned", Clock(noon), condemned=True)
+    return {
+        "gc": build(top / "garbage", Clock(noon), condemned=False),
+        **dict.fromkeys(("purge", "undo gc", "undo forget"), condemned),
+        "copies": build_copies(top / "copies", Clock(noon), applied=False),
+        "undo copies": build_copies(top / "moved", Clock(noon), applied=True),
+    }
 
 
-def fresh(worlds: dict[bool, World], act: str, top: Path) -> tuple[World, Plan]:
-    world = worlds[act != "gc"].copy(top)
+def fresh(worlds: dict[str, World], act: str, top: Path) -> tuple[World, Plan]:
+    world = worlds[act].copy(top)
     return world, world.plan(act)
 
 
@@ -70,7 +76,7 @@ def attempt(world: World, plan: Plan, when: datetime, disk: Any) -> bool:
 
 @pytest.mark.parametrize("act", ACTS)
 def test_a_power_cut_at_any_call_changes_nothing_in_the_end(
-    act: str, worlds: dict[bool, World], tmp_path: Path, clock: Clock
+    act: str, worlds: dict[str, World], tmp_path: Path, clock: Clock
 ) -> None:
     """Cut at call k, every kind of loss, then cut again somewhere; applied again, all is as if nothing had happened."""
     world, plan = fresh(worlds, act, tmp_path / "whole")
@@ -90,13 +96,13 @@ def test_a_power_cut_at_any_call_changes_nothing_in_the_end(
                 if attempt(world, plan, when, disk):
                     after(disk, havoc, random, world)
                 with world.open() as collection:
-                    assert not [*broken(collection), *promises(collection)], (at, havoc)
+                    assert not [*broken(collection, every=act not in MOVING), *promises(collection)], (at, havoc)
             found = finish(world, plan, when)
             assert found == expected, (at, havoc)
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_an_error_at_any_call_changes_nothing_in_the_end(act: str, worlds: dict[bool, World], tmp_path: Path) -> None:
+def test_an_error_at_any_call_changes_nothing_in_the_end(act: str, worlds: dict[str, World], tmp_path: Path) -> None:
     """Call k fails, of the disk or of the catalog; applied again, all is as if nothing had happened."""
     world, plan = fresh(worlds, act, tmp_path / "whole")
     when = world.clock()
@@ -107,20 +113,20 @@ def test_an_error_at_any_call_changes_nothing_in_the_end(act: str, worlds: dict[
         world, plan = fresh(worlds, act, tmp_path / str(at))
         assert not attempt(world, plan, when, disk_of(world, at, errno.EIO))
         with world.open() as collection:
-            assert not [*broken(collection), *promises(collection)], at
+            assert not [*broken(collection, every=act not in MOVING), *promises(collection)], at
         assert finish(world, plan, when) == expected, at
 
 
-def test_what_crashes_did_not_spoil_is_worth_comparing(worlds: dict[bool, World], tmp_path: Path) -> None:
-    """The acts that are crashed over do something: each changes facts, and the purge removes files."""
+def test_what_crashes_did_not_spoil_is_worth_comparing(worlds: dict[str, World], tmp_path: Path) -> None:
+    """The acts that are crashed over do something: each changes facts; purge and copies change files, too."""
     for act in ACTS:
         world, plan = fresh(worlds, act, tmp_path / act)
         with world.open() as collection:
             before = facts(collection)
         then = finish(world, plan, world.clock())
         assert plan.units >= 3
-        assert then["blobs"] != before["blobs"]
-        assert (then["files"] != before["files"]) == (act == "purge")
+        assert (then["blobs"] != before["blobs"]) == (act not in MOVING)
+        assert (then["files"] != before["files"]) == (act in ("purge", *MOVING))
 
 
 @pytest.mark.parametrize("act", ACTS)

@@ -110,6 +110,9 @@ def test_forgetting_is_as_written_down() -> None:
     assert plan.bytes_freed() == 9
 
 
+REPLACED, PARTED, FAR = {"effect": "replaced"}, {"effect": "parted"}, {"from_store": "t", "effect": ""}
+
+
 def test_undoing_is_as_written_down() -> None:
     """A golden case: last unit first, last step first; what has no way back is counted in words."""
     file = {"sha256": sha("d"), "store": "s", "from_store": "s", "inode": 7, "mtime_ns": 1, "users": 2, "size": 5}
@@ -122,20 +125,22 @@ def test_undoing_is_as_written_down() -> None:
         {"unit": 3, "step": 0, "kind": "purge", "sha256": sha("c"), "store": "s", "key": "k", "bytes": 7},
         file | {"unit": 4, "step": 0, "kind": "link", "key": "new", "from_key": "old", "effect": "new"},
         file | {"unit": 4, "step": 1, "kind": "drop", "key": "old", "from_key": "new", "effect": ""},
-        file | {"unit": 5, "step": 0, "kind": "link", "key": "k3", "from_key": "k4", "effect": "replaced"},
-        file | {"unit": 6, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6", "effect": "parted"},
+        file
+        | {"sha256": sha("e")}
+        | {"unit": 5, "step": 0, "kind": "link", "key": "k3", "from_key": "k4", "effect": "replaced"},
+        file | {"sha256": sha("f")} | {"unit": 6, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6"} | PARTED,
         file | {"unit": 7, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6", "effect": ""},
         file | {"unit": 8, "step": 0, "kind": "copy", "key": "k5", "from_key": "k6", "effect": "repaired"},
-        file | {"unit": 9, "step": 0, "kind": "drop", "key": "k7", "from_store": "t", "from_key": "far", "effect": ""},
+        file | {"sha256": sha("9"), "unit": 9, "step": 0, "kind": "drop", "key": "k7", "from_key": "far"} | FAR,
     )
     plan = undo.plan_undo(head(kind="undo"), journal, "f" * 64)
     columns = ("unit", "step", "kind", "sha256", "document_id", "key", "from_store", "from_key", "bytes", "users")
     assert plan.frame.select(columns).rows() == [
-        (0, 0, "copy", sha("d"), None, "k7", "t", "far", 0, None),
-        (1, 0, "link", sha("d"), None, "k5", "s", "k6", 5, 3),
-        (2, 0, "copy", sha("d"), None, "k3", "s", "k4", 0, None),
+        (0, 0, "copy", sha("9"), None, "k7", "t", "far", 0, None),
+        (1, 0, "link", sha("f"), None, "k5", "s", "k6", 5, 2),
+        (2, 0, "copy", sha("e"), None, "k3", "s", "k4", 0, None),
         (3, 0, "link", sha("d"), None, "old", "s", "new", 0, None),
-        (3, 1, "drop", sha("d"), None, "new", "s", "old", 5, 3),
+        (3, 1, "drop", sha("d"), None, "new", None, None, 5, 3),
         (4, 0, "rearm", None, None, "k2", None, None, 0, None),
         (4, 1, "rearm", None, None, "k1", None, None, 0, None),
         (5, 0, "rearm", sha("b"), None, None, None, None, 0, None),
@@ -181,3 +186,22 @@ def test_planners_read_no_clock_and_touch_nothing() -> None:
         assert imports <= allowed | pure, path
         calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
         assert not {"now", "today", "open"} & {getattr(call, "attr", getattr(call, "id", "")) for call in calls}, path
+
+
+def test_what_several_names_are_made_of_again_goes_after_all_of_them() -> None:
+    """Two names moved to one content address come back in one unit, which gives that up last."""
+    row = {"sha256": sha("d"), "store": "s", "from_store": "s", "inode": 7, "mtime_ns": 1, "users": 1, "size": 5}
+    journal = frame(
+        undo.JOURNAL,
+        row | {"unit": 0, "step": 0, "kind": "link", "key": "cas", "from_key": "one", "effect": "new"},
+        row | {"unit": 0, "step": 1, "kind": "drop", "key": "one", "from_key": "cas", "effect": ""},
+        row | {"unit": 1, "step": 0, "kind": "link", "key": "cas", "from_key": "two", "effect": ""},
+        row | {"unit": 1, "step": 1, "kind": "drop", "key": "two", "from_key": "cas", "effect": ""},
+    )
+    plan = undo.plan_undo(head(kind="undo"), journal, "f" * 64)
+    assert plan.frame.select("unit", "step", "kind", "key", "from_key", "users").rows() == [
+        (0, 0, "link", "two", "cas", None),
+        (0, 1, "link", "one", "cas", None),
+        (0, 2, "drop", "cas", None, 3),
+    ]
+    assert plan.bytes_freed() == 0

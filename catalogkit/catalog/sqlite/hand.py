@@ -27,6 +27,7 @@ class Hand:
     def __init__(self, db: sqlite3.Connection, plan_id: str, at_us: int) -> None:
         self._db, self._plan_id, self._at_us = db, plan_id, at_us
         self._notes: list[tuple[Any, ...]] = []
+        self._noted: dict[int, dict[int, str]] = {}
 
     def note(
         self,
@@ -40,6 +41,7 @@ class Hand:
         effect: str = "",
     ) -> None:
         """Write a step into the journal; `subject` is (digest, document id, store id, key, from store id, from key)."""
+        self._noted.setdefault(unit, {})[step] = outcome
         self._notes.append(
             (self._plan_id, unit, step, kind, outcome, why, *subject[:4], freed, self._at_us, *subject[4:], effect)
         )
@@ -61,10 +63,11 @@ class Hand:
         return set(self._db.execute(sql, (self._plan_id, first, last)))
 
     def outcomes_before(self, unit: int, step: int) -> set[str]:
-        """The outcomes of a unit's earlier steps, as the journal has them."""
-        self.write_down()  # those of this batch, too
-        sql = "SELECT DISTINCT outcome FROM journal WHERE plan_id = ? AND unit = ? AND step < ?"
-        return {row[0] for row in self._db.execute(sql, (self._plan_id, unit, step))}
+        """The outcomes of a unit's earlier steps, those of this batch included."""
+        sql = "SELECT step, outcome FROM journal WHERE plan_id = ? AND unit = ? AND step < ?"
+        found = dict(self._db.execute(sql, (self._plan_id, unit, step)).fetchall())
+        found |= {number: outcome for number, outcome in self._noted.get(unit, {}).items() if number < step}
+        return set(found.values())
 
     @contextlib.contextmanager
     def tentative(self) -> Iterator[None]:

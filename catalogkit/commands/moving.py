@@ -1,0 +1,94 @@
+"""The commands that move a collection to another layout, and make readable paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from catalogkit.commands.plans import Limit, Out, planned, planning
+from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
+
+To = Annotated[str, typer.Option("--to", help="cas or policy.")]
+NoViews = Annotated[bool, typer.Option("--no-views", help="Leave no symbolic links at the old paths.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(migrate)
+    app.command()(views)
+
+
+@planning.command("migrate")
+def plan_migrate(
+    context: typer.Context,
+    to: To = "cas",
+    no_views: NoViews = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Only give new names; old ones stay copies.")] = False,
+    limit: Limit = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Move what is stored to another layout, copy by copy."""
+    from catalogkit.planning import plan_migrate as make
+
+    views = not no_views
+    return planned(context, lambda one: make(one, to, views=views, keep=keep, limit=limit), out, as_json)
+
+
+def migrate(
+    context: typer.Context,
+    batch_size: Annotated[int, typer.Option(min=1, help="Copies in one batch.")] = 100,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not read every copy again at the end.")] = False,
+    no_views: NoViews = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much there is to move.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Move back what was moved.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Move everything to content addresses in batches, while work goes on; new documents follow."""
+    from catalogkit.migrating import migrate_to_cas_gradual, rollback_migration
+    from catalogkit.terminal import progress_bar, say, stoppable, tell
+
+    with context.obj.open() as collection, progress_bar("migrate") as progress, stoppable() as stop:
+        if rollback:
+            report = rollback_migration(collection)
+        else:
+            report = migrate_to_cas_gradual(
+                batch_size, not no_verify, collection=collection, dry_run=dry_run, views=not no_views,
+                progress=progress, stop=stop,
+            )  # fmt: skip
+    to_machine = machine(context, as_json)
+    values = report.to_dict()
+    if not to_machine:
+        shown = {name: value for name, value in values.items() if value and name not in ("plans", "why")}
+        values = shown | {"plans": len(report.plans)} | report.why
+    say(values, to_machine, "Migration")
+    if report.stopped == "stopped":
+        tell("Stopped after a whole batch; run it again to go on.")
+        return INTERRUPTED
+    return LOOK if report.failed or report.stopped or (report.left and not dry_run) else DONE
+
+
+def views(
+    context: typer.Context,
+    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where; else views in the collection.")] = None,
+    template: Annotated[str | None, typer.Option(help="Such as {resolver}/{artifact_id}/{basename}.")] = None,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove the links a migration left instead.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Make readable paths that lead to the stored bytes, and remove those that are out of date."""
+    from catalogkit.terminal import say, tell
+    from catalogkit.viewing import drop_old_paths, make_views
+
+    with context.obj.open() as collection:
+        if drop_old:
+            say({"removed": drop_old_paths(collection)}, machine(context, as_json), "Views")
+            return DONE
+        report = make_views(collection, folder, template=template)
+    to_machine = machine(context, as_json)
+    values = report.to_dict()
+    say(values if to_machine else values | {"in_the_way": len(report.in_the_way)}, to_machine, "Views")
+    for path in report.in_the_way[:50]:
+        tell(f"in the way: {path}")
+    return LOOK if report.in_the_way else DONE
