@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import audit, dedup, ingest, machine, memory, opening, ours, plans, report, retention, verify
+from benchmarks import audit, dedup, ingest, machine, memory, mirror, opening, ours, plans, report, retention, verify
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom
 from benchmarks.race import Failed, Untrue
@@ -24,6 +24,7 @@ JOBS = {
     "retention": retention,
     "audit": audit,
     "dedup": dedup,
+    "mirror": mirror,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
@@ -11,8 +11,15 @@ from hypothesis import given, settings
 from catalogkit import analytics
 from catalogkit.analytics import DedupAnalytics, DedupGroup
 from catalogkit.errors import InvalidInput
+from catalogkit.ingest import ingest
 from catalogkit.stats import dedup_by, dedup_groups
 from tests.test_stats import AS_OF, GB, A, B, C, Catalog, catalogs, checked, docs, locs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from catalogkit.collection import Collection
 
 
 class Source:
@@ -238,3 +245,24 @@ def test_all_is_complete() -> None:
     """Every public name the module defines is in `__all__`."""
     own = {name for name, value in vars(analytics).items() if getattr(value, "__module__", "") == analytics.__name__}
     assert set(analytics.__all__) == {name for name in own if not name.startswith("_")}
+
+
+def test_the_same_from_the_mirror(
+    make_collection: Callable[..., Collection], source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where documents are many the figures come from the mirror, and are the same in every digit."""
+    collection = make_collection("policy")
+    for number in range(9):
+        (source / f"{number}.txt").write_bytes(b"x" * (number % 4 + 1) * 100)
+    ingest(collection, source, resolver="pmc")
+    ingest(collection, source / "1.txt", resolver="other")
+    plain = analytics.DedupAnalytics(collection)
+    assert plain._mirror is None
+    monkeypatch.setattr(analytics, "MANY", 1)
+    mirrored = analytics.DedupAnalytics(collection)
+    assert mirrored._mirror is not None
+    assert mirrored.totals == plain.totals
+    assert mirrored.top_duplicates() == plain.top_duplicates()
+    assert mirrored.dedup_by_resolver() == plain.dedup_by_resolver()
+    assert mirrored.recommendations() == plain.recommendations()
+    assert plain.totals.saved_bytes

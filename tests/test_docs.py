@@ -95,7 +95,7 @@ def test_the_readme_examples_run(tmp_path: Path, monkeypatch: Any) -> None:
     import asyncio
 
     sources = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert len(sources) == 2
+    assert len(sources) == 3
     monkeypatch.chdir(tmp_path)
     (tmp_path / "downloads").mkdir()
     for number in range(3):

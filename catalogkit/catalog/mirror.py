@@ -120,6 +120,11 @@ class Mirror:
                 raise InvalidInput(f"the mirror cannot answer: {_first_line(problem)}") from None
         return Answer(_plain(frame), when, not fresh)
 
+    def frame(self, table: str, *, as_of: datetime) -> pl.DataFrame:
+        """A whole table as a frame, by id or digest, with the schema `model.mirrored`."""
+        names = list(mirrored(table))
+        return self.sql(f"SELECT {', '.join(names)} FROM {table} ORDER BY {names[0]}", as_of=as_of).frame
+
     def ledger(self, *, as_of: datetime) -> pl.DataFrame:
         """What `stats.totals_of` works with: bytes, documents, objects and stores of each blob."""
         query = "SELECT bytes, refs AS documents, objects, stores FROM blobs WHERE refs > 0 OR objects > 0"
