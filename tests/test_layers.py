@@ -78,6 +78,7 @@ ROOMS = {
     "face": """
         analytics
         audit_charts
+        backup_charts
         charts
         display
         fixity_charts

@@ -36,6 +36,11 @@ def status(
             "bad_copies": coverage.bad,
             "in_flight": len(collection.catalog.intents()),
         }
+        if collection.config.backup.destination:
+            from catalogkit.backups.listing import last_proof
+
+            last, proved = last_proof(collection.path / collection.config.backup.destination)
+            values |= {"last_backup": last, "last_proved_backup": proved}
         held = collection.catalog.held_bytes(as_of=collection.now())
         kept = [
             {"kind": moment.kind, "name": moment.name, "held_bytes": held[moment.id][0],
