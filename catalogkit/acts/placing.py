@@ -18,6 +18,7 @@ from catalogkit.acts.world import (
     NOT_PLANNED,
     OTHER_BYTES,
     OWNERS,
+    UNWANTED,
     Brought,
     Result,
     Step,
@@ -226,7 +227,8 @@ def _link(world: World, step: Step) -> Result:
     if there is None:
         return _new_name(world, step, target)
     if planned:
-        return unless(NOT_PLANNED) if world.changed(step) else _replace(world, step, target)
+        why = NOT_PLANNED if world.changed(step) else "" if world.recorded(step) else UNWANTED
+        return unless(why) if why else _replace(world, step, target)
     if (shown := target.view_at(step.key)) and shown in {cas_key(digest), *(one.key for one in world.copies(digest))}:
         # A view of these bytes makes room for them: its path is readable before, after and meanwhile.
         return _replace(world, step, target)._replace(freed=0)

@@ -62,7 +62,7 @@ def migrate(
     values = report.to_dict()
     if not to_machine:
         shown = {name: value for name, value in values.items() if value and name not in ("plans", "why")}
-        values = shown | {"plans": len(report.plans)} | report.why
+        values = shown | report.why
     say(values, to_machine, "Migration")
     if report.stopped == "stopped":
         tell("Stopped after a whole batch; run it again to go on.")
