@@ -16,6 +16,7 @@ from tests.catalog.contract_backups import Backups
 from tests.catalog.contract_copies import Copies
 from tests.catalog.contract_damage import Damage
 from tests.catalog.contract_documents import Blobs, Documents
+from tests.catalog.contract_feeds import Feeds
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
@@ -41,6 +42,7 @@ class CatalogContract(
     Moments,
     Backups,
     Past,
+    Feeds,
     Questions,
     Duplicates,
     Concurrency,

@@ -113,6 +113,24 @@ class Past:
         assert desk.catalog.documents_at(NOW + DAY).equals(present)
         assert desk.catalog.documents_at(desk.catalog.position()).equals(present)
 
+    def test_one_document_or_a_range_at_a_position(self, desk: Desk) -> None:
+        """A position tells what was there, of one document and of those of some ids, whatever clocks say."""
+        for content, name in (("one", "a"), ("two", "b"), ("three", "c")):
+            desk.put_one(content, name)
+        first = desk.catalog.position()
+        desk.put_one("two", "a", as_of=NOW - DAY)
+        desk.forget(2)
+        second = desk.catalog.position()
+        then = [desk.catalog.document_then(number, first) for number in (1, 2, 9)]
+        assert [record and record.sha256 for record in then] == [sha("one"), sha("two"), None]
+        record = desk.catalog.document_then(1, second)
+        assert record is not None and record.sha256 == sha("two")
+        assert desk.catalog.document_then(2, second) is None
+        assert desk.catalog.documents_at(first, ids=(2, 3))["id"].to_list() == [2, 3]
+        assert desk.catalog.documents_at(second, ids=(2, 3))["id"].to_list() == [3]
+        assert desk.catalog.documents_at(NOW, ids=(3, 9))["id"].to_list() == [3]
+        assert desk.catalog.changed_ids(first, second) == [1, 2]
+
     def test_what_differs(self, desk: Desk) -> None:
         """Added, changed and forgotten documents, with their bytes before and after; what came and went is none."""
         desk.put_one("one", "a")

@@ -165,6 +165,9 @@ class Moments(Database):
 
     def held_bytes(self, *, as_of: datetime) -> dict[int, tuple[int, int]]:
         """By moment: bytes that no document has any more and it keeps, and those of them that only it keeps."""
+        kept = self.moments(as_of=as_of)
+        if not kept:
+            return {}
         rows = self.rows(
             "SELECT moment, sum(size), sum(iif(keepers = 1, size, 0)) FROM ("
             f" SELECT k.moment, b.bytes * {OBJECTS} AS size, count(*) OVER (PARTITION BY b.sha256) AS keepers"
@@ -174,7 +177,7 @@ class Moments(Database):
             (to_us(as_of),),
         )
         found = {moment: (held, only) for moment, held, only in rows}
-        return {moment.id: found.get(moment.id, (0, 0)) for moment in self.moments(as_of=as_of)}
+        return {moment.id: found.get(moment.id, (0, 0)) for moment in kept}
 
 
 def _position(db: sqlite3.Connection) -> Position:

@@ -26,7 +26,7 @@ CREATE TABLE journal (
     PRIMARY KEY (plan_id, unit, step)
 ) STRICT, WITHOUT ROWID;
 
--- What else keeps a blob alive: snapshots, backups, plans under way. Whoever makes one adds its rows here.
+-- What else keeps single blobs alive: plans under way. Whoever begins one adds its rows here.
 CREATE TABLE roots (
     kind TEXT NOT NULL CHECK (kind <> ''),
     name TEXT NOT NULL CHECK (name <> ''),
