@@ -10,7 +10,21 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import audit, dedup, ingest, machine, memory, mirror, opening, ours, plans, report, retention, verify
+from benchmarks import (
+    audit,
+    backup,
+    dedup,
+    ingest,
+    machine,
+    memory,
+    mirror,
+    opening,
+    ours,
+    plans,
+    report,
+    retention,
+    verify,
+)
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom
 from benchmarks.race import Failed, Untrue
@@ -25,6 +39,7 @@ JOBS = {
     "audit": audit,
     "dedup": dedup,
     "mirror": mirror,
+    "backup": backup,
 }
 
 

@@ -17,7 +17,7 @@ import pytest
 
 import benchmarks
 from benchmarks import __main__ as door
-from benchmarks import corpus, ingest, memory, opening, ours, peers, race, report, verify
+from benchmarks import backup, corpus, ingest, memory, opening, ours, peers, race, report, verify
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom, Recipe
 from benchmarks.race import Contender, Failed, Race, Sample, Untrue
@@ -423,3 +423,11 @@ def test_the_door_has_every_job() -> None:
     jobs = [module for module in modules if hasattr(module, "run")]
     assert {verify, ingest, memory, opening} <= set(jobs)
     assert set(door.JOBS.values()) == set(jobs)
+
+
+def test_a_backup_is_raced_with_sqlites_own_ways(bench: Bench) -> None:
+    """Each copy is counted before it gets a time; a later backup says what it wrote, a writer what it waited."""
+    first, later = backup.run(bench, count=300)
+    assert first.first == "catalogkit backup" and later.first == "catalogkit backup, again"
+    assert {"sqlite3 .backup", "sqlite3 VACUUM INTO"} <= set(first.samples) or not shutil.which("sqlite3")
+    assert [goal.text.split()[0] for goal in later.goals] == ["after", "a"]

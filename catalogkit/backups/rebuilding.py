@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 1000
 UNKNOWN: Final = "unknown:"
+SNAPSHOTS: Final = "snapshots"  # in the collection's folder
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,8 +48,8 @@ class Rebuild:
 
     Attributes
     ----------
-    catalog
-        The catalog's file.
+    catalog, facts
+        The catalog's file, and where the facts were found.
     files, bytes
         What was read in the store, and was right.
     documents, named
@@ -62,6 +63,7 @@ class Rebuild:
     """
 
     catalog: str
+    facts: str = ""
     files: int = 0
     bytes: int = 0
     documents: int = 0
@@ -92,7 +94,7 @@ def rebuild_catalog(
     path
         The collection's folder, whose settings are still there; else ``$CATALOGKIT_HOME`` or the current folder.
     facts
-        A Parquet file, or a folder of them, that says what the documents were.
+        A Parquet file, or a folder of them, that says what the documents were; without it the newest snapshot.
     dry_run
         Whether to leave everything as it is.
 
@@ -109,8 +111,11 @@ def rebuild_catalog(
     root = os.path.join(home, config.store.url.removeprefix("file://").removeprefix("file:"))
     token, identity = identity_at(root)
     store = LocalStore(root, name=config.store.name, token=token)
-    known = _facts(facts) if facts else {}
-    found = Rebuild(catalog=catalog)
+    told = _tables(Path(facts or home / SNAPSHOTS))
+    if facts and not told:
+        raise InvalidInput(f"there is no Parquet file in {facts}; name one that says what the documents were")
+    known = _facts(told)
+    found = Rebuild(catalog=catalog, facts=str(told[0].parent) if known else "")
     with alone(catalog), beside(catalog, files) as new:
         url = f"sqlite:///{new}"
         made = open_catalog(url, base=home, create=True, as_of=when, identity=identity)
@@ -183,12 +188,20 @@ def _unknown(digest: Digest, key: str) -> Arrival:
     return Arrival(artifact_id=name, source_url=f"{UNKNOWN}{digest}", run_id="rebuild")
 
 
-def _facts(place: str | os.PathLike[str]) -> dict[str, list[Arrival]]:
-    """What a table of documents says, by digest."""
+def _tables(place: Path) -> list[Path]:
+    """The Parquet files at a place; of a folder of snapshots, those of the newest."""
+    if not place.is_dir():
+        return [place] if place.is_file() else []
+    snapshots = sorted(place.glob("*/documents"))
+    return sorted((snapshots[-1] if snapshots else place).rglob("*.parquet"))
+
+
+def _facts(files: list[Path]) -> dict[str, list[Arrival]]:
+    """What tables of documents say, by digest."""
+    if not files:
+        return {}
     import polars as pl
 
-    path = Path(place)
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     known: dict[str, list[Arrival]] = {}
     needed = {"sha256", "artifact_id", "source_url"}
     for file in files:
@@ -206,9 +219,7 @@ def _facts(place: str | os.PathLike[str]) -> dict[str, list[Arrival]]:
             )
             known.setdefault(row["sha256"], []).append(arrival)
     if not known:
-        raise InvalidInput(
-            f"{place} says nothing about documents: no Parquet file there has {', '.join(sorted(needed))}"
-        )
+        raise InvalidInput(f"{files[0]} says nothing about documents; what it takes is {', '.join(sorted(needed))}")
     return known
 
 

@@ -218,7 +218,8 @@ def _print_recovery(found: Any) -> None:
 def rebuild(
     context: typer.Context,
     facts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A Parquet file or folder that says what the documents were.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Parquet that says what the documents were; else the newest snapshot."),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
     as_json: Json = False,

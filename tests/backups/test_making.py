@@ -81,6 +81,28 @@ def test_without_a_reader_nothing_is_copied(scene: Scene) -> None:
     assert scene.catalog_file.read_bytes() != before
 
 
+CHECKPOINTER = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as shm:
+    fcntl.lockf(shm, fcntl.LOCK_EX, 1, 121)  # WAL_CKPT_LOCK, byte 121 of the index (SQLite, "WAL-mode File Format")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_another_program_is_folding_the_log_in(scene: Scene) -> None:
+    """While another process holds the lock of checkpoints the file may change at any moment: a copy is made then."""
+    command = [sys.executable, "-c", CHECKPOINTER, f"{scene.catalog_file}-shm"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout and other.stdout.readline() == "held\n"
+        with scene.collection.catalog.image(str(scene.top)) as image:
+            assert image.copied
+            assert documents_of(Path(image.path)) == scene.documents()
+        other.communicate("")
+    with scene.collection.catalog.image(str(scene.top)) as image:
+        assert not image.copied
+
+
 def test_hazard_34_counts_come_from_the_backup(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is committed between the copy and the counting is in neither."""
     real = making.image_facts

@@ -9,6 +9,7 @@ import pytest
 from catalogkit.backups.rebuilding import rebuild_catalog
 from catalogkit.collection import init
 from catalogkit.errors import InvalidInput, StoreUnreachable
+from catalogkit.snapshots import take_snapshot
 from catalogkit.verify import verify
 from tests.backups.scene import Scene, sha256
 from tests.conftest import hurry
@@ -52,8 +53,26 @@ def test_with_facts(scene: Scene) -> None:
     scene.reopen()
     kept = [row for row in before if row[0] in ("a", "b", "c", "twin")]
     assert [row for row in scene.documents() if not row[1].startswith("unknown:")] == kept
-    with pytest.raises(InvalidInput, match="says nothing about documents"):
+    with pytest.raises(InvalidInput, match="there is no Parquet file"):
         rebuild_catalog(scene.home, facts=scene.home / "store", as_of=scene.clock.now)
+    frame.drop("sha256").write_parquet(scene.top / "useless.parquet")
+    with pytest.raises(InvalidInput, match="says nothing about documents"):
+        rebuild_catalog(scene.home, facts=scene.top / "useless.parquet", as_of=scene.clock.now)
+
+
+def test_the_newest_snapshot_is_found(scene: Scene) -> None:
+    """Kept snapshots give the names back by themselves, the newest one's."""
+    scene.take("a", b"a at first")
+    take_snapshot(scene.collection, "early")
+    scene.take("a", b"a")
+    scene.clock.advance(days=1)
+    take_snapshot(scene.collection, "late")
+    before = scene.documents()
+    lose(scene)
+    found = rebuild_catalog(scene.home, dry_run=False, as_of=scene.clock.now)
+    assert found.facts.endswith("late/documents") and found.named == 3
+    scene.reopen()
+    assert [row for row in scene.documents() if not row[1].startswith("unknown:")] == before
 
 
 def test_by_default_nothing_is_changed(scene: Scene) -> None:

@@ -66,12 +66,13 @@ class Images(Database):
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                _, pages, copied_back = reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                # Busy where another program copies back right now; it would go on writing into the file.
+                busy, pages, copied_back = reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 reader.execute("BEGIN")
                 reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
             finally:
                 self._db.execute("ROLLBACK")
-        return bool(pages == copied_back)
+        return bool(not busy and pages == copied_back)
 
     def _held(self, reader: sqlite3.Connection) -> Iterator[Image]:
         (size,) = reader.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()
