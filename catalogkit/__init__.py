@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from catalogkit.fetching import Fetcher as Fetcher
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
+    from catalogkit.maintaining import Maintenance as Maintenance
+    from catalogkit.maintaining import maintain as maintain
     from catalogkit.migrating import MigrationReport as MigrationReport
     from catalogkit.migrating import migrate_to_cas_gradual as migrate_to_cas_gradual
     from catalogkit.migrating import rollback_migration as rollback_migration
@@ -91,6 +93,7 @@ _WHERE: Final = {
     "HashMismatch": "audit",
     "MissingFile": "audit",
     "OrphanFile": "audit",
+    "Maintenance": "maintaining",
     "MigrationReport": "migrating",
     "Plan": "plan",
     "RepairPolicy": "planners.repair",
@@ -112,6 +115,7 @@ _WHERE: Final = {
     "is_demo": "demo",
     "list_snapshots": "snapshots",
     "list_backups": "backups.listing",
+    "maintain": "maintaining",
     "make_views": "viewing",
     "migrate_to_cas_gradual": "migrating",
     "open": "collection:open_collection",

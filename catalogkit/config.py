@@ -13,6 +13,7 @@ from catalogkit.errors import InvalidInput, NotACollection
 from catalogkit.layouts import DEFAULT_TEMPLATE
 from catalogkit.planners.thin import Keep
 from catalogkit.policies.dedup import DedupPolicy
+from catalogkit.policies.maintain import MaintainConfig
 from catalogkit.policies.retention import RetentionPolicy
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     retention: dict[str, Any] = {}
     dedup: DedupPolicy = DedupPolicy()
     backup: BackupConfig = BackupConfig()
+    maintain: MaintainConfig = MaintainConfig()
 
 
 def read_config(folder: Path) -> Config:

@@ -16,7 +16,8 @@
     │   └── StoreFull         no room is left
     ├── SourceError           a document to take in cannot be read as it should
     ├── PlanError             a plan cannot be applied: not approved, edited, expired, too much at once
-    └── ReportError           a report could not be made
+    ├── ReportError           a report could not be made
+    └── MaintenanceRuns       a round of maintenance is under way already
 """
 
 from __future__ import annotations
@@ -80,3 +81,7 @@ class ReportError(CatalogKitError):
 
 class PlanError(CatalogKitError):
     """A plan cannot be applied: not approved, edited, expired, for another catalog, or too much at once."""
+
+
+class MaintenanceRuns(CatalogKitError):
+    """A round of maintenance is under way already."""

@@ -83,7 +83,10 @@ ROOMS = {
         display
         fixity_charts
         html
+        magics
+        maintaining
         overview_charts
+        papermill_engine
         params
         plan_charts
         report_index

@@ -8,6 +8,7 @@ from catalogkit.commands import (
     asking,
     checking,
     dedup,
+    maintaining,
     moving,
     past,
     plans,
@@ -24,7 +25,20 @@ if TYPE_CHECKING:
 __all__ = ["add_to"]
 
 # In the order in which the help lists them.
-_ROOMS = (taking, checking, asking, past, reporting, plans, retention, dedup, repairing, recovering, moving)
+_ROOMS = (
+    taking,
+    checking,
+    asking,
+    past,
+    reporting,
+    plans,
+    retention,
+    dedup,
+    repairing,
+    recovering,
+    moving,
+    maintaining,
+)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -1,0 +1,111 @@
+"""The nightly round: what ``[maintain]`` of the settings says. All of it has defaults; what is unknown is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+
+from catalogkit.units import parse_bytes, parse_duration
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+Step = Literal["verify", "audit", "snapshot", "backup", "gc", "retention", "dedup", "purge", "reports", "tidy"]
+# In this order: what is proved is proved first; what is to be kept is kept before anything is planned; what was
+# planned is in the reports.
+STEPS: Final[tuple[Step, ...]] = (
+    "verify", "audit", "snapshot", "backup", "retention", "gc", "dedup", "purge", "reports", "tidy",
+)  # fmt: skip
+Planned = Literal["gc", "retention", "dedup", "purge"]
+PLANNED: Final[tuple[Planned, ...]] = ("gc", "retention", "dedup", "purge")
+
+
+def _duration(text: str) -> timedelta | None:
+    return parse_duration(text) if text else None
+
+
+def _durations(settings: msgspec.Struct, *names: str) -> None:
+    for name in names:
+        _duration(getattr(settings, name))
+
+
+class VerifyStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much is read each night: only what was not checked for `max_age`, until time or bytes run out."""
+
+    budget: str = "30m"
+    max_bytes: str = ""
+    max_age: str = "30d"
+
+    def __post_init__(self) -> None:
+        _durations(self, "budget", "max_age")
+        if self.max_bytes:
+            parse_bytes(self.max_bytes)
+
+    def limits(self) -> dict[str, timedelta | int | None]:
+        """As `catalogkit.verify` takes them; an empty text is no limit."""
+        return {
+            "budget": _duration(self.budget),
+            "max_age": _duration(self.max_age),
+            "max_bytes": parse_bytes(self.max_bytes) if self.max_bytes else None,
+        }
+
+
+class AuditStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The share of the copies that the audit reads; it looks at all of them either way."""
+
+    sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
+
+
+class SnapshotStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long the night's snapshot is kept, and with it the bytes that its documents had."""
+
+    keep_for: str = "14d"
+    prefix: str = "nightly"
+
+    def __post_init__(self) -> None:
+        _durations(self, "keep_for")
+        if not self.keep_for:
+            raise ValueError(
+                "keep_for must not be empty: a snapshot a night that nobody drops keeps all bytes for ever"
+            )
+
+
+class BackupStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whether the documents' bytes are backed up, too, and whether old backups go by ``[backup.keep]``."""
+
+    with_bytes: bool = False
+    thin: bool = True
+
+
+class TidyStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How long plans that expired unused, and runs of reports, are kept; empty is for ever."""
+
+    plans: str = "30d"
+    reports: str = "365d"
+
+    def __post_init__(self) -> None:
+        _durations(self, "plans", "reports")
+
+
+class MaintainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The nightly round.
+
+    Attributes
+    ----------
+    skip
+        Steps that are left out.
+    apply
+        Kinds of plan that are carried out without a person; none unless they are named.
+    reports
+        The reports to make, by name.
+    """
+
+    skip: tuple[Step, ...] = ()
+    apply: tuple[Planned, ...] = ()
+    reports: tuple[str, ...] = ("storage_overview", "verification_coverage")
+    verify: VerifyStep = VerifyStep()
+    audit: AuditStep = AuditStep()
+    snapshot: SnapshotStep = SnapshotStep()
+    backup: BackupStep = BackupStep()
+    tidy: TidyStep = TidyStep()
