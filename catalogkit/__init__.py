@@ -152,6 +152,13 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext catalogkit``: the magics ``%catalog`` and ``%%catalog sql`` (see `catalogkit.magics`)."""
+    from catalogkit.magics import register
+
+    register(shell)
+
+
 def __dir__() -> list[str]:
     return sorted(__all__)
 

@@ -154,7 +154,7 @@ def _chart(data: Mapping[str, Any], about: Mapping[str, Any], plots: list[str]) 
         layout["height"] -= about["head_px"]
         layout["margin"]["t"] -= about["head_px"]
     layout.setdefault("height", 360)
-    text = json.dumps(figure, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    text = json.dumps(figure, separators=(",", ":"), ensure_ascii=False, sort_keys=True).replace("<", "\\u003c")
     plots.append(f'<script type="application/json" id="{name}-figure">{text}</script>')
     label = escape(about.get("title", "chart"))
     place = f'<div class="ck-plot" id="{name}" role="img" aria-label="{label}"></div>'
@@ -185,7 +185,8 @@ def _origin(about: Mapping[str, Any]) -> str:
 def _facts(title: str, facts: Mapping[str, str]) -> str:
     if not facts:
         return ""
-    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in facts.items())
+    # By name, as a saved notebook has them: a page that is made of one again is the same.
+    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in sorted(facts.items()))
     return f'<h3>{escape(title)}</h3><div class="ck-scroll"><table class="ck-table"><tbody>{rows}</tbody></table></div>'
 
 

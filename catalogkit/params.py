@@ -17,6 +17,7 @@ import io
 import json
 import sys
 import tokenize
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["Parameter", "check", "declared", "moment", "params"]
 
@@ -79,8 +80,8 @@ class Parameter:
         return self.accept(value)
 
 
-def declared(notebook: Path | str) -> list[Parameter]:
-    """List what the ``parameters`` cell of a notebook declares, in its order.
+def declared(notebook: Path | str | Mapping[str, Any]) -> list[Parameter]:
+    """List what the ``parameters`` cell of a notebook (a file, or as nbformat reads one) declares, in its order.
 
     Raises
     ------
@@ -88,7 +89,8 @@ def declared(notebook: Path | str) -> list[Parameter]:
         If the file is not a notebook, or a line of that cell is not a declaration.
     """
     try:
-        cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
+        read = notebook if isinstance(notebook, Mapping) else json.loads(Path(notebook).read_text(encoding="utf-8"))
+        cells = read["cells"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"cannot read {notebook} as a notebook: {error}") from None
     for cell in cells:
@@ -97,15 +99,19 @@ def declared(notebook: Path | str) -> list[Parameter]:
     return []
 
 
-def check(notebook: Path | str, given: Mapping[str, object]) -> dict[str, Any]:
+def check(
+    notebook: Path | str | Mapping[str, Any], given: Mapping[str, object], *, typed: bool = False
+) -> dict[str, Any]:
     """Hold given parameters against a notebook's declarations, before anything runs.
 
     Parameters
     ----------
     notebook
-        The file of the notebook.
+        The file of the notebook, or the notebook as nbformat reads it.
     given
         Values by name. Text, as from a command line, is read as the declared type.
+    typed
+        Whether values have their types already: then text is text.
 
     Returns
     -------
@@ -121,7 +127,7 @@ def check(notebook: Path | str, given: Mapping[str, object]) -> dict[str, Any]:
     _refuse_unknown(given, known)
     by_name = {parameter.name: parameter for parameter in known}
     return {
-        name: by_name[name].read(value) if isinstance(value, str) else by_name[name].accept(value)
+        name: by_name[name].read(value) if isinstance(value, str) and not typed else by_name[name].accept(value)
         for name, value in given.items()
     }
 

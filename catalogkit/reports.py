@@ -6,6 +6,7 @@ the same notebook also runs under plain ``papermill`` and opens in JupyterLab.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -28,7 +29,7 @@ from catalogkit.params import check, declared
 from catalogkit.report_index import write_index
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["ReportResult", "find_report", "list_reports", "run_report"]
 
@@ -124,7 +125,7 @@ def run_report(
         began = time.perf_counter()
         notebook = _execute(source, target, passed, progress=progress)
         seconds = time.perf_counter() - began
-        _write(notebook, target, page, data, _facts(notebook, source.stem, values, as_of, seconds))
+        _write(notebook, target, page, data, facts_of(notebook, source.stem, values, as_of, seconds))
     finally:
         # A run that failed is listed, too.
         write_index(target.parent.parent)
@@ -137,15 +138,9 @@ def _execute(source: Path, target: Path, parameters: Mapping[str, object], *, pr
     try:
         import papermill
         from papermill.exceptions import PapermillExecutionError
-        from traitlets.config import Config
     except ImportError as error:
         raise ReportError(f"reports need {error.name}; install catalogkit[report]") from None
-    with tempfile.TemporaryDirectory(prefix="ck-") as folder:
-        config = Config()
-        if os.name == "posix":
-            # Over local sockets the kernel neither opens ports nor warns that they are not encrypted.
-            config.KernelManager.transport = "ipc"
-            config.KernelManager.connection_file = os.path.join(folder, "kernel.json")
+    with quiet_kernel() as config:
         try:
             return papermill.execute_notebook(
                 source, target, parameters=dict(parameters), progress_bar=progress, config=config
@@ -158,7 +153,21 @@ def _execute(source: Path, target: Path, parameters: Mapping[str, object], *, pr
             ) from None
 
 
-def _facts(notebook: Any, name: str, values: Mapping[str, object], as_of: datetime, seconds: float) -> dict[str, Any]:
+@contextlib.contextmanager
+def quiet_kernel() -> Iterator[Any]:
+    """Settings for a kernel on local sockets: it neither opens ports nor warns that they are not encrypted."""
+    from traitlets.config import Config
+
+    with tempfile.TemporaryDirectory(prefix="ck-") as folder:
+        config = Config()
+        if os.name == "posix":
+            config.KernelManager.transport = "ipc"
+            config.KernelManager.connection_file = os.path.join(folder, "kernel.json")
+        yield config
+
+
+def facts_of(notebook: Any, name: str, values: Mapping[str, object], as_of: datetime, seconds: float) -> dict[str, Any]:
+    """What a run found, for a script."""
     from catalogkit.display import figures_of
 
     figures = figures_of(output for cell in notebook.cells for output in cell.get("outputs", ()))
@@ -179,19 +188,23 @@ def _write(notebook: Any, target: Path, page: Path, data: Path, facts: Mapping[s
 
     from catalogkit.html import to_html
 
+    notebook.metadata["catalogkit"] = origin(facts, target.name)
+    nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
+    page.write_text(to_html(notebook), encoding="utf-8")
+    # Last, because whoever waits for the facts may then open the page.
+    data.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def origin(facts: Mapping[str, Any], notebook: str) -> dict[str, Any]:
+    """What a page says of where it is from, as its notebook's metadata."""
     made = {
         "catalog": str(facts["catalog"] or "unknown"),
         "as of": f"{datetime.fromisoformat(facts['as_of']):%Y-%m-%d %H:%M:%S} UTC",
         "ran in": f"{facts['seconds']:.1f} s",
         "versions": ", ".join(f"{name} {version}" for name, version in facts["versions"].items()),
-        "notebook": target.name,
+        "notebook": notebook,
     }
-    about = {"report": facts["report"], "parameters": facts["parameters"], "made": made}
-    notebook.metadata["catalogkit"] = about
-    nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
-    page.write_text(to_html(notebook), encoding="utf-8")
-    # Last, because whoever waits for the facts may then open the page.
-    data.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {"report": facts["report"], "parameters": facts["parameters"], "made": made}
 
 
 def _reserve(folder: Path, as_of: datetime, values: Mapping[str, object]) -> Path:

@@ -81,6 +81,7 @@ ROOMS = {
         backup_charts
         charts
         display
+        exporter
         fixity_charts
         html
         magics
