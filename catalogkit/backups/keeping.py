@@ -20,6 +20,11 @@ KIND: Final = "backup"
 _IN: Final = " in "
 
 
+def root_name(name: str, where: str) -> str:
+    """What the catalog calls a backup: its name, and the place it lies in."""
+    return f"{name}{_IN}{where}"
+
+
 def keep(catalog: Catalog, manifest: Manifest, where: str, when: datetime) -> None:
     """Have the catalog keep what a backup names; nothing where it does so already.
 
@@ -30,13 +35,16 @@ def keep(catalog: Catalog, manifest: Manifest, where: str, when: datetime) -> No
     """
     if not _of(catalog, manifest.name, when):
         position = Position(manifest.changes, manifest.last_id)
-        catalog.keep_moment(KIND, f"{manifest.name}{_IN}{where}", as_of=when, at=position)
+        catalog.keep_moment(KIND, root_name(manifest.name, where), as_of=when, at=position)
 
 
 def let_go(catalog: Catalog, name: str, when: datetime) -> None:
     """A backup is gone: what only it kept may go, too, once somebody plans that."""
     for moment in _of(catalog, name, when):
         catalog.release_moment(KIND, moment.name, as_of=when)
+    for root in catalog.root_names(KIND):
+        if root.partition(_IN)[0] == name:
+            catalog.drop_roots(KIND, root, as_of=when)
 
 
 def tidy(source: Collection, target: Target, when: datetime) -> None:

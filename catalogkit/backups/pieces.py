@@ -124,5 +124,7 @@ def _put(target: Target, packed: bytes) -> tuple[Piece, int]:
 
 def _xor(data: bytes, other: bytes) -> bytes:
     """`data` with `other` applied to its beginning; as long as `data` is."""
+    if not other:
+        return data
     size = len(data)
     return (int.from_bytes(data, "little") ^ int.from_bytes(other[:size], "little")).to_bytes(size, "little")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.backups import blobs, repository
-from catalogkit.backups.keeping import keep
+from catalogkit.backups.keeping import KIND, keep, root_name
 from catalogkit.backups.swapping import swap, trouble
 from catalogkit.backups.target import Folder
 from catalogkit.catalog import open_catalog
@@ -29,7 +29,7 @@ from catalogkit.errors import (
     StoreError,
     StoreUnreachable,
 )
-from catalogkit.model import Digest
+from catalogkit.model import Digest, to_us
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.local import LocalStore, ReferenceStore
 from catalogkit.workers import processors
@@ -168,7 +168,10 @@ def recover_from_backup(
         _look_for_bytes(found, target, manifest, catalog, new)
         if not dry_run:
             _renew(new, manifest, target.describe(), when)
-            found.kept, found.carried = swap(new, catalog, as_of=when, files=files)
+            if found.was != "whole":
+                found.carried = _carry_later(new, target, manifest, when, files)
+            found.kept, carried = swap(new, catalog, as_of=when, files=files)
+            found.carried += carried
             found.applied = True
     return found
 
@@ -347,3 +350,19 @@ def _renew(new: str, manifest: Manifest, where: str, when: datetime) -> None:
     """Open the restored catalog the usual way, which brings its schema up to date, and have it keep the backup."""
     with contextlib.closing(open_catalog(f"sqlite:///{new}", base=Path(new).parent, as_of=when)) as catalog:
         keep(catalog, manifest, where, when)
+
+
+def _carry_later(new: str, target: Target, manifest: Manifest, when: datetime, files: Files) -> int:
+    """Where no catalog tells of what came after a backup, the newest of the later backups does, if it is whole."""
+    later = [one for one in repository.loaded(target)[0] if one.as_of > manifest.as_of]
+    if not later:
+        return 0
+    image, name = f"{new}-later", root_name(later[-1].name, target.describe())
+    try:
+        restore(target, later[-1], image, files)
+        return restoring.carry_from(image, new, KIND, name, to_us(when))
+    except (StoreError, CatalogError):
+        return 0  # it cannot be brought back any more: there is nothing to keep for it
+    finally:
+        with contextlib.suppress(OSError):
+            files.unlink(image)

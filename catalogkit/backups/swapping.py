@@ -10,7 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from catalogkit.catalog.sqlite.restoring import carry_over, taken
+from catalogkit.catalog.sqlite.restoring import REPLACED, carry_over, taken
 from catalogkit.errors import CatalogBusy, CatalogError, StoreError, StoreFull
 from catalogkit.model import to_us
 from catalogkit.stores.files import Files, out_of_room
@@ -54,7 +54,7 @@ def swap(new: str, catalog: str, *, as_of: datetime, files: Files) -> tuple[str 
                 _show(new, catalog, files)
                 return kept, 0
             try:
-                carried = carry_over(old, new, os.path.basename(kept), to_us(as_of))
+                carried = carry_over(old, new, REPLACED, os.path.basename(kept), to_us(as_of))
             except CatalogError:
                 carried = 0  # damaged somewhere inside: it can be kept, not read
             _copy(fd, kept, files)

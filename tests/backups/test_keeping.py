@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from catalogkit.apply import apply
@@ -55,11 +57,34 @@ def test_hazard_36_later_backups_after_coming_back_to_an_earlier_one(scene: Scen
     scene.take("later")
     scene.clock.advance(days=1)
     second = scene.back_up()
+    (place,) = scene.collection.find(artifact_id="later")["location"]
+    os.utime(place, (0, 0))  # old enough for a stray, which it would be
     scene.recover(first)
     collect(scene)
     found = scene.recover(second)
     assert found.missing_blobs == 0
     assert scene.collection.read(4) == b"later"
+
+
+def test_hazard_36_later_backups_after_a_lost_catalog_came_back_earlier(scene: Scene) -> None:
+    """The same where the catalog is lost: the later backup itself tells what is kept for it, until it is thinned."""
+    first = scene.back_up()
+    scene.take("later")
+    scene.clock.advance(days=1)
+    second = scene.back_up()
+    (place,) = scene.collection.find(artifact_id="later")["location"]
+    os.utime(place, (0, 0))
+    scene.close()
+    for path in scene.home.glob("catalog.sqlite*"):
+        path.unlink()
+    assert scene.recover(first).carried == 1
+    collect(scene)
+    said = why(scene.collection, str(digest("later")), as_of=scene.clock.now)
+    assert any(f"backup {second.name}" in line for line in said), said
+    assert scene.recover(second, dry_run=True).missing_blobs == 0
+    scene.reopen()
+    keeping.let_go(scene.collection.catalog, second.name, scene.clock.now)
+    assert scene.collection.catalog.root_names("backup") == []
 
 
 def test_why_and_how_much(scene: Scene) -> None:

@@ -101,7 +101,13 @@ def taken(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
             db.execute("ROLLBACK")
 
 
-def carry_over(old: sqlite3.Connection, new: str | os.PathLike[str], name: str, as_of_us: int) -> int:
+def carry_from(image: str, new: str, kind: str, name: str, as_of_us: int) -> int:
+    """The same as `carry_over`, from a catalog's file."""
+    with contextlib.closing(connect(Path(image), "ro&immutable=1")) as old, driver_errors(Path(image)):
+        return carry_over(old, new, kind, name, as_of_us)
+
+
+def carry_over(old: sqlite3.Connection, new: str | os.PathLike[str], kind: str, name: str, as_of_us: int) -> int:
     """Take over where bytes lie by now, from the catalog that is replaced; how many blobs were unknown before.
 
     A backup does not know what came after it. Its bytes must not become strays, for the replaced catalog, which is
@@ -112,11 +118,11 @@ def carry_over(old: sqlite3.Connection, new: str | os.PathLike[str], name: str, 
         db.execute("PRAGMA recursive_triggers = ON")
         db.execute("PRAGMA foreign_keys = ON")
         stores = dict(db.execute("SELECT token, id FROM stores").fetchall())
-        for token, store, kind in old.execute("SELECT token, name, kind FROM stores").fetchall():
+        for token, store, sort in old.execute("SELECT token, name, kind FROM stores").fetchall():
             if token not in stores:
                 row = db.execute(
                     "INSERT INTO stores (name, kind, token) VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-                    (store, kind, token),
+                    (store, sort, token),
                 ).fetchone()
                 if row:
                     stores[token] = row[0]
@@ -152,7 +158,7 @@ def carry_over(old: sqlite3.Connection, new: str | os.PathLike[str], name: str, 
                     (as_of_us, digest),
                 ).rowcount
                 if alive:
-                    db.execute("INSERT OR IGNORE INTO roots VALUES (?, ?, ?)", (REPLACED, name, digest))
+                    db.execute("INSERT OR IGNORE INTO roots VALUES (?, ?, ?)", (kind, name, digest))
                     carried += 1
         db.execute(
             "DELETE FROM blobs WHERE state = 'incoming' AND NOT EXISTS"
