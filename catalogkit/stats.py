@@ -54,6 +54,7 @@ __all__ = [
     "size_age",
     "store_usage",
     "stored_by_blob",
+    "totals_of",
 ]
 
 _B, _N, _K, _S = pl.col("bytes"), pl.col("documents"), pl.col("objects"), pl.col("stores")
