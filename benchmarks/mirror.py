@@ -32,8 +32,8 @@ QUESTIONS: Final = {
     "bytes by resolver": "SELECT resolver, count(*), sum(bytes) FROM documents GROUP BY 1",
     "bytes by media type": "SELECT media_type, count(*), sum(bytes) FROM documents GROUP BY 1",
     "growth by month": "SELECT date_trunc('month', fetched_at), count(*), sum(bytes) FROM documents GROUP BY 1",
-    "size and age": "SELECT floor(log10(bytes + 1)), date_diff('year', fetched_at, now()), count(*), sum(bytes)"
-    " FROM documents GROUP BY 1, 2",
+    "size and age": "SELECT floor(log10(bytes + 1)), date_diff('day', fetched_at, TIMESTAMP '2026-01-01') // 365,"
+    " count(*), sum(bytes) FROM documents GROUP BY 1, 2",
     "largest groups of duplicates": "SELECT sha256, bytes, refs, objects, (refs - 1) * bytes AS spared FROM blobs"
     " WHERE refs > 1 ORDER BY spared DESC, sha256 LIMIT 20",
     "totals of dedup": "SELECT sum(refs * bytes), sum(bytes) FILTER (refs > 0), sum(objects * bytes),"
@@ -104,7 +104,7 @@ def fill(home: Path, count: int) -> None:
             "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql <> ''"
         ).fetchall():
             db.execute(f"DROP {kind} {name}")
-        for pragma in ("synchronous = OFF", "foreign_keys = OFF", "cache_size = -1000000"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF", "cache_size = -1000000"):
             db.execute(f"PRAGMA {pragma}")
         users = [0] * count
         for number in range(count):
@@ -131,7 +131,7 @@ def fill(home: Path, count: int) -> None:
         db.execute("COMMIT")
         for sql in later:
             db.execute(sql)
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.execute("PRAGMA journal_mode = WAL")
 
 
 def content_of(number: int, count: int) -> int:

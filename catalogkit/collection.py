@@ -152,7 +152,7 @@ class Collection:
         """Ask in DuckDB's SQL over ``documents``, ``blobs``, ``locations`` and ``checks``.
 
         The answer comes from the mirror, which is refreshed first; it can be read and nothing else. ``sha256`` is 64
-        hex digits, times are UTC, a blob has ``refs``, ``objects`` and ``stores``.
+        hex digits, times are ``TIMESTAMP`` in UTC, a blob has ``refs``, ``objects`` and ``stores``.
 
         Parameters
         ----------

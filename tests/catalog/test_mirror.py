@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from catalogkit.catalog.mirror import FORMAT, TABLES, Mirror
+from catalogkit.catalog.mirror import FORMAT, TABLES, Mirror, _plain
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, Outcome, mirrored
@@ -73,7 +73,7 @@ def assert_equal(mirror: Mirror, catalog: Catalog) -> None:
             expected = truth(catalog, table)
             order = expected.columns[0]
             names = ", ".join(expected.columns)
-            found = db.execute(f"SELECT {names} FROM {table} ORDER BY {order}").pl()
+            found = _plain(db.execute(f"SELECT {names} FROM {table} ORDER BY {order}").pl())
             assert found.equals(expected.sort(order)), table
             assert dict(found.schema) == dict(expected.schema)
         waits = db.execute("SELECT sha256 FROM blobs WHERE garbage_since IS NOT NULL AND state = 'live'").fetchall()

@@ -61,14 +61,14 @@ _KEYS["blobs"] = (
 _ROWS: Final = {
     "documents": "SELECT d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, d.sha256, b.bytes,"
     " b.media_type, d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, d.metadata"
-    " FROM documents d JOIN blobs b ON b.sha256 = d.sha256{}",
+    " FROM {}documents d{} JOIN blobs b ON b.sha256 = d.sha256",
     "blobs": "SELECT d.sha256, d.bytes, d.media_type, d.state, d.refs, d.created_us, d.changed_us, d.garbage_since_us"
-    " FROM blobs d{} WHERE d.state <> 'incoming'",
+    " FROM {}blobs d{} WHERE d.state <> 'incoming'",
     "locations": "SELECT d.id, s.name, d.key, d.layout, d.sha256, b.bytes, d.inode, d.mtime_ns,"
     " d.created_us, nullif(d.checked_us, 0), d.outcome"
-    " FROM locations d JOIN blobs b ON b.sha256 = d.sha256 JOIN stores s ON s.id = d.store_id{}",
+    " FROM {}locations d{} JOIN blobs b ON b.sha256 = d.sha256 JOIN stores s ON s.id = d.store_id",
     "checks": "SELECT d.id, d.location_id, d.sha256, d.checked_us, d.outcome, d.bytes, d.method, d.detail, d.run_id"
-    " FROM checks d{}",
+    " FROM {}checks d{}",
 }
 
 
@@ -130,8 +130,9 @@ class Feed:
     def rows(self, table: str) -> Iterator[pl.DataFrame]:
         """The rows as they are now, in pages; of a whole feed all there are."""
         key = "sha256" if table == "blobs" else "id"
-        among = "" if self.whole else f" JOIN changed_{table} c ON c.key = d.{key}"
-        cursor = self._db.execute(_ROWS[table].format(among))
+        # A cross join begins with what changed, which is little, and looks the rest up.
+        some = ("", "") if self.whole else (f"changed_{table} c CROSS JOIN ", f" ON d.{key} = c.key")
+        cursor = self._db.execute(_ROWS[table].format(*some))
         columns = mirrored(table)
         while not (page := framed(cursor, columns, PAGE)).is_empty():
             yield page
