@@ -79,19 +79,22 @@ clean: ## Remove .venv, caches and build output; reports and catalogs stay
 	$(PY) -m compileall -q catalogkit; \
 	touch $@
 
-# The browser tests need a Chromium, those of dedup jdupes to compare with. As root (or with sudo that asks nothing) on
-# Debian they are installed; otherwise say so and stop.
+# The browser tests need a Chromium, those of dedup jdupes to compare with, those of telemetry a Prometheus. As root (or
+# with sudo that asks nothing) on Debian they are installed; otherwise say so and stop. Debian starts a Prometheus for
+# good when it installs one; nobody asked for that.
 programs:
 	@wanted=; \
 	command -v chromium || command -v chromium-browser || command -v google-chrome || wanted=chromium; \
 	command -v jdupes || wanted="$$wanted jdupes"; \
+	command -v prometheus || wanted="$$wanted prometheus"; \
 	if [ -z "$$wanted" ]; then exit 0; fi; \
 	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
 	if command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
 		echo "Installing $$wanted for the tests ..."; \
-		$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install $$wanted; \
+		$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install $$wanted || exit 1; \
+		case "$$wanted" in *prometheus*) $$root systemctl disable --now prometheus 2>/dev/null || true;; esac; \
 	else \
-		echo "The tests need on PATH, and do not find: $$wanted (Chromium also as chromium-browser or google-chrome)." >&2; \
+		echo "The tests need on PATH, and do not find: $$wanted (Chromium also as chromium-browser or google-chrome; Fedora has Prometheus as golang-github-prometheus)." >&2; \
 		echo "Install them (Debian: apt-get install $$wanted; Fedora: dnf install $$wanted; macOS: brew install $$wanted) and run again." >&2; \
 		exit 1; \
 	fi

@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from catalogkit.snapshots import list_snapshots as list_snapshots
     from catalogkit.snapshots import query_at as query_at
     from catalogkit.snapshots import take_snapshot as take_snapshot
+    from catalogkit.telemetry import start as start_telemetry  # noqa: F401 - it has a longer name at this door
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
     from catalogkit.viewing import make_views as make_views
@@ -134,6 +135,7 @@ _WHERE: Final = {
     "repair_report": "planning",
     "retention_decisions": "planning",
     "review": "review_forms",
+    "start_telemetry": "telemetry:start",
     "take_snapshot": "snapshots",
     "rollback_migration": "migrating",
     "verify": "verify",

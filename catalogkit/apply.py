@@ -25,6 +25,7 @@ from catalogkit.intents import new_owner, retire, settle_intents
 from catalogkit.model import Digest
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
+from catalogkit.signals import STOPPED, operation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -151,30 +152,35 @@ def apply(
     report.already = before = steps.height - left.height
     owner = new_owner()
     world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
-    try:
-        for chunk in left.iter_slices(batch):
-            if stop is not None and stop.is_set():
-                report.stopped = "stopped"
-                break
-            world.begin()
-            some = [Step._make(row) for row in chunk.iter_rows()]
-            # What takes names away comes last, once everybody can find the copies that stay.
-            for part in (
-                [step for step in some if step.kind not in REMOVES],
-                [step for step in some if step.kind in REMOVES],
-            ):
-                if part:
-                    report.add(part, _carry_out(world, collection, plan, part, when))
-            # Of what was left to do: what earlier runs decided says nothing about how long this one takes.
-            decided = report.already - before + report.done + report.skipped + report.failed
-            progress(Progress("apply", decided, report.bytes_freed, left.height, None, report.failed))
-        else:
-            if not report.failed:
-                catalog.end_plan(plan.id, as_of=when)
-    finally:
-        world.tidy()
-        retire(owner)
-        report.seconds = time.monotonic() - began
+    with operation("apply", kind=plan.head.kind) as told:
+        told.tally(report, "done", "skipped", "failed", "removed", "bytes_freed")
+        try:
+            for chunk in left.iter_slices(batch):
+                if stop is not None and stop.is_set():
+                    report.stopped = "stopped"
+                    break
+                world.begin()
+                some = [Step._make(row) for row in chunk.iter_rows()]
+                # What takes names away comes last, once everybody can find the copies that stay.
+                for part in (
+                    [step for step in some if step.kind not in REMOVES],
+                    [step for step in some if step.kind in REMOVES],
+                ):
+                    if part:
+                        report.add(part, _carry_out(world, collection, plan, part, when))
+                # Of what was left to do: what earlier runs decided says nothing about how long this one takes.
+                decided = report.already - before + report.done + report.skipped + report.failed
+                progress(Progress("apply", decided, report.bytes_freed, left.height, None, report.failed))
+            else:
+                if not report.failed:
+                    catalog.end_plan(plan.id, as_of=when)
+        finally:
+            world.tidy()
+            retire(owner)
+            report.seconds = time.monotonic() - began
+        told.outcome = STOPPED if report.stopped else told.outcome
+        if told.heard:
+            told.figure("dedup_ratio", catalog.dedup_ratio())
     return report
 
 

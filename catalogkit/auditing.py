@@ -19,6 +19,7 @@ from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.intents import is_dead
 from catalogkit.model import Digest, Outcome, from_us, to_us
 from catalogkit.progress import OnProgress, quiet
+from catalogkit.signals import STOPPED, operation
 from catalogkit.verify import verify
 
 if TYPE_CHECKING:
@@ -147,6 +148,25 @@ def _audit(
     progress: OnProgress,
     stop: threading.Event,
     note: bool = True,
+) -> AuditReport:
+    with operation("audit") as told:
+        report = _look(collection, rate, parts, as_of, progress, stop, note)
+        found = report.severities()
+        told.count(**found)
+        if parts == _EVERYTHING and not report.interrupted:  # part of an audit says nothing about the whole
+            told.figure("consistency_check_anomalies", found["error"] + found["warning"])
+        told.outcome = STOPPED if report.interrupted else told.outcome
+    return report
+
+
+def _look(
+    collection: Collection,
+    rate: float,
+    parts: frozenset[str],
+    as_of: datetime | None,
+    progress: OnProgress,
+    stop: threading.Event,
+    note: bool,
 ) -> AuditReport:
     began, catalog = time.monotonic(), collection.catalog
     sample_size(rate, 0)  # refuses a wrong rate before anything is looked at

@@ -40,6 +40,7 @@ def root(
 ) -> None:
     """Know every document, prove its bytes, shrink the pile safely."""
     context.obj = Door(folder, as_json)
+    context.call_on_close(context.obj.close)
 
 
 commands.add_to(app)

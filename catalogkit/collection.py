@@ -13,6 +13,7 @@ from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, re
 from catalogkit.errors import InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
+from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore, ReferenceStore
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class Collection:
 
     # -- questions ---------------------------------------------------------------------------------------------
 
+    @operation("query", query="frame")
     def frame(self, table: str, *, as_of: datetime | None = None) -> pl.DataFrame:
         """A whole table as a Polars frame: ``documents``, ``blobs``, ``locations``, ``checks`` and more.
 
@@ -146,6 +148,7 @@ class Collection:
 
         return Mirror(self.catalog, self.path / "mirror")
 
+    @operation("query", query="sql")
     def sql(
         self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None, *, refresh: bool = True
     ) -> pl.DataFrame:
@@ -174,6 +177,7 @@ class Collection:
         """
         return self.mirror.sql(query, parameters, refresh=refresh, as_of=self.now()).frame
 
+    @operation("query", query="find")
     def find(self, *, limit: int = 100, **filters: str) -> pl.DataFrame:
         """Documents that match every filter, by id, with where their bytes lie.
 

@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -52,6 +53,40 @@ class BackupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return Keep(**msgspec.structs.asdict(self.keep))
 
 
+class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where measurements go; where this is silent, the environment's ``OTEL_*`` variables say it.
+
+    A secret, such as a header with a token, belongs into ``OTEL_EXPORTER_OTLP_HEADERS``, never into the settings.
+    """
+
+    exporter: Literal["", "otlp", "console", "prometheus", "none"] = ""
+    endpoint: str = ""
+    interval_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    host: str = ""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    textfile: str = ""
+    flush_seconds: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.endpoint:
+            return
+        parts = urlsplit(self.endpoint)
+        # Not a word of it is repeated: it may be a secret.
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("endpoint must be an http or https address, such as http://localhost:4318")
+        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+            raise ValueError(
+                "endpoint must be no more than an address: put user, password or token"
+                " into the environment variable OTEL_EXPORTER_OTLP_HEADERS"
+            )
+
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in msgspec.structs.asdict(self).items() if name != "endpoint"}
+        if self.endpoint:  # some services have the token in the path
+            shown["endpoint"] = f"{urlsplit(self.endpoint).scheme}://{urlsplit(self.endpoint).netloc}"
+        return f"TelemetryConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A collection's settings."""
 
@@ -61,6 +96,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     dedup: DedupPolicy = DedupPolicy()
     backup: BackupConfig = BackupConfig()
     maintain: MaintainConfig = MaintainConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
 
 
 def read_config(folder: Path) -> Config:

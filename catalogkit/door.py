@@ -9,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from catalogkit.collection import Collection
+    from catalogkit.config import TelemetryConfig
+    from catalogkit.telemetry import Telemetry
 
 DONE, ERROR, LOOK, INTERRUPTED = 0, 1, 2, 130
 
@@ -20,12 +22,34 @@ class Door:
 
     def __init__(self, folder: Path | None, as_json: bool) -> None:
         self.folder, self.as_json = folder, as_json
+        self._telemetry: Telemetry | None = None
 
     def open(self) -> Collection:
         """The collection; ``-C``, else ``$CATALOGKIT_HOME``, else the current folder."""
         from catalogkit.collection import open_collection
 
-        return open_collection(self.folder)
+        collection = open_collection(self.folder)
+        self._measure(collection.config.telemetry, collection.path)
+        return collection
+
+    def measure(self) -> None:
+        """Measure, where the settings say so, a command that does not open the collection."""
+        from catalogkit.collection import home_of
+        from catalogkit.config import read_config
+
+        home = home_of(self.folder)
+        self._measure(read_config(home).telemetry, home)
+
+    def close(self) -> None:
+        """Send what was measured; waits for a bounded time and never fails."""
+        if self._telemetry is not None:
+            self._telemetry.stop()
+
+    def _measure(self, settings: TelemetryConfig, home: Path) -> None:
+        from catalogkit.telemetry import start
+
+        if self._telemetry is None:
+            self._telemetry = start(settings=settings, folder=home)
 
 
 def machine(context: typer.Context, as_json: bool) -> bool:

@@ -25,6 +25,7 @@ from catalogkit.intents import LEASE, new_owner, recover, retire
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.settling import Settler
+from catalogkit.signals import STOPPED, operation
 from catalogkit.sources import About, Candidate, PassedOver, from_manifest, from_paths
 from catalogkit.stores.taking import Stamp
 from catalogkit.workers import Inline, WorkerDied, Workers
@@ -43,6 +44,7 @@ INLINE_FILES: Final = 32
 KEPT_FAILURES: Final = 1000
 SEEN_AT_ONCE: Final = 20_000
 KEPT_FOLDERS: Final = 32
+_TOLD: Final = ("ingested", "skipped", "failed", "bytes", "new_blobs")
 
 
 @dataclass(slots=True)
@@ -156,7 +158,12 @@ def ingest(
         found = from_manifest(Path(manifest), about)
     if paths:
         found = itertools.chain(found, from_paths(paths, about, follow_links=follow_links, own=_own(collection)))
-    _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
+    with operation("ingest", mode=how.value) as told:
+        told.tally(report, *_TOLD)
+        _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
+        told.outcome = STOPPED if report.interrupted else told.outcome
+        if told.heard:
+            told.figure("dedup_ratio", collection.catalog.dedup_ratio())
     return report
 
 
@@ -212,7 +219,9 @@ def register_or_get(
         why = f"it cannot be looked at: {problem.strerror}"
         item = PassedOver(full, why, failed=True, arrival=arrival)
     report = IngestReport(run_id)
-    _Run(collection, _mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([item])
+    with operation("ingest", mode=mode) as told:
+        told.tally(report, *_TOLD)
+        _Run(collection, _mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([item])
     if report.failures:
         raise SourceError("{}: {}".format(*report.failures[0]))
     (current,) = collection.catalog.current([arrival])

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.errors import CatalogKitError, InvalidInput, MaintenanceRuns, PlanError
 from catalogkit.policies.maintain import PLANNED, STEPS
 from catalogkit.progress import OnProgress, quiet
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,6 +91,7 @@ def in_words(told: dict[str, Any]) -> str:
     return ", ".join(filter(None, parts))
 
 
+@operation("maintain")
 def maintain(
     collection: Collection,
     *,

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Due
     from catalogkit.collection import Collection
     from catalogkit.model import Digest
+    from catalogkit.signals import Told
     from catalogkit.verify import VerifyReport
+
+    Rows = tuple[list[int | Examined], list[float]]
 
 PAGE: Final = 10_000
 JOB_FILES: Final = 128
@@ -58,10 +61,11 @@ class Run:
         as_of: datetime,
         progress: OnProgress,
         stop: threading.Event,
+        told: Told,
     ) -> None:
         self.catalog, self.stores, self.main = collection.catalog, collection.stores, collection.store
         self.as_of, self.progress, self.stop = as_of, progress, stop
-        self.report = report
+        self.report, self.told = report, told
         self.unreachable: dict[int, str] = {}
         self.asked_bytes = 0
         self.unwritten: list[tuple[Due, int | Examined]] = []
@@ -209,11 +213,12 @@ class Run:
 
     def _work(self, workers: Executor, concurrency: int) -> None:
         """Keep a few jobs ahead of the workers, never more, so that memory and what an interrupt loses stay small."""
-        running: dict[Future[list[int | Examined]], list[Due]] = {}
+        running: dict[Future[Rows], list[Due]] = {}
         try:
             for job in self._jobs(concurrency):
                 rows = [(due.key, bytes(due.digest), due.bytes) for due in job]
-                running[workers.submit(examine_rows, self.stores[job[0].store_id].examiner(), rows)] = job
+                examiner = self.stores[job[0].store_id].examiner()
+                running[workers.submit(examine_rows, examiner, rows, self.told.heard)] = job
                 while len(running) >= 2 * concurrency:
                     self._collect(running)
                 # Only now, so that the shortest of budgets gets somewhere.
@@ -243,14 +248,14 @@ class Run:
             report.stopped = OUT_OF_TIME
         return bool(report.stopped)
 
-    def _collect(self, running: dict[Future[list[int | Examined]], list[Due]]) -> None:
+    def _collect(self, running: dict[Future[Rows], list[Due]]) -> None:
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             self._record(running.pop(future), future)
         self._over()
 
-    def _record(self, job: list[Due], future: Future[list[int | Examined]]) -> None:
-        found = _results(job, future.result)
+    def _record(self, job: list[Due], future: Future[Rows]) -> None:
+        found = _results(job, lambda: self._timed(future.result()))
         gone = [n for n, one in enumerate(found) if isinstance(one, Examined) and one.outcome is Outcome.MISSING]
         if gone:
             # Missing is a strong word: look again, for the file may just have been published anew; and is the store
@@ -264,6 +269,11 @@ class Run:
                 away = isinstance(one, Examined) and one.outcome is Outcome.MISSING and due.store_id in self.unreachable
                 found[n] = Examined(Outcome.UNKNOWN, 0, self.unreachable[due.store_id]) if away else one
         self._note(job, found)
+
+    def _timed(self, rows: Rows) -> list[int | Examined]:
+        found, took = rows
+        self.told.sample("verification_ms", took)
+        return found
 
     # -- writing down ------------------------------------------------------------------------------------------
 

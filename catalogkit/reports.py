@@ -27,6 +27,7 @@ from catalogkit.errors import InvalidInput, ReportError
 from catalogkit.model import to_us
 from catalogkit.params import check, declared
 from catalogkit.report_index import write_index
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -122,10 +123,11 @@ def run_report(
     values = defaults | passed
     page, data = target.with_suffix(".html"), target.with_suffix(".json")
     try:
-        began = time.perf_counter()
-        notebook = _execute(source, target, passed, progress=progress)
-        seconds = time.perf_counter() - began
-        _write(notebook, target, page, data, facts_of(notebook, source.stem, values, as_of, seconds))
+        with operation("report", report=source.stem):
+            began = time.perf_counter()
+            notebook = _execute(source, target, passed, progress=progress)
+            seconds = time.perf_counter() - began
+            _write(notebook, target, page, data, facts_of(notebook, source.stem, values, as_of, seconds))
     finally:
         # A run that failed is listed, too.
         write_index(target.parent.parent)

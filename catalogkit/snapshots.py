@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from catalogkit.collection import Collection, open_collection
 from catalogkit.errors import InvalidInput
 from catalogkit.model import DocumentRecord
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +92,7 @@ class CatalogSnapshot:
         return facts(f"Snapshot {self.label}", {k: v for k, v in self.to_dict().items() if k != "label"})
 
 
+@operation("snapshot")
 def take_snapshot(
     collection: Collection,
     label: str,

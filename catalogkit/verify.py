@@ -17,6 +17,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.model import to_us
 from catalogkit.progress import OnProgress, quiet
 from catalogkit.proving import Run
+from catalogkit.signals import STOPPED, operation
 from catalogkit.workers import processors
 
 if TYPE_CHECKING:
@@ -186,9 +187,12 @@ def verify(
     when = as_of or collection.now()
     to_us(when)  # refuses a time without a zone before anything is read
     report = VerifyReport(f"verify-{when.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z")
-    run = Run(collection, report, when, progress, stop or threading.Event())
-    run.limit(budget, max_bytes, max_copies, fail_fast)
-    run.over(document_ids, max_age, resume, concurrency or processors(), executor)
+    with operation("verify") as told:
+        told.tally(report, "ok", "corrupt", "missing", "unknown", "bytes")
+        run = Run(collection, report, when, progress, stop or threading.Event(), told)
+        run.limit(budget, max_bytes, max_copies, fail_fast)
+        run.over(document_ids, max_age, resume, concurrency or processors(), executor)
+        told.outcome = STOPPED if report.stopped else told.outcome
     return report
 
 

@@ -14,6 +14,7 @@ import typer
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
 AUDIT_PAGE = ROOT / "docs" / "audit.md"
+TELEMETRY_PAGE = ROOT / "docs" / "telemetry.md"
 
 
 def commands(command: Any, path: str) -> list[tuple[str, Any]]:
@@ -44,6 +45,13 @@ def test_the_page_of_findings_is_the_table_of_codes() -> None:
     from catalogkit.audit_codes import page
 
     assert AUDIT_PAGE.read_text(encoding="utf-8") == page(), "run python tests/test_docs.py"
+
+
+def test_the_page_of_metrics_is_the_table_of_metrics() -> None:
+    """docs/telemetry.md equals what the table of metrics says."""
+    from catalogkit import metrics
+
+    assert TELEMETRY_PAGE.read_text(encoding="utf-8") == metrics.page(), "run python tests/test_docs.py"
 
 
 def test_links_lead_somewhere() -> None:
@@ -119,8 +127,12 @@ def test_nothing_speaks_of_machines_or_registries() -> None:
 
 
 if __name__ == "__main__":
-    from catalogkit.audit_codes import page
+    from catalogkit import audit_codes, metrics
 
-    for path, text in {CLI_PAGE: cli_page(), AUDIT_PAGE: page()}.items():
+    for path, text in {
+        CLI_PAGE: cli_page(),
+        AUDIT_PAGE: audit_codes.page(),
+        TELEMETRY_PAGE: metrics.page(),
+    }.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote {path}\n")

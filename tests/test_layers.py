@@ -42,6 +42,7 @@ ROOMS = {
         catalog
         catalog.*
         config
+        signals
         stores
         stores.*
         workers
@@ -86,6 +87,7 @@ ROOMS = {
         html
         magics
         maintaining
+        metrics
         overview_charts
         papermill_engine
         params
@@ -98,6 +100,7 @@ ROOMS = {
         review_terminal
         review_words
         telemetry
+        textfile
         widgets
     """,
     "door": """

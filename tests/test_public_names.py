@@ -78,6 +78,7 @@ PUBLIC = [
     "retention_decisions",
     "review",
     "rollback_migration",
+    "start_telemetry",
     "take_snapshot",
     "verify",
     "verify_batch",

@@ -16,6 +16,7 @@ from catalogkit.backups.repository import Proof
 from catalogkit.catalog.sqlite import restoring
 from catalogkit.errors import CatalogKitError, StoreError
 from catalogkit.model import Digest
+from catalogkit.signals import operation
 from catalogkit.stores.contract import Asked
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Drill:
         return asdict(self)
 
 
+@operation("drill")
 def drill(
     destination: str | os.PathLike[str],
     *,

@@ -30,6 +30,7 @@ from catalogkit.catalog.sqlite.images import ENGINE, image_facts
 from catalogkit.collection import Collection, open_collection
 from catalogkit.errors import ConstraintError
 from catalogkit.progress import OnProgress, Progress, quiet
+from catalogkit.signals import operation
 from catalogkit.workers import Workers, processors
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class BackupMetadata:
         return asdict(self)
 
 
+@operation("backup")
 def backup_catalog(
     destination: str | os.PathLike[str] | Target,
     include_storage_uri: bool = False,

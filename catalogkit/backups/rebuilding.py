@@ -26,6 +26,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.layouts import digest_of, layout_of
 from catalogkit.model import Arrival
 from catalogkit.progress import OnProgress, Progress, quiet
+from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.local import LocalStore, identity_at
 from catalogkit.stores.taking import identify
@@ -78,6 +79,7 @@ class Rebuild:
         return asdict(self)
 
 
+@operation("rebuild")
 def rebuild_catalog(
     path: str | Path | None = None,
     *,

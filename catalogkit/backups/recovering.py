@@ -30,6 +30,7 @@ from catalogkit.errors import (
     StoreUnreachable,
 )
 from catalogkit.model import Digest, to_us
+from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.local import LocalStore, ReferenceStore
 from catalogkit.workers import processors
@@ -124,6 +125,7 @@ _COLUMNS: Final = (
 KINDS: Final = ("only in the backup", "only in the catalog", "changed")
 
 
+@operation("recover")
 def recover_from_backup(
     backup_path: str | os.PathLike[str],
     catalog_db: str | os.PathLike[str],

@@ -494,6 +494,9 @@ class Catalog(Protocol):
         ``resolvers`` is a JSON list; artifact, resolver and tenant are those of the document with the lowest id.
         """
 
+    def dedup_ratio(self) -> float:
+        """Share of the logical bytes that sharing spares, as `catalogkit.stats` defines it; 0.0 for no bytes."""
+
     def recorded(self, store_id: int, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that a location, an intent or a condemned stray is about."""
 

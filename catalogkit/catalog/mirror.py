@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import from_us, mirrored, to_us
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -132,6 +133,7 @@ class Mirror:
 
     # -- keeping up --------------------------------------------------------------------------------------------
 
+    @operation("mirror_refresh")
     def refresh(self, *, as_of: datetime, wait: bool = True, anew: bool = False) -> bool:
         """Take in what changed since.
 

@@ -169,6 +169,7 @@ def recover(
     from catalogkit.collection import catalog_file
     from catalogkit.terminal import say, tell
 
+    context.obj.measure()
     catalog = catalog_file(context.obj.folder)
     found = recover_from_backup(path, catalog, dry_run=not apply)
     to_machine = machine(context, as_json)
@@ -228,6 +229,7 @@ def rebuild(
     from catalogkit.backups.rebuilding import rebuild_catalog
     from catalogkit.terminal import progress_bar, say, tell
 
+    context.obj.measure()
     with progress_bar("rebuild") as progress:
         found = rebuild_catalog(context.obj.folder, facts=facts, dry_run=not apply, progress=progress)
     for problem in found.problems[:SHOWN]:

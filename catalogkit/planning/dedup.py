@@ -14,6 +14,7 @@ from catalogkit.opportunities import DedupOpportunities
 from catalogkit.planners import dedup
 from catalogkit.planning.common import framed, head_of
 from catalogkit.policies.dedup import DedupPolicy, How
+from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 MEASURED_BYTES: Final = 100_000_000
 
 
+@operation("plan", kind="dedup")
 def plan_dedup(
     collection: Collection,
     policy: DedupPolicy | None = None,

@@ -9,6 +9,7 @@ import polars as pl
 from catalogkit.errors import InvalidInput
 from catalogkit.planners import forget
 from catalogkit.planning.common import head_of
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from catalogkit.plan import Plan
 
 
+@operation("plan", kind="forget")
 def plan_forget(collection: Collection, document_ids: Sequence[int], *, as_of: datetime | None = None) -> Plan:
     """Forget these documents.
 

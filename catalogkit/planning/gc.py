@@ -10,6 +10,7 @@ from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.intents import is_dead
 from catalogkit.planners import gc
 from catalogkit.planning.common import chunked, framed, head_of, names_of
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _STRAYS: Final = pl.Schema({name: kind for name, kind in gc.STRAYS.items() if name != "users"})
 
 
+@operation("plan", kind="gc")
 def plan_gc(
     collection: Collection,
     policy: gc.GCPolicy | None = None,
@@ -54,6 +56,7 @@ def plan_gc(
     return plan if limit is None else plan.limited(limit)
 
 
+@operation("plan", kind="purge")
 def plan_purge(
     collection: Collection,
     policy: gc.GCPolicy | None = None,

@@ -12,6 +12,7 @@ from catalogkit.layouts import Template, basename_of, beside, cas_key, fold
 from catalogkit.model import Arrival, Digest, Layout
 from catalogkit.planners import migrate
 from catalogkit.planning.common import framed, head_of, names_of
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 Names = dict[str, list[str]]
 
 
+@operation("plan", kind="migrate")
 def plan_migrate(
     collection: Collection,
     to: str = "cas",

@@ -11,6 +11,7 @@ from catalogkit.layouts import cas_key
 from catalogkit.model import Digest
 from catalogkit.planners import repair
 from catalogkit.planning.common import chunked, framed, head_of
+from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from catalogkit.plan import Plan
 
 
+@operation("plan", kind="repair")
 def plan_repair(
     collection: Collection,
     policy: repair.RepairPolicy | None = None,

@@ -12,6 +12,7 @@ from catalogkit.errors import InvalidInput, StoreError
 from catalogkit.planners import retention as planner
 from catalogkit.planning.common import head_of
 from catalogkit.policies import deciding, retention
+from catalogkit.signals import operation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,6 +117,7 @@ def retention_decisions(
     )
 
 
+@operation("plan", kind="retention")
 def plan_retention(
     collection: Collection,
     policy: retention.RetentionPolicy | None = None,

@@ -8,6 +8,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest
 from catalogkit.planners import undo
 from catalogkit.planning.common import framed, head_of
+from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from catalogkit.plan import Plan
 
 
+@operation("plan", kind="undo")
 def plan_undo(
     collection: Collection, plan_id: str, *, units: AbstractSet[int] | None = None, as_of: datetime | None = None
 ) -> Plan:

@@ -13,6 +13,7 @@ import mmap
 import os
 import stat
 import threading
+import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -110,14 +111,25 @@ def digest_fd(fd: int, most: int) -> tuple[bytes, int]:
 
 
 def examine_rows(
-    examine: Callable[[Sequence[Asked]], list[Examined]], rows: Sequence[tuple[str, bytes, int]]
-) -> list[int | Examined]:
+    examine: Callable[[Sequence[Asked]], list[Examined]],
+    rows: Sequence[tuple[str, bytes, int]],
+    timed: bool = False,
+) -> tuple[list[int | Examined], list[float]]:
     """Examine (key, digest, bytes) and give the bytes read where all is well: what crosses to a worker and back.
 
-    Between processes a number costs a fraction of an object, and nearly all copies are well.
+    Between processes a number costs a fraction of an object, and nearly all copies are well. If `timed`, copies are
+    examined one by one, and the second list has the milliseconds that each took.
     """
-    results = examine([Asked(key, Digest(digest), size) for key, digest, size in rows])
-    return [one.bytes if one.outcome is Outcome.OK and not one.detail else one for one in results]
+    asked, took = [Asked(key, Digest(digest), size) for key, digest, size in rows], []
+    if timed:
+        results: list[Examined] = []
+        for one in asked:
+            began = time.perf_counter()
+            results += examine([one])
+            took.append(1000 * (time.perf_counter() - began))
+    else:
+        results = examine(asked)
+    return [one.bytes if one.outcome is Outcome.OK and not one.detail else one for one in results], took
 
 
 def examine(root: str, locate: Callable[[str], str], owned: bool, batch: Sequence[Asked]) -> list[Examined]:

@@ -1,0 +1,216 @@
+"""Every metric there is: its name, what it means, what tells it, with which attributes. The one table of them.
+
+Names say their unit, as in ``_ms``; so backends that add units to names have none to add.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Final
+
+from catalogkit.signals import ALLOWED, OTHER
+
+WINDOW: Final = 1024
+"""A percentile is that of so many last values."""
+
+
+class Kind(enum.StrEnum):
+    """What kind of number a metric is."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric.
+
+    Attributes
+    ----------
+    name, kind, about
+        What it is called, what kind of number it is, and what it means.
+    operations
+        What tells it.
+    labels
+        Its attributes.
+    counts
+        Of a counter: the counts of `signals.Told` that go into it, each with its attributes.
+    buckets
+        Of a histogram: the upper bounds.
+    percentile
+        Of a gauge that is one of a histogram's values: which.
+    """
+
+    name: str
+    kind: Kind
+    about: str
+    operations: frozenset[str]
+    labels: tuple[str, ...] = ()
+    counts: dict[str, dict[str, str]] = field(default_factory=dict)
+    buckets: tuple[float, ...] = ()
+    percentile: int = 0
+
+    @property
+    def prometheus(self) -> str:
+        """What Prometheus calls it."""
+        return self.name.replace(".", "_") + ("_total" if self.kind is Kind.COUNTER else "")
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of its series in Prometheus."""
+        if self.kind is Kind.HISTOGRAM:
+            return tuple(f"{self.prometheus}_{part}" for part in ("bucket", "sum", "count"))
+        return (self.prometheus,)
+
+
+def _counter(name: str, about: str, operation: str, label: str = "", *values: str, count: str = "") -> Metric:
+    counts = {value: {label: value} for value in values} if label else {count: {}}
+    kinds = ("kind",) if operation == "apply" else ()
+    labels = (*kinds, label) if label else kinds
+    operations = frozenset({operation})
+    return Metric(
+        name=name, kind=Kind.COUNTER, about=about, operations=operations, labels=labels, counts=counts
+    )  # fmt: skip
+
+
+_MS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
+_SECONDS: Final = (0.01, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600)
+VERIFICATION: Final = "catalog.verification_ms"
+QUERY: Final = "catalog.query_latency_ms"
+OPERATION: Final = "catalog.operation_seconds"
+GC: Final = "catalog.gc_duration_seconds"
+GARBAGE: Final = frozenset({"gc", "purge"})
+
+METRICS: Final = (
+    Metric(
+        name="catalog.verification_p99_ms", kind=Kind.GAUGE, percentile=99, operations=frozenset({"verify"}),
+        about=f"Time to read, hash and compare a copy: of 100 copies, 99 took no longer (the last {WINDOW:,} copies)",
+    ),
+    Metric(
+        name="catalog.dedup_ratio", kind=Kind.GAUGE, operations=frozenset({"ingest", "apply"}),
+        about="Share of the logical bytes that sharing spares, 0 to 1, as docs/figures.md defines it",
+    ),
+    Metric(
+        name=GC, kind=Kind.GAUGE, operations=frozenset({"plan", "apply"}), labels=("operation", "kind"),
+        about="How long planning, or applying, garbage collection (gc, purge) took last",
+    ),
+    Metric(
+        name="catalog.consistency_check_anomalies", kind=Kind.GAUGE, operations=frozenset({"audit"}),
+        about="Errors and warnings of the last whole audit",
+    ),
+    Metric(
+        name="catalog.query_latency_p95_ms", kind=Kind.GAUGE, percentile=95, operations=frozenset({"query"}),
+        about=f"Time of find, frame and sql: of 100, 95 took no longer (the last {WINDOW:,})",
+    ),
+    Metric(
+        name=VERIFICATION, kind=Kind.HISTOGRAM, buckets=_MS, operations=frozenset({"verify"}),
+        about="Time to read, hash and compare a copy",
+    ),
+    Metric(
+        name=QUERY, kind=Kind.HISTOGRAM, buckets=_MS, operations=frozenset({"query"}), labels=("query",),
+        about="Time of find, frame and sql",
+    ),
+    Metric(
+        name=OPERATION, kind=Kind.HISTOGRAM, buckets=_SECONDS, operations=ALLOWED["operation"],
+        labels=("operation", "outcome", "kind", "report"),
+        about="How long operations took; its count is how many there were",
+    ),
+    _counter(
+        "catalog.ingest_documents", "Files met by ingest", "ingest", "outcome", "ingested", "skipped", "failed"
+    ),
+    _counter("catalog.ingest_bytes", "Bytes of documents taken in", "ingest", count="bytes"),
+    _counter("catalog.ingest_new_blobs", "Contents that were not known before", "ingest", count="new_blobs"),
+    _counter(
+        "catalog.verify_copies", "Copies verified", "verify", "outcome", "ok", "corrupt", "missing", "unknown"
+    ),
+    _counter("catalog.verify_bytes", "Bytes read to verify copies", "verify", count="bytes"),
+    _counter("catalog.apply_steps", "Steps of plans", "apply", "outcome", "done", "skipped", "failed"),
+    _counter("catalog.freed_bytes", "Bytes that plans took from stores", "apply", count="bytes_freed"),
+    _counter("catalog.audit_findings", "Findings of audits", "audit", "severity", "error", "warning", "info"),
+)  # fmt: skip
+
+PAGE: Final = """\
+# Telemetry
+
+catalogkit tells [OpenTelemetry](https://opentelemetry.io) what it does: a span for each operation, nested as they
+are, and the metrics below. It needs `pip install 'catalogkit[telemetry]'`; without that, and without settings,
+nothing is loaded and nothing is sent.
+
+## Settings
+
+In `catalogkit.toml`:
+
+```toml
+[telemetry]
+exporter = "otlp"                       # or "console" (on stderr), "prometheus", "none"
+endpoint = "http://localhost:4318"      # of an OTLP collector, over HTTP
+interval_seconds = 60                   # how often metrics are sent
+flush_seconds = 2                       # the most that a command waits at its end to get rid of the rest
+textfile = "/var/lib/node_exporter/catalogkit.prom"
+```
+
+Where the settings are silent, the standard environment variables say it: `OTEL_TRACES_EXPORTER`,
+`OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`,
+`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED` and the others of the SDK. Secrets belong
+there, into `OTEL_EXPORTER_OTLP_HEADERS`; an endpoint with a user, a password or a query is refused, and what a
+sender complains about is never logged word by word, because it names where it sends to.
+
+A collector that is away costs a command `flush_seconds` and one line on stderr, never its result.
+
+## Prometheus
+
+A command has ended before anybody could scrape it. So commands write a **textfile** for node_exporter's textfile
+collector: written whole or not at all, and added to what is in it, so that counters and histograms go on from
+command to command and a gauge keeps its last value.
+
+A **process that stays**, such as a notebook or a scheduler, can be scraped. With `exporter = "prometheus"` it answers
+at `http://localhost:9464/metrics` (`host` and `port`):
+
+```python
+import catalogkit as ck
+
+c = ck.open("papers")
+telemetry = ck.start_telemetry(c)  # stop() ends it, and sends what is left
+```
+
+`ck.start_telemetry(c, meter_provider=..., tracer_provider=...)` tells the providers that a program has already.
+
+[grafana.json](grafana.json) is a dashboard to import into Grafana; it asks for a Prometheus data source.
+
+With OTLP every command is a process of its own (`service.instance.id`): sum over it, or have deltas sent by
+`OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta`.
+
+## Metrics
+
+| metric | in Prometheus | kind | attributes | what it is |
+|---|---|---|---|---|
+{metrics}
+
+Of a histogram a backend computes any percentile, such as
+`histogram_quantile(0.99, sum by (le) (rate(catalog_verification_ms_bucket[1d])))`. A gauge that nothing was measured
+for is not there, rather than 0.
+
+## Attributes
+
+These and no others, with these values; anything else is told as `{other}`. So no id, path, digest or URL ever becomes
+an attribute, and the number of series is bounded.
+
+| attribute | values |
+|---|---|
+{allowed}
+
+Spans are called `catalog.<operation>`. Their attributes are these with `catalog.` before them, and what the operation
+counted as `catalog.count.<name>`.
+"""
+
+
+def page() -> str:
+    """The page docs/telemetry.md."""
+    rows = [
+        f"| `{one.name}` | `{one.prometheus}` | {one.kind} | {', '.join(one.labels) or '-'} | {one.about} |"
+        for one in METRICS
+    ]
+    allowed = [f"| {name} | {', '.join(sorted(values))} |" for name, values in ALLOWED.items()]
+    return PAGE.format(metrics="\n".join(rows), allowed="\n".join(allowed), other=OTHER)
