@@ -148,7 +148,6 @@ class Collection:
 
         return Mirror(self.catalog, self.path / "mirror")
 
-    @operation("query", query="sql")
     def sql(
         self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None, *, refresh: bool = True
     ) -> pl.DataFrame:

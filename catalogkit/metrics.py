@@ -190,7 +190,7 @@ With OTLP every command is a process of its own (`service.instance.id`): sum ove
 
 Of a histogram a backend computes any percentile, such as
 `histogram_quantile(0.99, sum by (le) (rate(catalog_verification_ms_bucket[1d])))`. A gauge that nothing was measured
-for is not there, rather than 0.
+for is not there, rather than 0. The first query of a command includes loading what it needs.
 
 ## Attributes
 

@@ -145,7 +145,7 @@ class Telemetry:
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in threads):
-            _log.warning("telemetry was not sent within %g s; nothing else is affected", self.flush_seconds)
+            _complaints.say()
 
     def __enter__(self) -> Telemetry:
         return self
@@ -341,27 +341,36 @@ def _resource() -> Any:
     return found
 
 
-class _Muffler(logging.Handler):
+class _Complaints(logging.Handler):
     """Says once that senders complained, and nothing of what they said: that names addresses, and what is in them."""
 
     said = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.WARNING and not self.said:
+        if record.levelno >= logging.WARNING:
+            self.say()
+
+    def say(self) -> None:
+        if not self.said:
             self.said = True
             _log.warning("telemetry could not be sent; nothing else is affected")
+
+
+_complaints: Final = _Complaints()
 
 
 def _muffle() -> None:
     """Stays for good: a sender that is given up may complain much later."""
     logger = logging.getLogger("opentelemetry")
-    if not any(isinstance(handler, _Muffler) for handler in logger.handlers):
-        logger.addHandler(_Muffler())
-        logger.propagate = False
+    logger.propagate, _complaints.said = False, False
+    if _complaints not in logger.handlers:
+        logger.addHandler(_complaints)
 
 
 def _quietly(ending: Callable[[], object]) -> None:
     try:
         ending()
-    except Exception as problem:  # noqa: BLE001 - what is measured has its result already
-        _log.warning("telemetry could not be ended in order (%s); nothing else is affected", type(problem).__name__)
+    except OSError as problem:
+        _log.warning("the file of metrics could not be written: %s; nothing else is affected", problem.strerror)
+    except Exception:  # noqa: BLE001 - what is measured has its result already
+        _complaints.say()

@@ -75,6 +75,7 @@ class Mirror:
 
     # -- asking ------------------------------------------------------------------------------------------------
 
+    @operation("query", query="sql")
     def sql(
         self,
         query: str,

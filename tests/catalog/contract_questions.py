@@ -12,6 +12,7 @@ import pytest
 
 from catalogkit.errors import CatalogBusy, InvalidInput
 from catalogkit.model import Digest, Layout, Outcome, schema, to_us
+from catalogkit.stats import dedup_totals
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, sha
 
 if TYPE_CHECKING:
@@ -157,6 +158,31 @@ class Duplicates:
         ((digest, size, media_type, documents, seen, resolvers, *last),) = desk.catalog.duplicate_contents()
         assert (digest, size, media_type, documents) == (str(sha("one")), 3, "text/plain", 3)
         assert (seen, set(json.loads(resolvers)), last) == (to_us(NOW + DAY), {"core", "pmc"}, ["a", "pmc", "default"])
+
+    def test_what_sharing_spares_is_told_as_it_is_defined(self, desk: Desk) -> None:
+        """Shared inodes, spare copies, copies elsewhere, missing ones, contents nobody refers to: as `stats` counts."""
+
+        def told() -> tuple[float, float]:
+            frames = (desk.catalog.frame(name) for name in ("documents", "locations"))
+            return desk.catalog.dedup_ratio(), dedup_totals(*frames).dedup_ratio
+
+        assert told() == (0.0, 0.0)
+        place = desk.catalog.add_store("in-place", "reference", "token of in-place").id
+        desk.put(desk.entry("alone", "x"), desk.entry("shared", "y1"), desk.entry("shared", "y2"))
+        first, second = told()
+        assert first == second == 6 / 17
+        desk.put(desk.at("a", "inode", "i1", inode=7), desk.at("b", "inode", "i2", inode=7))
+        desk.put(
+            desk.at("c", "spare", "s1", inode=8), desk.at("d", "spare", "s2", inode=9), desk.at("e", "spare", "s3")
+        )
+        desk.put(desk.entry("else", "e1"))
+        desk.put(desk.entry("else", "e2", store_id=place, key="tmp/else", layout=Layout.REFERENCE))
+        desk.put(desk.entry("gone", "g1"), desk.entry("gone", "g2"))
+        desk.check("gone", Outcome.MISSING)
+        desk.forget(desk.put_one("forgotten", "f"))
+        first, second = told()
+        assert first == pytest.approx(second)
+        assert 0 < first < 1
 
     def test_locations_in_several_stores_and_contents_without_documents(self, desk: Desk) -> None:
         """What lies in its owner's hands is told from what is ours; a content nobody refers to has no resolvers."""
