@@ -27,7 +27,8 @@ DONE, STOPPED, INTERRUPTED, FAILED = "done", "stopped", "interrupted", "failed"
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     name: frozenset(values.split())
     for name, values in {
-        "operation": "apply audit backup drill ingest maintain mirror_refresh plan query rebuild recover report snapshot verify",
+        "operation": "apply audit backup drill ingest maintain mirror_refresh plan query rebuild recover"
+        " report snapshot verify",
         "kind": "dedup evict forget gc migrate purge repair retention tier undo",
         "mode": "copy link move reference",
         "outcome": "absent corrupt done failed ingested interrupted missing ok skipped stopped unknown",
@@ -36,8 +37,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         " retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
         "error": "CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError ReportError"
-        " SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable KeyboardInterrupt MemoryError"
-        " OSError",
+        " MaintenanceRuns SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable"
+        " KeyboardInterrupt MemoryError OSError",
     }.items()
 }
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import catalogkit as ck
+from catalogkit import errors
 from catalogkit.backups.drilling import drill
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.metrics import METRICS, Kind
@@ -22,6 +23,8 @@ from tests.conftest import make_tree
 from tests.plans.scene import AT_ONCE, collect, forget, path_of, put, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from catalogkit.collection import Collection
     from tests.conftest import Clock
     from tests.telemetry.conftest import Heard
@@ -148,6 +151,26 @@ def test_backup_and_the_ways_back_are_told(collection: Collection, pile: Path, t
     assert [name for name in told if name not in ("ingest", "verify")] == [
         "snapshot", "backup", "drill", "recover", "rebuild",
     ]  # fmt: skip
+
+
+def test_the_nightly_round_is_told(make_collection: Callable[..., Collection], pile: Path, heard: Heard) -> None:
+    """As one operation, with those of its steps below it."""
+    collection = make_collection("cas")
+    with (collection.path / "catalogkit.toml").open("a") as file:
+        file.write("[maintain]\nreports = []\n")
+    collection.close()
+    with ck.open(collection.path) as opened:
+        ck.ingest(opened, pile)
+        ck.maintain(opened)
+    (round_,) = heard.spans("catalog.maintain")
+    below = {one.name for one in heard.spans() if one.parent and one.parent.span_id == round_.context.span_id}
+    assert below >= {"catalog.verify", "catalog.audit", "catalog.snapshot", "catalog.plan"}
+
+
+def test_every_error_of_ours_is_told_by_its_kind() -> None:
+    """None of them is `other`."""
+    ours = {name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)}
+    assert ours - {"CatalogKitError"} <= ALLOWED["error"]
 
 
 def test_queries_are_told(collection: Collection, pile: Path, heard: Heard) -> None:
