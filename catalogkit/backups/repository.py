@@ -34,9 +34,7 @@ class Proof(NamedTuple):
 
 def names(target: Target) -> list[str]:
     """Every backup that was completed, oldest first."""
-    return [
-        head for head, _, tail in (key.rpartition("/") for key in target.keys("")) if tail == MANIFEST if is_name(head)
-    ]
+    return [name for name in target.tops() if is_name(name) and target.size(f"{name}/{MANIFEST}") is not None]
 
 
 def is_name(text: str) -> bool:
@@ -82,7 +80,7 @@ def fitting(target: Target, catalog: str) -> list[Manifest]:
     InvalidInput
         If the place holds another catalog's backups, or something else: nothing of ours is put among strangers.
     """
-    strange = [key for key in target.keys("") if not _ours(key)]
+    strange = [name for name in target.tops() if name not in (PIECES, BYTES) and not is_name(name)]
     if strange:
         raise InvalidInput(f"{target.describe()} holds other files ({strange[0]}); name a new folder for backups")
     found, _ = loaded(target)
@@ -90,11 +88,6 @@ def fitting(target: Target, catalog: str) -> list[Manifest]:
         if manifest.catalog != catalog:
             raise InvalidInput(f"{target.describe()} holds backups of another catalog; name another folder")
     return found
-
-
-def _ours(key: str) -> bool:
-    head, _, _ = key.partition("/")
-    return head in (PIECES, BYTES) or is_name(head)
 
 
 def bytes_key(digest: Digest) -> str:

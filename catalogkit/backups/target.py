@@ -39,6 +39,9 @@ class Target(Protocol):
     def keys(self, prefix: str) -> list[str]:
         """Every key that begins with `prefix` (whole segments), in order; drafts are not among them."""
 
+    def tops(self) -> list[str]:
+        """The first segments of all keys, each once, in order, without looking at what lies below them."""
+
     def remove(self, key: str) -> None:
         """Remove what lies at `key`, if anything does."""
 
@@ -122,6 +125,17 @@ class Folder:
             below = os.path.relpath(folder, self.root)
             found += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
         return sorted(found)
+
+    def tops(self) -> list[str]:
+        """The names right below the root, in order."""
+        try:
+            return sorted(name for name in os.listdir(self.root) if not name.startswith("."))
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            raise InvalidInput(f"{self.root} is a file; name a folder for backups") from None
+        except OSError as problem:
+            raise StoreUnreachable(f"cannot list {self.root}: {problem.strerror}") from problem
 
     def remove(self, key: str) -> None:
         """Remove the file at `key`, and its folder once that is empty."""

@@ -34,6 +34,7 @@ def test_what_is_put_can_be_got(target: Target) -> None:
     assert target.keys("pieces") == ["pieces/a", "pieces/b"]
     assert target.keys("") == ["other", "pieces/a", "pieces/b"]
     assert target.keys("nothing") == []
+    assert target.tops() == ["other", "pieces"]
 
 
 def test_a_put_replaces_whole(target: Target) -> None:
@@ -94,8 +95,9 @@ def test_what_cannot_be_read_is_not_missing(tmp_path: Path) -> None:
     """A folder that cannot be listed, or a file in a folder's place, is an error, never an empty place."""
     file = tmp_path / "file"
     file.write_text("x")
-    with pytest.raises(InvalidInput, match="is a file"):
-        Folder(file).keys("")
+    for ask in (Folder(file).tops, lambda: Folder(file).keys("")):
+        with pytest.raises(InvalidInput, match="is a file"):
+            ask()
     with pytest.raises(StoreError, match="cannot write in"), Folder(file / "below").locked():
         pass
     assert target_of(os.fspath(tmp_path)).describe() == str(tmp_path)
