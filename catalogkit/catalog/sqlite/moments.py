@@ -212,7 +212,7 @@ def _count(db: sqlite3.Connection, base: Moment | None, to: Position) -> tuple[i
     after = at(":to_changes", ":to_id", columns, among if base else "")
     documents, logical, total = _before(base)
     encode = msgspec.json.Encoder().encode
-    differ: set[bytes] = set()
+    sides: dict[int, set[bytes]] = {-1: set(), 1: set()}
     rows = db.execute(
         f"WITH changed AS MATERIALIZED ({CHANGED})"
         f" SELECT -1, b.bytes, d.* FROM ({before}) d JOIN blobs b ON b.sha256 = d.sha256"
@@ -224,7 +224,7 @@ def _count(db: sqlite3.Connection, base: Moment | None, to: Position) -> tuple[i
         logical += sign * size
         total += sign * int.from_bytes(sha256(encode(facts)).digest())
         if base:
-            differ.add(facts[6])
+            sides[sign].add(facts[6])
     if base is None:
         blobs, stored = db.execute(
             "SELECT count(*), coalesce(sum(bytes), 0) FROM blobs WHERE sha256 IN (SELECT sha256 FROM ("
@@ -234,9 +234,10 @@ def _count(db: sqlite3.Connection, base: Moment | None, to: Position) -> tuple[i
         ).fetchone()
     else:
         blobs, stored = base.blobs or 0, base.stored_bytes or 0
-        for digest in differ:
-            had = db.execute(_HAD, (digest, start.changes, start.last_id)).fetchone()[0]
-            has = db.execute(_HAD, (digest, to.changes, to.last_id)).fetchone()[0]
+        # What a changed document had before and another has now was there both times; the others are looked up.
+        for digest in sides[-1] ^ sides[1]:
+            had = digest in sides[-1] or db.execute(_HAD, (digest, start.changes, start.last_id)).fetchone()[0]
+            has = digest in sides[1] or db.execute(_HAD, (digest, to.changes, to.last_id)).fetchone()[0]
             if has != had:
                 (size,) = db.execute("SELECT bytes FROM blobs WHERE sha256 = ?", (digest,)).fetchone()
                 blobs, stored = blobs + has - had, stored + (has - had) * size
