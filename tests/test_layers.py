@@ -82,12 +82,14 @@ ROOMS = {
         backup_charts
         charts
         display
+        eviction_charts
         exporter
         fixity_charts
         html
         magics
         maintaining
         metrics
+        migration_charts
         overview_charts
         papermill_engine
         params

@@ -1,0 +1,68 @@
+"""A migration as pictures: what is to move, by what it is, and from which name to which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from catalogkit import charts
+from catalogkit.display import format_bytes, plotly_text
+from catalogkit.plan import StepKind
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from catalogkit.plan import Plan
+
+__all__ = ["by_type", "names", "types"]
+
+
+def types(plan: Plan, locations: pl.DataFrame, top: int = 12) -> pl.DataFrame:
+    """Copies that a plan moves, by media type; the least are summed up.
+
+    Returns
+    -------
+    DataFrame
+        ``media_type``, ``copies``, ``bytes`` (of the copies, which a move neither adds nor frees), largest first.
+    """
+    sizes = locations.group_by("store", "sha256").agg(pl.col("bytes").max().alias("size"))
+    moved = plan.frame.unique("unit", keep="first", maintain_order=True).join(sizes, on=["store", "sha256"], how="left")
+    counted = (
+        moved.group_by(pl.col("media_type").fill_null("unknown"))
+        .agg(pl.len().cast(pl.Int64).alias("copies"), pl.col("size").sum().alias("bytes"))
+        .sort("bytes", "copies", "media_type", descending=[True, True, False])
+    )
+    rest = counted.slice(top).select(
+        media_type=pl.lit("all others"), copies=pl.col("copies").sum(), bytes=pl.col("bytes").sum()
+    )
+    return pl.concat([counted.head(top), rest]) if counted.height > top else counted
+
+
+def by_type(frame: pl.DataFrame) -> go.Figure:
+    """Draw `types` as bars of bytes, each with its number of copies."""
+    if frame.is_empty():
+        return charts.empty("Nothing has to move: every copy has its name in this layout.")
+    figure = charts._figure(height=110 + 30 * frame.height)
+    figure.add_bar(
+        y=list(range(frame.height)),
+        x=frame["bytes"].to_list(),
+        orientation="h",
+        marker_color=charts.BLUE,
+        text=[format_bytes(size) for size in frame["bytes"]],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[f"{copies:,}" for copies in frame["copies"]],
+        hovertemplate="%{text} in %{customdata} copies<extra></extra>",
+    )
+    largest = max(frame["bytes"].to_list())
+    figure.update_xaxes(title_text="bytes of the copies", **charts._bytes_axis(largest, exact=True))
+    labels = [plotly_text(name) for name in frame["media_type"]]
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(frame.height)), ticktext=labels)
+    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
+
+
+def names(plan: Plan) -> pl.DataFrame:
+    """The first new name of each copy beside the old one: ``from``, ``to``, ``resolver``, ``media_type``."""
+    links = plan.frame.filter(pl.col("kind") == StepKind.LINK.value).unique("unit", keep="first", maintain_order=True)
+    return links.select(pl.col("from_key").alias("from"), pl.col("key").alias("to"), "resolver", "media_type")

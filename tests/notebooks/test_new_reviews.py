@@ -1,0 +1,120 @@
+"""The tour, the review of a migration, and the ranking by size and age, as reports."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from catalogkit import migration_charts
+from catalogkit.collection import open_collection
+from catalogkit.demo import demo_collection
+from catalogkit.planning import approve, plan_migrate
+from catalogkit.reports import ReportResult, run_report
+from tests.notebooks.conftest import AS_OF
+
+
+def figures(report: ReportResult) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
+    return found
+
+
+def complaints(report: ReportResult) -> list[Any]:
+    outputs = [output for cell in nbformat.read(report.ipynb, 4).cells for output in cell.get("outputs", ())]
+    return [one for one in outputs if one.output_type in ("error", "stream")]
+
+
+# -- the tour --------------------------------------------------------------------------------------------------------
+
+
+def test_the_tour_tells_its_story_and_leaves_nothing(
+    surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is forgotten, condemned, and back again; the demo is untouched, the scratch folder is gone."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with demo_collection() as demo:
+        before = demo.catalog.position()
+    made = run_report("tour", {}, tmp_path / "reports", as_of=AS_OF)
+    assert complaints(made) == []
+    assert figures(made)["documents"] == 294
+    page = made.html.read_text()
+    for words in ("151 of 151 copies", "5 documents forgotten", "snapshot before-the-cleanup keeps it", "recalled",
+                  "There were 294 on Monday", "storage_overview"):  # fmt: skip
+        assert words in page
+    with demo_collection() as demo:
+        assert demo.catalog.position() == before
+    assert not list(tmp_path.glob("catalogkit-tour-*"))
+
+
+def test_the_tour_is_kept_where_it_is_no_dry_run(
+    surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dry_run=False` keeps the scratch collection; a collection that is named is not touched."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    run_report("tour", {"dry_run": False}, tmp_path / "reports", collection=str(tmp_path / "not there"), as_of=AS_OF)
+    [scratch] = tmp_path.glob("catalogkit-tour-*")
+    with open_collection(scratch / "papers") as kept:
+        assert kept.catalog.totals()["documents"] == 294
+    assert not (tmp_path / "not there").exists()
+
+
+# -- migration -------------------------------------------------------------------------------------------------------
+
+
+def test_the_migration_of_the_demo_can_be_reviewed(report_of: Callable[[str], ReportResult]) -> None:
+    """The page shows what moves where, and a plan that somebody can approve; nothing is moved."""
+    made = report_of("migration_review")
+    said = figures(made)
+    assert complaints(made) == []
+    assert said["to"] == "policy" and said["units"] == said["selected_units"] > 100 and said["bytes_freed"] == 0
+    page = made.html.read_text()
+    assert "catalogkit approve" in page and "docs/" in page
+    with demo_collection() as demo:
+        assert demo.catalog.plans() == []
+
+
+def test_the_migration_is_applied_only_when_approved(surroundings: None, tmp_path: Path) -> None:
+    """Not a dry run, and approved: the copies have their readable names, and the way back is a plan."""
+    with demo_collection() as demo:
+        shutil.copytree(demo.path, tmp_path / "collection", symlinks=True)
+    as_of = datetime.now(UTC).replace(microsecond=0)
+    with open_collection(tmp_path / "collection") as opened:
+        plan = plan_migrate(opened, "policy", limit=3, as_of=as_of)
+        approve(plan.save(opened.path / "plans"), "", approved_by="ada", as_of=as_of)
+    given = {"dry_run": False, "limit": 3}
+    run_report("migration_review", given, tmp_path / "out", collection=str(tmp_path / "collection"), as_of=as_of)
+    with open_collection(tmp_path / "collection") as opened:
+        [row] = opened.catalog.plans()
+        assert row.id == plan.id and not row.failed
+        assert opened.frame("locations").filter(layout="policy", store="main").height >= 3
+
+
+def test_what_moves_adds_up() -> None:
+    """The bars sum to the copies of the plan, also where the least types are summed up."""
+    with demo_collection() as demo:
+        plan, locations = plan_migrate(demo, "policy"), demo.frame("locations")
+    whole, few = migration_charts.types(plan, locations), migration_charts.types(plan, locations, top=2)
+    assert whole["copies"].sum() == few["copies"].sum() == plan.units
+    assert whole["bytes"].sum() == few["bytes"].sum()
+    assert few["media_type"].to_list()[-1] == "all others" and few.height == 3
+    assert migration_charts.names(plan).height == plan.units
+    nothing = migration_charts.types(plan.limited(0), locations)
+    assert nothing.is_empty() and migration_charts.by_type(nothing).layout.annotations
+
+
+# -- eviction --------------------------------------------------------------------------------------------------------
+
+
+def test_the_ranking_says_what_it_is(report_of: Callable[[str], ReportResult]) -> None:
+    """The label stands on the page, no chance of reuse does, and nothing is planned or approved."""
+    made = report_of("eviction_scoring")
+    assert complaints(made) == []
+    assert figures(made)["method"] == "size x age" and figures(made)["ranked"] > 100
+    page = made.html.read_text()
+    assert "Ranked by size × age only" in page and "P(reuse)" not in page and "catalogkit approve" not in page
