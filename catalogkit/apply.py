@@ -179,8 +179,7 @@ def apply(
             retire(owner)
             report.seconds = time.monotonic() - began
         told.outcome = STOPPED if report.stopped else told.outcome
-        if told.heard:
-            told.figure("dedup_ratio", catalog.dedup_ratio())
+        told.figure("dedup_ratio", catalog.dedup_ratio)
     return report
 
 

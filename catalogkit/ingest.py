@@ -162,8 +162,7 @@ def ingest(
         told.tally(report, *_TOLD)
         _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
         told.outcome = STOPPED if report.interrupted else told.outcome
-        if told.heard:
-            told.figure("dedup_ratio", collection.catalog.dedup_ratio())
+        told.figure("dedup_ratio", collection.catalog.dedup_ratio)
     return report
 
 

@@ -162,8 +162,8 @@ A collector that is away costs a command `flush_seconds` and one line on stderr,
 ## Prometheus
 
 A command has ended before anybody could scrape it. So commands write a **textfile** for node_exporter's textfile
-collector: written whole or not at all, and added to what is in it, so that counters and histograms go on from
-command to command and a gauge keeps its last value.
+collector when they end: written whole or not at all, and added to what is in it, so that counters and histograms go on
+from command to command and a gauge keeps its last value.
 
 A **process that stays**, such as a notebook or a scheduler, can be scraped. With `exporter = "prometheus"` it answers
 at `http://localhost:9464/metrics` (`host` and `port`):
@@ -190,7 +190,8 @@ With OTLP every command is a process of its own (`service.instance.id`): sum ove
 
 Of a histogram a backend computes any percentile, such as
 `histogram_quantile(0.99, sum by (le) (rate(catalog_verification_ms_bucket[1d])))`. A gauge that nothing was measured
-for is not there, rather than 0. The first query of a command includes loading what it needs.
+for is not there, rather than 0. The first query of a command includes loading what it needs. Timing copies takes about
+10 µs of processor time a copy while somebody listens, nothing otherwise.
 
 ## Attributes
 

@@ -12,8 +12,6 @@ import time
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.errors import CatalogKitError
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
@@ -31,7 +29,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         " report snapshot verify",
         "kind": "dedup evict forget gc migrate purge repair retention tier undo",
         "mode": "copy link move reference",
-        "outcome": "absent corrupt done failed ingested interrupted missing ok skipped stopped unknown",
+        "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",
         "query": "find frame sql",
         "report": "audit_report dedup_analytics eviction_scoring gc_review migration_review recovery_drill"
         " retention_review storage_overview tenant_billing tour verification_coverage",
@@ -97,9 +95,12 @@ class Told:
         """Count what these attributes of a report say when the operation ends, however it ends."""
         self._reports.append((report, names))
 
-    def figure(self, name: str, value: float) -> None:
-        """Tell a number as it stands now."""
-        self.figures[name] = value
+    def figure(self, name: str, value: float | Callable[[], float]) -> None:
+        """Tell a number as it stands now, or what finds it out: called only where somebody listens."""
+        try:
+            self.figures[name] = value() if callable(value) else value
+        except Exception as problem:  # noqa: BLE001 - what is only told breaks no operation either
+            _failed(problem)
 
     def sample(self, name: str, values: Iterable[float]) -> None:
         """Tell measured values, of which there may be millions: they are not kept here."""
@@ -129,7 +130,7 @@ class _Unheard(Told):
 
     def tally(self, report: object, *names: str) -> None: ...
 
-    def figure(self, name: str, value: float) -> None: ...
+    def figure(self, name: str, value: float | Callable[[], float]) -> None: ...
 
     def sample(self, name: str, values: Iterable[float]) -> None: ...
 
@@ -216,6 +217,5 @@ def listen(listener: Listener) -> Callable[[], None]:
 def _failed(problem: BaseException) -> None:
     import logging
 
-    kind = "its error is one of ours" if isinstance(problem, CatalogKitError) else type(problem).__name__
     # Not what it says: errors of senders name where they send to, with whatever secret is in that.
-    logging.getLogger("catalogkit").warning("a listener failed (%s); the operation goes on", kind)
+    logging.getLogger("catalogkit").warning("what listens failed (%s); the operation goes on", type(problem).__name__)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 import catalogkit as ck
 from catalogkit.config import TelemetryConfig, parse_config
 from catalogkit.errors import InvalidInput
-from catalogkit.metrics import METRICS
+from catalogkit.metrics import METRICS, page
 from catalogkit.telemetry import chosen, start, wanted
 from tests.test_cli import answer, run
 from tests.test_imports import loaded
@@ -266,6 +268,14 @@ def test_a_secret_in_the_settings_is_refused(endpoint: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=words) as caught:
         parse_config({"telemetry": {"endpoint": endpoint}})
     assert "s3cret" not in str(caught.value)
+
+
+def test_the_settings_of_the_page_are_settings() -> None:
+    """What docs/telemetry.md shows is accepted, and every setting but those of a host is shown."""
+    (block,) = re.findall(r"```toml\n(.*?)```", page(), re.DOTALL)
+    shown = tomllib.loads(block)
+    parse_config(shown)
+    assert set(TelemetryConfig.__struct_fields__) - {"host", "port"} == set(shown["telemetry"])
 
 
 def test_the_path_of_an_endpoint_is_not_shown() -> None:

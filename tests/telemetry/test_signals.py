@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -114,8 +114,17 @@ def test_a_listener_that_fails_breaks_nothing(where: str, ended: list[Told], cap
         told.count(ok=1)
     stop()
     assert [one.counts for one in ended] == [{"ok": 1}]
-    assert "a listener failed (RuntimeError)" in caplog.text
+    assert "failed (RuntimeError)" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_a_figure_that_cannot_be_found_out_breaks_nothing(ended: list[Told], caplog: pytest.LogCaptureFixture) -> None:
+    """What is only told is found out where somebody listens, and an error of that is none of the operation."""
+    with operation("apply", kind="gc") as told:
+        told.figure("dedup_ratio", lambda: 1 / 0)
+        told.figure("share", lambda: 0.5)
+    assert [one.figures for one in ended] == [{"share": 0.5}]
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_nobody_listens_nothing_is_kept() -> None:
@@ -125,7 +134,7 @@ def test_nobody_listens_nothing_is_kept() -> None:
         assert not first.heard
         first.count(ok=1)
         first.tally(object(), "nothing")
-        first.figure("share", 1.0)
+        first.figure("share", lambda: 1 / 0)
         first.sample("verification_ms", [1.0])
     assert (first.counts, first.figures) == ({}, {})
 
@@ -154,7 +163,7 @@ def test_copies_are_timed_only_for_those_who_listen() -> None:
     assert took == [] and len(times) == 2 and min(times) > 0
 
 
-def test_the_seam_loads_nothing(monkeypatch: Any) -> None:
+def test_the_seam_loads_nothing() -> None:
     """It needs no library but Python's own, and of these none that a command would not load anyway."""
     import subprocess
 
