@@ -136,10 +136,25 @@ def test_a_collector_that_is_away_fails_nothing(home: Path, source: Path, hangs:
     with collecting(hangs=hangs) as server:
         url = server.url if hangs else "http://localhost:1"
         settings(home, exporter="otlp", endpoint=f"{url}/t0ken", flush_seconds=0.2)
-        env = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret"}
+        # Its own time-out would end it much later.
+        env = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret", "OTEL_EXPORTER_OTLP_TIMEOUT": "3600"}
         done = run("-C", home, "ingest", source, "--json", **env)
     assert json.loads(done.stdout)["ingested"] == 1
     assert done.stderr == AWAY
+
+
+def test_a_log_of_everything_has_no_secret(
+    make_collection: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a program logs all warnings there are, senders still do not get to say where they send to."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=s3cret")
+    told = TelemetryConfig(exporter="otlp", endpoint="http://localhost:1/t0ken", flush_seconds=1)
+    collection: Collection = make_collection("cas")
+    with caplog.at_level("INFO"), start(collection, settings=told) as running:
+        collection.find()
+        assert running.running
+    assert AWAY.strip() in caplog.text
+    assert "t0ken" not in caplog.text and "s3cret" not in caplog.text
 
 
 def test_secrets_of_the_environment_stay_there(home: Path, source: Path) -> None:

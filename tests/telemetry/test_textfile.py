@@ -86,7 +86,8 @@ def test_readers_always_see_a_whole_file(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from catalogkit.textfile import add_to;"
         "from tests.telemetry.test_textfile import measured\n"
-        "for _ in range(10): add_to(Path(sys.argv[1]), measured(1))"
+        "registry = measured(1)\n"
+        "for _ in range(100): add_to(Path(sys.argv[1]), registry)"
     )
     root = Path(__file__).parents[2]
     writers = [subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=root) for _ in range(2)]
@@ -99,4 +100,4 @@ def test_readers_always_see_a_whole_file(tmp_path: Path) -> None:
             looks += 1
     assert [one.returncode for one in writers] == [0, 0]
     assert looks > 3
-    assert read(path.read_text())["catalog_verify_copies_total[('outcome', 'ok')]"] == 20
+    assert read(path.read_text())["catalog_verify_copies_total[('outcome', 'ok')]"] == 200
