@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench stress lock lab clean programs
+.PHONY: help demo test lint bench stress lock lab sample clean programs
 
 PY := .venv/bin/python
 
@@ -48,6 +48,13 @@ stress: .venv/.installed ## The long race and crash tests; ARGS=... is passed on
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab; ARGS=... is passed on
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)
+
+# A demo of its own, so that nothing of whoever runs this is in it.
+sample: .venv/.installed ## Make reports/sample anew: one report of the demo, as page and as JSON
+	@set -e; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	XDG_CACHE_HOME="$$tmp" $(PY) -m catalogkit report storage_overview -p as_of=2026-11-01T00:00Z -o "$$tmp/out"; \
+	mkdir -p reports/sample; \
+	for kind in html json; do cp "$$tmp"/out/storage_overview/*.$$kind reports/sample/storage_overview.$$kind; done
 
 lock: ## Pin all dependencies in requirements.lock; UPGRADE=1 also raises the pinned versions
 	@set -e; uv=uv; \
