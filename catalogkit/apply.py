@@ -179,7 +179,8 @@ def apply(
             retire(owner)
             report.seconds = time.monotonic() - began
         told.outcome = STOPPED if report.stopped else told.outcome
-        told.figure("dedup_ratio", catalog.dedup_ratio)
+        if report.done:  # it takes a look at every blob
+            told.figure("dedup_ratio", catalog.dedup_ratio)
     return report
 
 

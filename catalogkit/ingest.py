@@ -162,7 +162,8 @@ def ingest(
         told.tally(report, *_TOLD)
         _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
         told.outcome = STOPPED if report.interrupted else told.outcome
-        told.figure("dedup_ratio", collection.catalog.dedup_ratio)
+        if report.ingested:  # it takes a look at every blob
+            told.figure("dedup_ratio", collection.catalog.dedup_ratio)
     return report
 
 

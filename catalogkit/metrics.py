@@ -190,8 +190,9 @@ With OTLP every command is a process of its own (`service.instance.id`): sum ove
 
 Of a histogram a backend computes any percentile, such as
 `histogram_quantile(0.99, sum by (le) (rate(catalog_verification_ms_bucket[1d])))`. A gauge that nothing was measured
-for is not there, rather than 0. The first query of a command includes loading what it needs. Timing copies takes about
-10 µs of processor time a copy while somebody listens, nothing otherwise.
+for is not there, rather than 0. The first query of a command includes loading what it needs. While
+somebody listens, timing a copy takes about 10 µs of processor time, and the dedup ratio, told after an ingest or a plan
+that changed something, about a second for a million contents; nothing otherwise.
 
 ## Attributes
 
