@@ -61,6 +61,14 @@ class DedupAnalytics:
     ----------
     source
         A collection, or anything else with a ``frame(name)``.
+
+    Examples
+    --------
+    >>> analytics = ck.DedupAnalytics(c)
+    >>> analytics.storage_saved_gb()
+    4e-06
+    >>> len(analytics.top_duplicates(n=5))
+    1
     """
 
     def __init__(self, source: Frames) -> None:

@@ -134,6 +134,15 @@ def apply(
         If no room is left. Whole batches before that are done; free some space and apply the plan again.
     StoreUnreachable
         If a store that files are to be removed from is not there. Whole batches before that are done.
+
+    Examples
+    --------
+    >>> plan = ck.plan_forget(c, [3])
+    >>> yes = ck.approve(plan.save(c.path / "plans"), "", approved_by="ada")
+    >>> ck.apply(c, plan, approval=yes).done
+    1
+    >>> ck.apply(c, plan, approval=yes).already  # again: it never repeats a step
+    1
     """
     if batch < 1:
         raise InvalidInput("batch must be at least 1")

@@ -78,6 +78,11 @@ def audit(
     ------
     InvalidInput
         If `sample_rate` is no number between 0 and 1, or reading is asked for without noting what was read.
+
+    Examples
+    --------
+    >>> ck.audit(c, sample_rate=1.0).clean
+    True
     """
     if sample_rate and not note:
         raise InvalidInput("a sample goes on where the ledger says the last one ended; note it, or set it to 0")
@@ -96,7 +101,7 @@ class CatalogConsistencyChecker:
 
     Examples
     --------
-    >>> CatalogConsistencyChecker().run_full_audit(sample_rate=0.1).complete  # doctest: +SKIP
+    >>> ck.CatalogConsistencyChecker(c).run_full_audit(sample_rate=1.0).complete
     True
     """
 

@@ -374,6 +374,12 @@ def open_collection(path: Path | str | None = None, *, clock: Callable[[], datet
         If there is none: a collection never comes into being by a mistyped path.
     StoreMismatch
         If the store at its place belongs to another catalog.
+
+    Examples
+    --------
+    >>> with ck.open() as opened:  # $CATALOGKIT_HOME
+    ...     opened.find(artifact_id="c.txt")["bytes"].to_list()
+    [5]
     """
     folder = home_of(path)
     config = read_config(folder)

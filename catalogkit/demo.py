@@ -48,7 +48,13 @@ def demo_data() -> Path:
 
 
 def is_demo(collection: Collection) -> bool:
-    """Whether a collection tells the invented story."""
+    """Whether a collection tells the invented story.
+
+    Examples
+    --------
+    >>> ck.is_demo(c)
+    False
+    """
     return (collection.path / WHOLE).is_file()
 
 

@@ -143,6 +143,11 @@ def ingest(
     -----
     A file that fails is reported and the rest goes on. Ctrl-C tidies up and raises `KeyboardInterrupt`; the same
     call goes on from there, since files that are known and unchanged are not read again.
+
+    Examples
+    --------
+    >>> ck.ingest(c, "downloads", resolver="arxiv").skipped  # a second time: all three are known
+    3
     """
     if not paths and manifest is None:
         raise InvalidInput("name a folder, a file or a manifest to take in")
@@ -198,6 +203,11 @@ def register_or_get(
     ------
     SourceError
         If the file cannot be read, or changes while it is.
+
+    Examples
+    --------
+    >>> ck.register_or_get(c, "downloads/c.txt", artifact_id="c", source_url="https://example.org/c", mode="copy").bytes
+    5
     """
     when = as_of or collection.now()
     arrival = Arrival(

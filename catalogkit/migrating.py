@@ -122,6 +122,11 @@ def migrate_to_cas_gradual(
     ------
     InvalidInput
         If `batch_size` is below 1.
+
+    Examples
+    --------
+    >>> ck.migrate_to_cas_gradual(collection=c, dry_run=True).left  # all lies at content addresses already
+    0
     """
     with contextlib.nullcontext(collection) if collection else open_collection() as opened:
         run = _Run(opened, "cas", verify_after_move, rollback_on_error, progress, stop or threading.Event(), as_of)

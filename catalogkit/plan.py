@@ -142,6 +142,13 @@ class Plan:
     ------
     InvalidInput
         If a step's kind or reason is unknown, a column is missing, or units and steps are not in order.
+
+    Examples
+    --------
+    >>> plan = ck.plan_forget(c, [3])
+    >>> home = plan.save("plans")
+    >>> ck.Plan.load(home).id == plan.id
+    True
     """
 
     def __init__(self, head: Head, frame: pl.DataFrame, *, form: int = FORMAT) -> None:

@@ -116,6 +116,11 @@ def take_snapshot(
     ------
     InvalidInput
         If the label is taken or empty, or the end is not in the future.
+
+    Examples
+    --------
+    >>> ck.take_snapshot(c, "before-the-cleanup").record_count
+    3
     """
     when = as_of or collection.now()
     # First it is kept, then it is counted: what is kept at once cannot go while somebody counts.
@@ -130,7 +135,14 @@ def take_snapshot(
 
 
 def list_snapshots(collection: Collection, *, as_of: datetime | None = None) -> list[CatalogSnapshot]:
-    """Every snapshot that is kept, oldest first."""
+    """Every snapshot that is kept, oldest first.
+
+    Examples
+    --------
+    >>> kept = ck.take_snapshot(c, "before-the-cleanup")
+    >>> [snapshot.label for snapshot in ck.list_snapshots(c)]
+    ['before-the-cleanup']
+    """
     moments = collection.catalog.moments(SNAPSHOT, as_of=as_of or collection.now())
     return [_told(collection, moment) for moment in moments]
 
@@ -156,6 +168,13 @@ def drop_snapshot(collection: Collection, label: str, *, as_of: datetime | None 
     ------
     InvalidInput
         If none is kept under that name.
+
+    Examples
+    --------
+    >>> kept = ck.take_snapshot(c, "monday")
+    >>> ck.drop_snapshot(c, "monday")
+    >>> ck.list_snapshots(c)
+    []
     """
     from catalogkit.versions import drop_versions
 
@@ -179,6 +198,14 @@ def diff_snapshots(
     ------
     InvalidInput
         If one of them is not kept, or they are not given in the order in which they were taken.
+
+    Examples
+    --------
+    >>> kept = ck.take_snapshot(c, "monday")
+    >>> ck.apply(c, ck.plan_forget(c, [3]), unapproved=True, max_share=1.0).done
+    1
+    >>> ck.diff_snapshots(c, "monday").select("difference", "artifact_id").rows()
+    [('forgotten', 'c.txt')]
     """
     catalog = collection.catalog
     first = get_snapshot(collection, before, as_of=as_of).position
@@ -195,6 +222,11 @@ def query_at(collection: Collection, record_id: int, when: datetime | date) -> D
     ----------
     when
         A time with its zone, or a date, which means the end of that day in UTC.
+
+    Examples
+    --------
+    >>> ck.query_at(c, 3, c.now()).artifact_id
+    'c.txt'
     """
     return collection.catalog.document_at(record_id, moment_of(when))
 
@@ -211,6 +243,12 @@ class CatalogWithHistory:
     ----------
     collection
         A collection, or its folder; without one, ``$CATALOGKIT_HOME``, else the current folder.
+
+    Examples
+    --------
+    >>> with ck.CatalogWithHistory(c) as catalog:
+    ...     catalog.history(3)["what"].to_list()
+    ['arrived']
     """
 
     def __init__(self, collection: Collection | Path | str | None = None) -> None:

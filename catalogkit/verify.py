@@ -176,6 +176,11 @@ def verify(
     ------
     InvalidInput
         If an argument is not acceptable.
+
+    Examples
+    --------
+    >>> ck.verify(c).ok  # copies: two documents share one
+    2
     """
     for name, value in (("budget", budget), ("max_age", max_age)):
         if value is not None and value < timedelta(0):
@@ -221,6 +226,12 @@ async def verify_batch(
     Notes
     -----
     Cancelling the task ends the run after the reads under way; their results are kept.
+
+    Examples
+    --------
+    >>> import asyncio
+    >>> asyncio.run(ck.verify_batch([1, 2, 3], collection=c)).ok  # in a notebook: await ck.verify_batch(...)
+    2
     """
     import asyncio
 

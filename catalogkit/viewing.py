@@ -59,6 +59,11 @@ def make_views(collection: Collection, folder: Path | str | None = None, *, temp
     ------
     InvalidInput
         If the folder lies in the store, or the template is not acceptable.
+
+    Examples
+    --------
+    >>> ck.make_views(c).to_dict()["made"]
+    3
     """
     home = Path(os.path.realpath(folder or collection.path / FOLDER))
     root = Path(collection.store.root)

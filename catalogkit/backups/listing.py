@@ -59,6 +59,12 @@ def list_backups(
     ----------
     collection
         Whose catalog is asked what each of them keeps.
+
+    Examples
+    --------
+    >>> made = ck.backup_catalog("backups", collection=c)
+    >>> [one.documents for one in ck.list_backups("backups", collection=c)]
+    [3]
     """
     target = target_of(destination)
     good, bad = repository.loaded(target)

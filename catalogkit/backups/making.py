@@ -126,6 +126,11 @@ def backup_catalog(
         If another backup into the same folder is being made.
     StoreFull
         If there is no room; earlier backups are whole.
+
+    Examples
+    --------
+    >>> ck.backup_catalog("backups", collection=c).record_count
+    3
     """
     began = time.monotonic()
     with _opened(collection) as source:

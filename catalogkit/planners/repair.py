@@ -104,6 +104,11 @@ class RepairPolicy:
         Whether copies in their owners' hands that were moved or changed are dropped from the catalog.
     recent : timedelta
         How long ago a copy may have been read to count as read lately.
+
+    Examples
+    --------
+    >>> ck.plan_repair(c, ck.RepairPolicy(enough=2)).units
+    0
     """
 
     fetch: bool = False

@@ -53,6 +53,12 @@ def backtest_retention(
     ------
     InvalidInput
         If the times are not in order, or the policy is about a resolver or tenant that the catalog never knew.
+
+    Examples
+    --------
+    >>> from datetime import timedelta
+    >>> ck.backtest_retention(c, since=c.now() - timedelta(days=30)).regrets.height
+    0
     """
     when, catalog = as_of or collection.now(), collection.catalog
     last = until or when

@@ -54,6 +54,11 @@ def plan_dedup(
         If `how` is none of these, or the policy names a resolver that no document has.
     StoreUnreachable
         If the store is not there to be looked at.
+
+    Examples
+    --------
+    >>> ck.plan_dedup(c).units  # names by content lie once anyway
+    0
     """
     with_files = analyze_dedup_opportunities(policy, collection=collection, as_of=as_of, how=how)
     return with_files.to_plan(limit)
@@ -87,6 +92,11 @@ def analyze_dedup_opportunities(
         If `how` is none of these, or the policy names a resolver that no document has.
     StoreUnreachable
         If the store is not there to be looked at.
+
+    Examples
+    --------
+    >>> ck.analyze_dedup_opportunities(collection=c).to_plan().units
+    0
     """
     from catalogkit.collection import open_collection
 

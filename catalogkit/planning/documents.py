@@ -27,6 +27,12 @@ def plan_forget(collection: Collection, document_ids: Sequence[int], *, as_of: d
     ------
     InvalidInput
         If one of them does not exist.
+
+    Examples
+    --------
+    >>> plan = ck.plan_forget(c, [3])
+    >>> plan.units, plan.bytes_freed()
+    (1, 5)
     """
     from catalogkit.collection import document_row
     from catalogkit.model import schema

@@ -37,6 +37,11 @@ def plan_gc(
     ------
     PlanError
         If the catalog knows nothing while the store is full: that is the wrong catalog, not garbage.
+
+    Examples
+    --------
+    >>> ck.plan_gc(c).units  # nothing is garbage yet
+    0
     """
     when, catalog, policy = as_of or collection.now(), collection.catalog, policy or gc.GCPolicy()
     head = head_of(collection, "gc", when)
@@ -64,7 +69,13 @@ def plan_purge(
     limit: int | None = None,
     as_of: datetime | None = None,
 ) -> Plan:
-    """What to purge: condemned bytes whose grace is over."""
+    """What to purge: condemned bytes whose grace is over.
+
+    Examples
+    --------
+    >>> ck.plan_purge(c).units  # nothing was condemned
+    0
+    """
     when = as_of or collection.now()
     plan = gc.plan_purge(
         head_of(collection, "purge", when),
@@ -102,6 +113,11 @@ def gc_incremental(
     Returns
     -------
     Plan or ApplyReport
+
+    Examples
+    --------
+    >>> ck.gc_incremental(batch_size=100, dry_run=True, collection=c).head.kind
+    'gc'
     """
     from catalogkit.apply import apply
     from catalogkit.collection import open_collection

@@ -39,6 +39,12 @@ def approve(
         Units that are in, or out, whatever the rule says.
     approved_by
         Who says yes; the user's name without it.
+
+    Examples
+    --------
+    >>> home = ck.plan_forget(c, [3]).save(c.path / "plans")
+    >>> ck.approve(home, "bytes < 1000", include=[0], approved_by="ada").approved_by
+    'ada'
     """
     plan = Plan.load(os.fspath(path))
     who = approved_by or getpass.getuser()

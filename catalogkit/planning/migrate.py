@@ -52,6 +52,11 @@ def plan_migrate(
     ------
     InvalidInput
         If `to` is no layout of a store.
+
+    Examples
+    --------
+    >>> ck.plan_migrate(c, "policy").units  # both contents get readable paths
+    2
     """
     if to not in ("cas", "policy"):
         raise InvalidInput(f"no layout {to!r} to migrate to; use cas or policy")

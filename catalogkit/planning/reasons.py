@@ -28,6 +28,11 @@ def why(collection: Collection, subject: str | int, *, as_of: datetime | None = 
     ------
     InvalidInput
         If the catalog knows nothing of it.
+
+    Examples
+    --------
+    >>> ck.why(c, "3")[1]
+    'document 3 (c.txt, arxiv) refers to it'
     """
     when = as_of or collection.now()
     digest = _digest_of(collection, str(subject))

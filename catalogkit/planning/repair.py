@@ -46,6 +46,11 @@ def plan_repair(
     -------
     Plan
         What cannot be repaired is counted in ``plan.head.complete``, and listed by `repair_report`.
+
+    Examples
+    --------
+    >>> ck.plan_repair(c).units  # no copy is known to be bad
+    0
     """
     return repair_report(collection, policy, fetch=fetch, limit=limit, as_of=as_of).plan
 
@@ -64,6 +69,11 @@ def repair_report(
     ------
     StoreUnreachable
         If files without a record are to be looked through, and the store is not there.
+
+    Examples
+    --------
+    >>> ck.repair_report(c).unrepairable.height
+    0
     """
     when, policy = as_of or collection.now(), policy or repair.RepairPolicy()
     copies = collection.catalog.impaired()

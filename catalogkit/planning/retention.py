@@ -97,6 +97,11 @@ def retention_decisions(
     ------
     InvalidInput
         If the policy has a rule for a resolver or tenant that the catalog does not know.
+
+    Examples
+    --------
+    >>> ck.retention_decisions(c)["keep"].to_list()
+    [True, True, True]
     """
     when, catalog = as_of or collection.now(), collection.catalog
     policy = policy or policy_of(collection)
@@ -141,6 +146,11 @@ def plan_retention(
     ------
     InvalidInput
         If the policy is about a resolver or tenant that the catalog does not know.
+
+    Examples
+    --------
+    >>> ck.plan_retention(c).units  # no policy, so everything is kept
+    0
     """
     when = as_of or collection.now()
     policy = policy or policy_of(collection)

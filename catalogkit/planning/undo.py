@@ -36,6 +36,14 @@ def plan_undo(
     ------
     InvalidInput
         If no plan, or more than one, has an id that begins so.
+
+    Examples
+    --------
+    >>> forget = ck.plan_forget(c, [3])
+    >>> ck.apply(c, forget, unapproved=True, max_share=1.0).done
+    1
+    >>> ck.plan_undo(c, forget.id).units
+    1
     """
     found = [row.id for row in collection.catalog.plans() if row.id.startswith(plan_id)] if plan_id else []
     if len(found) != 1:

@@ -172,6 +172,12 @@ class DedupPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ------
     InvalidInput
         If a value is not acceptable.
+
+    Examples
+    --------
+    >>> policy = ck.DedupPolicy(min_file_size=1_000_000)
+    >>> ck.plan_dedup(c, policy).units
+    0
     """
 
     min_file_size: int = 1_000_000

@@ -163,6 +163,12 @@ class RetentionPolicy:
     ------
     InvalidInput
         If a value is not acceptable, or a type or tier is not known; it names the likely spelling.
+
+    Examples
+    --------
+    >>> policy = ck.RetentionPolicy.parse({"age_days": 90, "resolver_rules": {"arxiv": 365}})
+    >>> ck.plan_retention(c, policy).units
+    0
     """
 
     age_days: int = 180
