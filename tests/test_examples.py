@@ -13,10 +13,10 @@ import catalogkit as ck
 
 # What the fixture below shows (`init`), results of what has an example, and what takes long or needs a person.
 WITHOUT = {
-    "AuditReport", "BackupMetadata", "CatalogSnapshot", "Collection", "DataIssue", "DedupOpportunities", "Fetcher", "HashMismatch",
-    "Maintenance", "MigrationReport", "MissingFile", "OrphanFile", "RetentionDecision", "__version__",
-    "demo_collection", "drill", "init", "maintain", "rebuild_catalog", "recover_from_backup", "review", "rollback_migration",
-    "start_telemetry",
+    "__version__", "AuditReport", "BackupMetadata", "CatalogSnapshot", "Collection", "DataIssue",
+    "DedupOpportunities", "demo_collection", "drill", "Fetcher", "HashMismatch", "init", "maintain",
+    "Maintenance", "MigrationReport", "MissingFile", "OrphanFile", "rebuild_catalog", "recover_from_backup",
+    "RetentionDecision", "review", "rollback_migration", "start_telemetry",
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The tour, the review of a migration, and the ranking by size and age, as reports."""
+"""The review of a migration as a report: what moves where; moved only when somebody approved it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import pytest
 
 from catalogkit import migration_charts
 from catalogkit.collection import open_collection
 from catalogkit.demo import demo_collection
 from catalogkit.planning import approve, plan_migrate
 from catalogkit.reports import ReportResult, run_report
-from tests.notebooks.conftest import AS_OF
 
 
 def figures(report: ReportResult) -> dict[str, Any]:
@@ -28,43 +26,6 @@ def figures(report: ReportResult) -> dict[str, Any]:
 def complaints(report: ReportResult) -> list[Any]:
     outputs = [output for cell in nbformat.read(report.ipynb, 4).cells for output in cell.get("outputs", ())]
     return [one for one in outputs if one.output_type in ("error", "stream")]
-
-
-# -- the tour --------------------------------------------------------------------------------------------------------
-
-
-def test_the_tour_tells_its_story_and_leaves_nothing(
-    surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Everything is forgotten, condemned, and back again; the demo is untouched, the scratch folder is gone."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    with demo_collection() as demo:
-        before = demo.catalog.position()
-    made = run_report("tour", {}, tmp_path / "reports", as_of=AS_OF)
-    assert complaints(made) == []
-    assert figures(made)["documents"] == 294
-    page = made.html.read_text()
-    for words in ("151 of 151 copies", "5 documents forgotten", "snapshot before-the-cleanup keeps it", "recalled",
-                  "There were 294 on Monday", "storage_overview"):  # fmt: skip
-        assert words in page
-    with demo_collection() as demo:
-        assert demo.catalog.position() == before
-    assert not list(tmp_path.glob("catalogkit-tour-*"))
-
-
-def test_the_tour_is_kept_where_it_is_no_dry_run(
-    surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """`dry_run=False` keeps the scratch collection; a collection that is named is not touched."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    run_report("tour", {"dry_run": False}, tmp_path / "reports", collection=str(tmp_path / "not there"), as_of=AS_OF)
-    [scratch] = tmp_path.glob("catalogkit-tour-*")
-    with open_collection(scratch / "papers") as kept:
-        assert kept.catalog.totals()["documents"] == 294
-    assert not (tmp_path / "not there").exists()
-
-
-# -- migration -------------------------------------------------------------------------------------------------------
 
 
 def test_the_migration_of_the_demo_can_be_reviewed(report_of: Callable[[str], ReportResult]) -> None:
@@ -106,15 +67,3 @@ def test_what_moves_adds_up() -> None:
     assert migration_charts.names(plan).height == plan.units
     nothing = migration_charts.types(plan.limited(0), locations)
     assert nothing.is_empty() and migration_charts.by_type(nothing).layout.annotations
-
-
-# -- eviction --------------------------------------------------------------------------------------------------------
-
-
-def test_the_ranking_says_what_it_is(report_of: Callable[[str], ReportResult]) -> None:
-    """The label stands on the page, no chance of reuse does, and nothing is planned or approved."""
-    made = report_of("eviction_scoring")
-    assert complaints(made) == []
-    assert figures(made)["method"] == "size x age" and figures(made)["ranked"] > 100
-    page = made.html.read_text()
-    assert "Ranked by size × age only" in page and "P(reuse)" not in page and "catalogkit approve" not in page

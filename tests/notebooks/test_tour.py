@@ -1,0 +1,56 @@
+"""The tour as a report: the whole story, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from catalogkit.collection import open_collection
+from catalogkit.demo import demo_collection
+from catalogkit.reports import ReportResult, run_report
+from tests.notebooks.conftest import AS_OF
+
+
+def figures(report: ReportResult) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
+    return found
+
+
+def complaints(report: ReportResult) -> list[Any]:
+    outputs = [output for cell in nbformat.read(report.ipynb, 4).cells for output in cell.get("outputs", ())]
+    return [one for one in outputs if one.output_type in ("error", "stream")]
+
+
+def test_the_tour_tells_its_story_and_leaves_nothing(
+    surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything is forgotten, condemned, and back again; the demo is untouched, the scratch folder is gone."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with demo_collection() as demo:
+        before = demo.catalog.position()
+    made = run_report("tour", {}, tmp_path / "reports", as_of=AS_OF)
+    assert complaints(made) == []
+    assert figures(made)["documents"] == 294
+    page = made.html.read_text()
+    for words in ("151 of 151 copies", "5 documents forgotten", "snapshot before-the-cleanup keeps it", "recalled",
+                  "There were 294 on Monday", "storage_overview"):  # fmt: skip
+        assert words in page
+    with demo_collection() as demo:
+        assert demo.catalog.position() == before
+    assert not list(tmp_path.glob("catalogkit-tour-*"))
+
+
+def test_the_tour_is_kept_where_it_is_no_dry_run(
+    surroundings: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`dry_run=False` keeps the scratch collection; a collection that is named is not touched."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    run_report("tour", {"dry_run": False}, tmp_path / "reports", collection=str(tmp_path / "not there"), as_of=AS_OF)
+    [scratch] = tmp_path.glob("catalogkit-tour-*")
+    with open_collection(scratch / "papers") as kept:
+        assert kept.catalog.totals()["documents"] == 294
+    assert not (tmp_path / "not there").exists()
