@@ -184,6 +184,7 @@ class _Round:
         told |= {"findings": told["findings"][:SHOWN], "all_findings": len(found.findings)}
         waits = [{"what": f"{one.outcome}: {one.detail}", "path": one.place}
                  for one in found.findings if one.outcome != "ok"]  # fmt: skip
+        told |= {} if found.checked else {"why": "nothing was due"}
         return told | self._ended(found.stopped == "interrupted") | {"waits": _few(waits, "catalogkit plan repair")}
 
     def _audit(self) -> dict[str, Any]:
@@ -245,9 +246,10 @@ class _Round:
         plan: Plan = getattr(planning, f"plan_{kind}")(self.collection, as_of=self.when)
         if not plan.units:
             why = [{"what": f"not everything could be planned: {plan.head.complete}", "path": ""}]
-            return {**_summed(plan), "path": "", "applied": None, "waits": why if plan.head.complete else []}
+            told = {**_summed(plan), "path": "", "applied": None, "why": "nothing to do"}
+            return told | {"waits": why if plan.head.complete else []}
         home, approved = self._waiting(plan)
-        told: dict[str, Any] = {**_summed(plan), "new": home is None, "applied": None}
+        told = {**_summed(plan), "new": home is None, "applied": None}
         home = home or plan.save(self.collection.path / "plans")
         told["path"] = str(home)
         words = f"{kind}: {plan.units:,} units, {plan.bytes_freed():,} bytes"
