@@ -147,17 +147,22 @@ def apply(
     if batch < 1:
         raise InvalidInput("batch must be at least 1")
     when, catalog = as_of or collection.now(), collection.catalog
-    # A plan that was begun in time may be finished: what is left of it is guarded like its first steps were.
-    begun = any(row.id == plan.id for row in catalog.plans())
-    units = _approved(collection, plan, approval, unapproved, begun, when)
+    units = _approved(collection, plan, approval, unapproved)
+    steps = plan.frame if units is None else plan.frame.filter(pl.col("unit").is_in(units.implode()))
+    left = _left(steps, catalog.decided(plan.id))
+    noted = [row for row in catalog.plans() if row.id == plan.id]
+    # A plan that was begun in time may be finished: what is left of it is guarded like its first steps were. One that
+    # has ended was finished: what is approved of it later is a beginning.
+    begun = left.is_empty() or any(row.ended_at is None for row in noted)
+    if when >= plan.head.expires_at and not begun:
+        raise PlanError(f"this plan expired at {plan.head.expires_at:%Y-%m-%d %H:%M} UTC; make a new one")
     _brake(collection, plan, units, max_share, begun)
     report = ApplyReport(plan.id)
     began = time.monotonic()
     about = approval.to_dict() if approval else {"unapproved": True}
-    steps = plan.frame if units is None else plan.frame.filter(pl.col("unit").is_in(units.implode()))
     keeps = [Digest.parse(text) for text in steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].unique()]
-    catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, keeps=keeps, as_of=when)
-    left = _left(steps, catalog.decided(plan.id))
+    if left.height or not noted:
+        catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, keeps=keeps, as_of=when)
     report.already = before = steps.height - left.height
     owner = new_owner()
     world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
@@ -193,9 +198,7 @@ def apply(
     return report
 
 
-def _approved(
-    collection: Collection, plan: Plan, approval: Approval | None, unapproved: bool, begun: bool, when: datetime
-) -> pl.Series | None:
+def _approved(collection: Collection, plan: Plan, approval: Approval | None, unapproved: bool) -> pl.Series | None:
     """The approved units, None for all."""
     head = plan.head
     if head.catalog != collection.identity:
@@ -204,8 +207,6 @@ def _approved(
         raise PlanError("nobody approved this plan: review it, or run `catalogkit approve`")
     if approval is not None and approval.plan_id != plan.id:
         raise PlanError("the approval is for another plan, or the plan was edited since; review it again")
-    if when >= head.expires_at and not begun:
-        raise PlanError(f"this plan expired at {head.expires_at:%Y-%m-%d %H:%M} UTC; make a new one")
     return None if approval is None else pl.Series(sorted(approval.units(plan)), dtype=pl.Int64)
 
 

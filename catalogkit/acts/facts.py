@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from catalogkit.acts.world import GONE, Result, Step, World, unless
+from catalogkit.layouts import digest_of
+from catalogkit.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+NEEDED: Final = "it is all that is left of bytes that something needs; repair them first"
 
 
 def condemn(world: World, step: Step) -> Result:
     """Condemn a blob, or a stray file that is still the one that was planned."""
     if step.sha256 is not None:
         return unless(world.hand.condemn_blob(step.digest, step.since))
-    if why := world.changed(step):
+    if why := world.changed(step) or _needed(world, step):
         return unless(why)
     store_id, _ = world.place(step)
     return unless(world.hand.condemn_stray(store_id, step.key, step.bytes, step.inode, step.mtime_ns))
@@ -44,6 +48,16 @@ def _lost(world: World, step: Step) -> str:
     return "no copy of its bytes is left" if condemned and not world.bytes_left(step.digest) else ""
 
 
+def _needed(world: World, step: Step) -> str:
+    """A stray may be what somebody moved, or what an older catalog does not know yet: all that is left of a blob."""
+    wanted, named = world.hand.lost(step.bytes), digest_of(step.key)
+    if named and world.hand.state(named) == "live" and not world.bytes_left(named):
+        wanted = [*wanted, named]
+    _, store = world.place(step)
+    right = any(world.proofs.look(store, step.key, one, step.bytes).outcome is Outcome.OK for one in wanted)
+    return NEEDED if right else ""
+
+
 def purge(world: World, step: Step) -> Result:
     """Remove a copy of a condemned blob, or a condemned stray, that nothing needs."""
     hand = world.hand
@@ -52,7 +66,7 @@ def purge(world: World, step: Step) -> Result:
         return _removed(
             world,
             step,
-            hand.stray_purgeable(store_id, step.key, step.since),
+            hand.stray_purgeable(store_id, step.key, step.since) or _needed(world, step),
             lambda: hand.drop_stray(store_id, step.key),
         )
     digest = step.digest

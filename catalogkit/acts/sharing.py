@@ -50,7 +50,8 @@ def prepare_clone(world: World, step: Step) -> None:
 
 def clone(world: World, step: Step) -> Result:
     """Let a file share its data with the one at `from_key`; its inode, times and mode stay."""
-    return world.brought[step.unit, step.step].result
+    done = world.brought.get((step.unit, step.step), Brought(result=Result("failed", "it cannot be looked at now")))
+    return done.result
 
 
 def own_bytes(store: LocalStore, key: str) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.acts.proofs import Proofs
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import InvalidInput, StoreError
 from catalogkit.model import Digest, Outcome
 from catalogkit.stores.local import LocalStore
 
@@ -204,12 +204,19 @@ class World:
         return Result("done", "", 1, freed)
 
     def bytes_left(self, digest: Digest) -> bool:
-        """Whether a copy lies where it should, as it was written."""
+        """Whether a copy lies where it should, as it was written; one that looks otherwise is read.
+
+        A store that was copied to another disk has other files with the same bytes.
+        """
+        changed = []
         for one in self.hand.copies(digest):
-            there = self.stores[one.store][1].stat(one.key) if one.store in self.stores else None
-            if there is not None and (there.inode, there.mtime_ns) == (one.inode, one.mtime_ns):
-                return True
-        return False
+            store = self.stores[one.store][1] if one.store in self.stores else None
+            with contextlib.suppress(StoreError):  # that its disk is away says nothing of the others
+                if store is not None and (there := store.stat(one.key)) is not None:
+                    if (there.inode, there.mtime_ns) == (one.inode, one.mtime_ns):
+                        return True
+                    changed.append((store, one.key))
+        return any(self.outcome(store, key, digest) is Outcome.OK for store, key in changed)
 
     def named(self, store: LocalStore, key: str) -> None:
         """Note that a name came or went, which is to be on stable storage before the catalog says so."""

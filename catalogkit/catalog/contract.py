@@ -349,7 +349,7 @@ class Catalog(Protocol):
         keeps: Iterable[Digest] = (),
         as_of: datetime,
     ) -> bool:
-        """Note that a plan is being applied; False where that was noted before.
+        """Note that a plan is being applied; False where that was noted before. One that had ended goes on.
 
         Blobs that it `keeps` cannot be condemned until it has ended.
         """
@@ -438,11 +438,14 @@ class Hand(Protocol):
     def drop_location(self, digest: Digest, store_id: int, key: str) -> str:
         """Forget one of several copies of a live blob; the last that is not known to be bad stays."""
 
+    def lost(self, size: int) -> list[Digest]:
+        """Live blobs of that size of which every copy is known to be bad, as the first question found it."""
+
     def condemn_blob(self, digest: Digest, since_us: int) -> str:
         """Condemn a blob that has been garbage, without a break, since then."""
 
     def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
-        """Condemn a file that no record knows."""
+        """Condemn a file that no record knows; another one than was condemned there begins anew."""
 
     def rearm_blob(self, digest: Digest) -> str:
         """Take a blob back from the condemned."""

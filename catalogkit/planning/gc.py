@@ -8,9 +8,11 @@ import polars as pl
 
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.intents import is_dead
+from catalogkit.model import Digest
 from catalogkit.planners import gc
 from catalogkit.planning.common import chunked, framed, head_of, names_of
 from catalogkit.signals import operation
+from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -141,20 +143,37 @@ def _present(collection: Collection, files: pl.DataFrame) -> pl.DataFrame:
     """How many names each file has, also those the catalog does not know; one that is gone frees nothing."""
     names = names_of(collection)
     users = [names(store, key) for store, key in zip(files["store"], files["key"], strict=True)]
-    counted = files.with_columns(users=pl.Series(users, dtype=pl.Int64))
+    counted = _as_copied(collection, files).with_columns(users=pl.Series(users, dtype=pl.Int64))
     return counted.with_columns(bytes=pl.when(pl.col("users") > 0).then("bytes").otherwise(0))
 
 
+def _as_copied(collection: Collection, files: pl.DataFrame) -> pl.DataFrame:
+    """How the copies look now that hold their bytes in other files: their store was copied to another disk."""
+    if "sha256" not in files.columns:
+        return files
+    stores = {store.name: store for store in collection.stores.values() if isinstance(store, LocalStore)}
+    looks = []
+    for text, name, key, *was in files.select("sha256", "store", "key", "inode", "mtime_ns").iter_rows():
+        there = stores[name].stat(key) if name in stores and key is not None else None
+        if there is not None and [there.inode, there.mtime_ns] != was:
+            there = stores[name].holds(key, Digest.parse(text))
+        looks.append(was if there is None else [there.inode, there.mtime_ns])
+    now = pl.DataFrame(looks, schema={"inode": pl.Int64, "mtime_ns": pl.Int64}, orient="row")
+    return files.with_columns(now)
+
+
 def _strays(collection: Collection) -> pl.DataFrame:
-    """Files of the store that have the form of its layout and that no record knows."""
+    """Files of the store that have the form of its layout and that no record knows, nor condemned as they are."""
     store = collection.store
     store.reach()
     store_id = collection.store_id(store.name)
     rows = []
+    condemned = {row[1]: row[2:5] for row in collection.catalog.strays() if row[0] == store.name}
     for keys in chunked(store.keys(), 10_000):
-        known = collection.catalog.recorded(store_id, keys)
+        known = collection.catalog.recorded(store_id, keys) - condemned.keys()
         for key in keys:
-            if key not in known and (about := store.stat(key)) is not None:
+            about = None if key in known else store.stat(key)
+            if about is not None and condemned.get(key) != (about.bytes, about.inode, about.mtime_ns):
                 since = int(about.mtime_ns // 1000)
                 rows.append((store.name, key, about.bytes, about.inode, about.mtime_ns, store.names(key), since))
     return framed(rows, gc.STRAYS)

@@ -233,7 +233,8 @@ class LocalStore(Publisher):
     def scratch(self, owner: str) -> str:
         """The folder for `owner`'s temporary files; its name says whose it is from the moment it is there."""
         folder = self.scratch_path(owner)
-        os.makedirs(folder, exist_ok=True)
+        with self._writing():
+            os.makedirs(folder, exist_ok=True)
         return folder
 
     def scratch_path(self, owner: str) -> str:

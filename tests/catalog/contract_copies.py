@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalogkit.layouts import cas_key
-from catalogkit.model import Outcome
+from catalogkit.model import Outcome, to_us
 from tests.catalog.desk import DAY, NOW, PLAN, sha
 
 if TYPE_CHECKING:
@@ -86,6 +86,22 @@ class Copies:
         assert lies(desk) == {cas_key(sha("one")): Outcome.MISSING}
         assert desk.catalog.frame("checks").select("outcome", "detail").rows() == [("missing", "moved")]
 
+    def test_lost_is_what_has_no_copy_but_bad_ones(self, desk: Desk) -> None:
+        """By size; what is garbage, too, as long as it is live."""
+        for content in ("one", "two", "three"):
+            desk.put_one(content, content)
+            desk.check(content, Outcome.MISSING)
+        with hand_of(desk) as hand:
+            hand.place(sha("two"), desk.store_id, "docs/two", 1, 1, 3)
+            assert (hand.lost(3), hand.lost(5), hand.lost(4)) == ([sha("one")], [sha("three")], [])
+
+    def test_another_file_in_the_place_of_a_condemned_stray_begins_anew(self, desk: Desk) -> None:
+        """The same file again was condemned already, then as now."""
+        for size, why in ((3, ""), (3, "it was condemned already"), (4, "")):
+            with hand_of(desk, as_of=NOW + DAY * size) as hand:
+                assert hand.condemn_stray(desk.store_id, "docs/x", size, None, 1) == why
+        assert desk.catalog.strays() == [("main", "docs/x", 4, None, 1, to_us(NOW + DAY * 4))]
+
     def test_what_was_tried_in_vain_is_taken_back(self, desk: Desk) -> None:
         """An error inside undoes what was changed inside, and nothing before."""
         desk.put_one()
@@ -121,6 +137,11 @@ class Copies:
         desk.catalog.begin_plan(PLAN, "test", {}, {}, keeps=[sha("one"), sha("unknown")], as_of=NOW)
         assert desk.catalog.begin_plan(PLAN, "test", {}, {}, keeps=[sha("one")], as_of=NOW) is False
         desk.catalog.begin_plan(other, "test", {}, {}, keeps=[sha("two")], as_of=NOW)
+        assert "still needs this blob" in desk.condemn("one")
+        desk.catalog.end_plan(PLAN, as_of=NOW)
+        assert [row.ended_at for row in desk.catalog.plans() if row.id == PLAN] == [NOW]
+        assert desk.catalog.begin_plan(PLAN, "test", {}, {}, keeps=[sha("one")], as_of=NOW) is False
+        assert [row.ended_at for row in desk.catalog.plans() if row.id == PLAN] == [None]
         assert "still needs this blob" in desk.condemn("one")
         desk.catalog.end_plan(PLAN, as_of=NOW)
         assert desk.condemn("one") == ""

@@ -98,6 +98,26 @@ def test_an_expired_plan_is_refused_but_a_begun_one_may_be_finished(littered: Co
     assert run(littered, begun).done == 7
 
 
+def test_what_was_not_begun_in_time_is_not_finished(littered: Collection, clock: Clock) -> None:
+    """A part that was done in time keeps no door open for the rest; asked again for that part, all is done already."""
+    plan = plan_gc(littered)
+    part = approve_plan(plan, "reason = 'stray'", approved_by="me", as_of=clock())
+    assert apply(littered, plan, approval=part).done == 1
+    clock.advance(days=7)
+    refused(littered, plan, "expired")
+    assert apply(littered, plan, approval=part).already == 1
+
+
+def test_what_is_gone_on_with_is_unfinished_again(littered: Collection, clock: Clock) -> None:
+    """A plan whose first part is done, stopped in the second, is not shown as ended."""
+    plan = plan_gc(littered)
+    part = approve_plan(plan, "reason = 'stray'", approved_by="me", as_of=clock())
+    apply(littered, plan, approval=part)
+    stop = threading.Event()
+    apply(littered, plan, unapproved=True, batch=2, stop=stop, progress=lambda _: stop.set())
+    assert {row.id: row.ended_at for row in littered.catalog.plans()}[plan.id] is None
+
+
 def test_a_catalog_that_shrank_is_refused(littered: Collection) -> None:
     """A plan made when there was twice as much is about another state of the world."""
     for number in range(3):

@@ -101,3 +101,13 @@ def test_what_is_no_pair_of_files_is_left_alone(make_collection: Callable[..., C
     assert run(collection, steps(collection, row)).why == {"the file is not the one that was planned": 1}
     at(collection, AWAY).unlink()
     assert run(collection, steps(collection, row)).why == {"the file was gone already": 1}
+
+
+def test_a_pair_that_cannot_be_looked_at_fails_alone(make_collection: Callable[..., Collection]) -> None:
+    """A folder that leads in a circle is trouble for the step that is about it, and for no other."""
+    collection = make_collection("policy", template="{artifact_id}/x")
+    put(collection, "a", b"text")
+    row = step(collection, "clone", b"text", "docs/a/x", "docs/a/x", **seen(collection, "docs/a/x"))
+    shutil.rmtree(at(collection, "docs/a"))
+    at(collection, "docs/a").symlink_to("a")
+    assert run(collection, steps(collection, row)).failed == 1

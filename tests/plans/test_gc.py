@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,8 +19,9 @@ from catalogkit.errors import InvalidInput, PlanError, StoreMismatch, StoreUnrea
 from catalogkit.ingest import ingest
 from catalogkit.intents import LEASE
 from catalogkit.planners.gc import GCPolicy
-from catalogkit.planning import gc_incremental, plan_gc, plan_purge, why
+from catalogkit.planning import gc_incremental, plan_gc, plan_purge, plan_repair, plan_undo, why
 from catalogkit.stores.files import Files
+from catalogkit.verify import verify
 from tests.conftest import Clock, hurry, make_tree
 from tests.plans.scene import (
     AT_ONCE,
@@ -672,3 +674,94 @@ def test_applying_needs_the_disk_only_for_files(collection: Collection, tmp_path
     plan = plan_gc(collection, AT_ONCE)
     os.rename(collection.store.root, tmp_path / "unmounted")
     assert apply(collection, plan, unapproved=True).done == 1
+
+
+# -- files that are all that is left, stores that were copied ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("noticed", ["before", "condemned"])
+def test_a_stray_that_is_all_that_is_left_of_a_document_stays(
+    noticed: str, make_collection: Callable[..., Collection]
+) -> None:
+    """A document's file was moved by hand: what no record knows holds its only bytes, and repair needs them."""
+    collection = make_collection("policy")
+    put(collection, "kept", b"kept" * 100)
+    record = put(collection, "moved", b"moved")
+    where = path_of(collection, b"moved")
+    where.rename(where.with_name("elsewhere"))
+    os.utime(where.with_name("elsewhere"), (1, 1))
+    if noticed == "condemned":
+        condemn(collection)
+    verify(collection)
+    condemn(collection)
+    assert purge(collection).removed == 0
+    assert where.with_name("elsewhere").exists()
+    run(collection, plan_repair(collection))
+    assert collection.read(record.id) == b"moved"
+    assert collect(collection).removed == 1, "now it is a stray like any other"
+    assert not list(broken(collection))
+
+
+def test_a_stray_at_the_content_address_of_lost_bytes_stays(make_collection: Callable[..., Collection]) -> None:
+    """An older catalog came back: it has bytes at paths they left since, and nobody verified anything yet."""
+    collection = make_collection("policy")
+    put(collection, "kept", b"kept" * 100)
+    put(collection, "moved", b"moved")
+    there = stray(collection, b"moved")
+    assert plan_gc(collection).units == 1, "a second copy of what lies where it should"
+    path_of(collection, b"moved").unlink()
+    collect(collection)
+    assert there.exists()
+    verify(collection)
+    run(collection, plan_repair(collection))
+    assert not list(broken(collection))
+
+
+def copied(collection: Collection) -> None:
+    """The store was copied to another disk, so that its files are others, with the same times."""
+    root = Path(collection.store.root)
+    shutil.copytree(root, root.with_name("copy"), symlinks=True)
+    shutil.rmtree(root)
+    root.with_name("copy").rename(root)
+
+
+def test_what_was_condemned_comes_back_from_a_copied_store(collection: Collection) -> None:
+    """The files are others, but their bytes are right: condemning can be undone as before."""
+    put(collection, "kept", b"kept" * 100)
+    forget(collection, put(collection, "gone", b"gone"), put(collection, "bad", b"bad"))
+    plan = plan_gc(collection, AT_ONCE)
+    run(collection, plan)
+    copied(collection)
+    path_of(collection, b"bad").chmod(0o644)
+    path_of(collection, b"bad").write_bytes(b"BAD")
+    assert run(collection, plan_undo(collection, plan.id)).why == {"no copy of its bytes is left": 1}
+    assert state_of(collection, b"gone") == "live"
+    assert state_of(collection, b"bad") == "condemned"
+
+
+def test_what_was_condemned_is_purged_from_a_copied_store(collection: Collection) -> None:
+    """The files are others, but the bytes are those that were condemned; what took the place of some stays."""
+    put(collection, "kept", b"kept" * 100)
+    forget(collection, put(collection, "gone", b"gone"), put(collection, "bad", b"bad"))
+    there = stray(collection, b"a stray")
+    condemn(collection)
+    copied(collection)
+    path_of(collection, b"bad").chmod(0o644)
+    path_of(collection, b"bad").write_bytes(b"BAD")
+    collect(collection)
+    assert (state_of(collection, b"gone"), state_of(collection, b"bad")) == ("purged", "condemned")
+    assert not there.exists()
+
+
+def test_a_condemned_stray_that_was_exchanged_begins_its_grace_anew(collection: Collection, clock: Clock) -> None:
+    """It is another file, about which nothing was decided; it is found again, and does not stay for ever."""
+    put(collection, "kept", b"kept" * 100)
+    stray(collection, b"a stray")
+    condemn(collection)
+    clock.advance(days=20)
+    there = stray(collection, b"a stray", days=5)
+    condemn(collection)
+    assert plan_purge(collection).units == 0
+    clock.advance(days=20)
+    assert run(collection, plan_purge(collection)).removed == 1
+    assert not there.exists()

@@ -37,6 +37,15 @@ def store(tmp_path: Path) -> LocalStore:
     return LocalStore.create(tmp_path / "store", name="main", catalog="the catalog")
 
 
+def test_a_store_in_which_nothing_can_be_written_says_so(store: LocalStore, tmp_path: Path) -> None:
+    """Temporary files may be the first that cannot be made, and tell like everything else."""
+    tmp = tmp_path / "store/.catalogkit/tmp"
+    tmp.rmdir()
+    tmp.touch()
+    with pytest.raises(StoreError, match="cannot write"):
+        store.scratch("me")
+
+
 def temp(store: LocalStore, content: bytes) -> str:
     path = Path(store.scratch("me"), uuid.uuid4().hex)
     path.write_bytes(content)

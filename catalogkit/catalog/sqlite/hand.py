@@ -28,6 +28,7 @@ class Hand:
         self._db, self._plan_id, self._at_us = db, plan_id, at_us
         self._notes: list[tuple[Any, ...]] = []
         self._noted: dict[int, dict[int, str]] = {}
+        self._lost: dict[int, list[Digest]] | None = None
 
     def note(
         self,
@@ -90,6 +91,19 @@ class Hand:
         """Every copy of a blob."""
         return copies_of(self._db, digest)
 
+    def lost(self, size: int) -> list[Digest]:
+        """Live blobs of that size of which every copy is known to be bad; asked once in a transaction."""
+        if self._lost is None:
+            self._lost = {}
+            for digest, length in self._db.execute(
+                "SELECT DISTINCT l.sha256, b.bytes FROM locations l JOIN blobs b ON b.sha256 = l.sha256"
+                " WHERE (l.outcome = 'corrupt' OR l.outcome = 'missing') AND b.state = 'live' AND NOT EXISTS"
+                " (SELECT 1 FROM locations g WHERE g.sha256 = l.sha256"
+                " AND (g.outcome IS NULL OR g.outcome IN ('ok', 'unknown')))"
+            ):
+                self._lost.setdefault(length, []).append(Digest(digest))
+        return self._lost.get(size, [])
+
     def condemn_blob(self, digest: Digest, since_us: int) -> str:
         """Condemn a blob that has been garbage, without a break, since then."""
         return self._try(
@@ -100,9 +114,11 @@ class Hand:
         )
 
     def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
-        """Condemn a file that no record knows."""
+        """Condemn a file that no record knows; another one than was condemned there begins anew."""
         return self._try(
-            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes,"
+            " inode = excluded.inode, mtime_ns = excluded.mtime_ns, condemned_us = excluded.condemned_us"
+            " WHERE (bytes, inode, mtime_ns) IS NOT (excluded.bytes, excluded.inode, excluded.mtime_ns)",
             (store_id, key, size, inode, mtime_ns, self._at_us),
             "it was condemned already",
         )

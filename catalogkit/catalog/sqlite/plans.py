@@ -156,6 +156,7 @@ class Plans(Database):
                 " ('live', 'incoming') ON CONFLICT DO NOTHING",
                 ((plan_id, digest) for digest in keeps),
             )
+            db.execute("UPDATE plans SET ended_us = NULL WHERE id = ?", (plan_id,))
             return bool(
                 db.execute(
                     "INSERT INTO plans (id, kind, head, approval, begun_us) VALUES (?, ?, ?, ?, ?)"
