@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import getpass
 import json
 import os
 import shutil
@@ -353,6 +352,8 @@ def _few(waits: list[dict[str, str]], command: str) -> list[dict[str, str]]:
 @contextlib.contextmanager
 def _alone(path: Path, when: datetime) -> Iterator[None]:
     """Hold the lock of a collection's rounds. The kernel lets go of it when its holder dies, however that happens."""
+    from catalogkit.planning.common import user_name
+
     with path.open("a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -360,7 +361,7 @@ def _alone(path: Path, when: datetime) -> Iterator[None]:
             file.seek(0)
             raise MaintenanceRuns(f"a round is under way: {_holder(file.read())}; nothing was done") from None
         file.truncate(0)
-        about = {"pid": os.getpid(), "host": socket.gethostname(), "user": getpass.getuser(), "since": when.isoformat()}
+        about = {"pid": os.getpid(), "host": socket.gethostname(), "user": user_name(), "since": when.isoformat()}
         file.write(json.dumps(about))
         file.flush()
         yield

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import getpass
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from catalogkit.apply import BATCH, ApplyReport, apply
 from catalogkit.approval import FILE, Approval, approve_plan
 from catalogkit.errors import CatalogKitError, InvalidInput, PlanError
 from catalogkit.plan import Plan, StepKind
+from catalogkit.planning.common import user_name
 from catalogkit.progress import Progress
 from catalogkit.review_words import at, count
 from catalogkit.selecting import Choice, Slice
@@ -233,7 +233,7 @@ class Review(Choice):
             chosen.rule,
             include=chosen.include,
             exclude=chosen.exclude,
-            approved_by=by if by is not None else getpass.getuser(),
+            approved_by=by if by is not None else user_name(),
             as_of=self.clock(),
         )
         if self.folder is None:

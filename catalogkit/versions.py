@@ -49,7 +49,11 @@ def write_version(collection: Collection, snapshot: CatalogSnapshot) -> Path:
     """
     place = folder_of(collection, snapshot)
     if (place / MANIFEST).exists():
-        return place
+        told = read_manifest(place)
+        if (told["taken_at"], told["digest"]) == (snapshot.timestamp.isoformat(), snapshot.digest):
+            return place
+        # After coming back from a backup numbers are given anew: this is one of what came after it, and was lost.
+        shutil.rmtree(place)
     unfinished = place.with_name(f"{place.name}.part")
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / "documents").mkdir(parents=True)
@@ -147,6 +151,11 @@ def _columns() -> dict[str, Any]:
 def _nearest(collection: Collection, snapshot: CatalogSnapshot) -> tuple[Path, dict[int, dict[str, Any] | None]]:
     """The version from which most can be taken, and by range of ids its file (None for a range without documents)."""
     best: tuple[Path, dict[int, dict[str, Any] | None]] = (collection.path, {})
+    # A position means something in the history it is of: only what the catalog itself took can be compared.
+    taken = {
+        (one.id, one.taken_at.isoformat(), str(one.digest))
+        for one in collection.catalog.moments("snapshot", as_of=None)
+    }
     for folder in reversed(_folders(collection)):
         if not (folder / MANIFEST).exists():
             continue
@@ -155,7 +164,7 @@ def _nearest(collection: Collection, snapshot: CatalogSnapshot) -> tuple[Path, d
         except InvalidInput:
             continue  # of another catalogkit: nothing can be taken from it
         position = Position(*manifest["position"])
-        if manifest["catalog"] != collection.identity:
+        if (int(folder.name[:6]), manifest["taken_at"], manifest["digest"]) not in taken:
             continue
         earlier, later = sorted((position, snapshot.position))
         if earlier.last_id > later.last_id:

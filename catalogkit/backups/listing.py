@@ -90,7 +90,7 @@ def list_backups(
             )
         )
     rows += [BackupRow(name=name, as_of=None, damaged=why) for name, why in bad.items()]
-    return sorted(rows, key=lambda row: row.name)
+    return sorted(rows, key=lambda row: (row.name[:16], row.as_of.isoformat() if row.as_of else "", row.name))
 
 
 def last_proof(destination: str | os.PathLike[str] | Target) -> tuple[datetime | None, datetime | None]:

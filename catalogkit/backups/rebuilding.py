@@ -30,6 +30,7 @@ from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.local import LocalStore, identity_at
 from catalogkit.stores.taking import identify
+from catalogkit.versions import MANIFEST
 from catalogkit.workers import processors
 
 if TYPE_CHECKING:
@@ -194,7 +195,8 @@ def _tables(place: Path) -> list[Path]:
     """The Parquet files at a place; of a folder of snapshots, those of the newest."""
     if not place.is_dir():
         return [place] if place.is_file() else []
-    snapshots = sorted(place.glob("*/documents"))
+    # A snapshot's manifest is written last: without one a crash left a part of it.
+    snapshots = sorted(path.with_name("documents") for path in place.glob(f"*/{MANIFEST}"))
     return sorted((snapshots[-1] if snapshots else place).rglob("*.parquet"))
 
 

@@ -69,7 +69,8 @@ def loaded(target: Target) -> tuple[list[Manifest], dict[str, str]]:
             good.append(load(target, name))
         except StoreError as problem:
             bad[name] = str(problem)
-    return good, bad
+    # Their names tell seconds; of two in one second the later one comes last all the same.
+    return sorted(good, key=lambda one: (one.as_of, one.name)), bad
 
 
 def fitting(target: Target, catalog: str) -> list[Manifest]:

@@ -103,6 +103,8 @@ class Mirror:
         InvalidInput
             If it is not one statement, or DuckDB cannot carry it out.
         """
+        import polars as pl
+
         engine = _duckdb()
         fresh = self.refresh(as_of=as_of, wait=False) if refresh else False
         try:
@@ -118,6 +120,9 @@ class Mirror:
                 raise CatalogError(
                     f"the mirror is damaged: {_first_line(problem)}; delete {self.folder}, it is made anew"
                 ) from None
+            except pl.exceptions.PolarsError:
+                what = "a frame has no place for a length of time (INTERVAL); ask for epoch(...), its seconds"
+                raise InvalidInput(f"the mirror cannot answer: {what}") from None
             except (engine.Error, ValueError) as problem:
                 raise InvalidInput(f"the mirror cannot answer: {_first_line(problem)}") from None
         return Answer(_plain(frame), when, not fresh)

@@ -223,9 +223,8 @@ def hold_add(
     as_json: Json = False,
 ) -> int:
     """Hold a document, or bytes."""
-    import getpass
-
     from catalogkit.model import Digest
+    from catalogkit.planning.common import user_name
     from catalogkit.terminal import say
     from catalogkit.units import parse_duration
 
@@ -235,7 +234,7 @@ def hold_add(
             reason,
             document_id=int(subject) if len(subject) < 20 and subject.isdigit() else None,
             digest=None if len(subject) < 20 and subject.isdigit() else Digest.parse(subject),
-            placed_by=getpass.getuser(),
+            placed_by=user_name(),
             expires_at=now + parse_duration(until) if until else None,
             as_of=now,
         )

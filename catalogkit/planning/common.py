@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -25,10 +26,18 @@ def head_of(collection: Collection, kind: str, when: datetime) -> Head:
         catalog=collection.identity,
         as_of=when,
         expires_at=when + VALID_FOR,
-        author=getpass.getuser(),
+        author=user_name(),
         documents=totals["documents"],
         physical_bytes=totals["physical_bytes"],
     )
+
+
+def user_name() -> str:
+    """Who asks; by number where the system has no name for the user, as in a container that runs as anybody."""
+    try:
+        return getpass.getuser()
+    except (KeyError, ImportError, OSError):  # which of them it is depends on the version of Python
+        return f"uid {os.getuid()}"
 
 
 def framed(rows: Sequence[tuple[Any, ...]], schema: pl.Schema) -> pl.DataFrame:

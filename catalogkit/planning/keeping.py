@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from catalogkit.approval import DEFAULT_RULE, Approval, approve_plan
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.plan import Plan, Saved
+from catalogkit.planning.common import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,7 +47,7 @@ def approve(
     'ada'
     """
     plan = Plan.load(os.fspath(path))
-    who = approved_by or getpass.getuser()
+    who = approved_by or user_name()
     when = as_of or datetime.now(UTC)
     approval = approve_plan(plan, rule, include=include, exclude=exclude, approved_by=who, as_of=when)
     approval.save(os.fspath(path))

@@ -122,3 +122,16 @@ def test_no_store_no_catalog(scene: Scene) -> None:
     with pytest.raises(StoreUnreachable, match="is the disk mounted"):
         rebuild_catalog(scene.home, dry_run=False)
     assert len(scene.documents()) == 3
+
+
+def test_a_snapshot_that_was_not_written_to_its_end_says_nothing(scene: Scene) -> None:
+    """A crash while a snapshot was written leaves a part of its files: the newest whole one is what is taken."""
+    take_snapshot(scene.collection, "whole")
+    part = scene.home / "snapshots" / "000002-later.part" / "documents"
+    part.mkdir(parents=True)
+    (part / "000000000001.parquet").write_bytes(b"PAR1 and no more")
+    before = scene.documents()
+    lose(scene)
+    rebuild_catalog(scene.home, dry_run=False, as_of=scene.clock.now)
+    scene.reopen()
+    assert scene.documents() == before

@@ -9,14 +9,18 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from catalogkit.backups.listing import list_backups
 from catalogkit.backups.recovering import recover_from_backup
 from catalogkit.catalog.sqlite.images import image_problems
 from catalogkit.collection import init, open_collection
 from catalogkit.errors import CatalogBusy, CatalogError, InvalidInput, SchemaTooNew, StoreMismatch
 from catalogkit.model import Digest
+from catalogkit.snapshots import take_snapshot
 from catalogkit.verify import verify
+from catalogkit.versions import folder_of, read_manifest
 from tests.backups.scene import Scene, documents_of, rows, sha256
 from tests.conftest import hurry
 
@@ -61,7 +65,8 @@ def test_hazard_31_an_old_log_does_not_undo_it(scene: Scene) -> None:
     assert not Path(f"{found.kept}-wal").exists()
 
 
-def test_hazard_31_the_log_of_a_lost_catalog(scene: Scene) -> None:
+@pytest.mark.parametrize("lost", ["gone", "empty"])
+def test_hazard_31_the_log_of_a_lost_catalog(scene: Scene, lost: str) -> None:
     """Only the log is left of a catalog: it does not get into what comes back, and it is kept."""
     made, before = scene.back_up(), scene.documents()
     scene.take("later")
@@ -71,8 +76,11 @@ def test_hazard_31_the_log_of_a_lost_catalog(scene: Scene) -> None:
     shutil.rmtree(scene.home)
     shutil.move(killed, scene.home)
     scene.catalog_file.unlink()
+    if lost == "empty":
+        scene.catalog_file.touch()
     log = Path(f"{scene.catalog_file}-wal").read_bytes()
     assert log
+    scene.recover(made, dry_run=True)
     scene.recover(made)
     assert scene.documents() == before
     assert (scene.home / "catalog.sqlite.replaced-20260301T120000Z-wal").read_bytes() == log
@@ -281,3 +289,28 @@ def test_a_backup_can_be_made_after_coming_back(scene: Scene) -> None:
     scene.clock.advance(days=1)
     later = scene.back_up()
     assert [row[0] for row in documents_of(scene.restored(later.name))] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize("label", ["may", "june"])
+def test_written_versions_of_a_lost_future_are_not_taken_for_new_ones(scene: Scene, label: str) -> None:
+    """After coming back numbers are given anew: a snapshot's Parquet has what it has, not what its namesake had."""
+    made = scene.back_up()
+    scene.take("a", b"lost")
+    take_snapshot(scene.collection, "may")
+    scene.clock.advance(hours=1)
+    scene.recover(made)
+    scene.take("a", b"found")
+    snapshot = take_snapshot(scene.collection, label)
+    told = pl.read_parquet(snapshot.files()).sort("id")
+    assert told.equals(scene.collection.frame("documents").drop("seen_at"))
+    assert read_manifest(folder_of(scene.collection, snapshot))["digest"] == snapshot.digest
+
+
+def test_the_newest_of_one_second_is_the_one_made_last(scene: Scene) -> None:
+    """Names tell seconds; which of two backups is the newer one is told by the whole time, not by their digests."""
+    for number in range(6):
+        scene.take(f"more {number}")
+        scene.clock.advance(milliseconds=1)
+        scene.back_up()
+    assert recover_from_backup(scene.dest, scene.catalog_file, as_of=scene.clock.now).documents == 9
+    assert [one.documents for one in list_backups(scene.dest)] == [4, 5, 6, 7, 8, 9]

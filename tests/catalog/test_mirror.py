@@ -121,6 +121,7 @@ def test_an_empty_catalog_can_be_asked(desk: Desk, tmp_path: Path) -> None:
         ("", "one SQL statement"),
         ("SELEC 1", "no SQL"),
         ("SELECT ?", "parameters"),
+        ("SELECT max(created_at) - min(created_at) FROM documents", r"epoch\(...\)"),
     ],
 )
 def test_what_cannot_be_asked(mirror: Mirror, tmp_path: Path, query: str, message: str) -> None:

@@ -20,7 +20,7 @@ from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import MaintenanceRuns
 from catalogkit.maintaining import LOCK, maintain
 from catalogkit.plan import Plan
-from catalogkit.planning import approve, plan_forget
+from catalogkit.planning import approve, plan_forget, plan_gc
 from catalogkit.policies.maintain import STEPS
 from tests.conftest import Clock, hurry
 from tests.plans.scene import forget, path_of, put
@@ -239,6 +239,16 @@ def test_two_rounds_never_overlap_and_the_dead_hold_nothing(given: Callable[...,
         other.wait()
     assert "gc" in {wait["step"] for wait in maintain(collection).waits}
     assert (collection.path / LOCK).read_text() == ""
+
+
+def test_a_user_without_a_name(given: Callable[..., Collection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container that runs as any number, which the system has no name for, a round is done all the same."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    collection = given()
+    assert maintain(collection).failed == []
+    assert plan_gc(collection).head.author == "uid 54321"
 
 
 def list_labels(collection: Collection) -> list[str]:

@@ -42,6 +42,7 @@ def identity_of(path: str | os.PathLike[str]) -> str:
     CatalogError
         If it is damaged, or no catalog.
     """
+    _not_empty(path)
     with contextlib.closing(connect(Path(path), "rw")) as db, driver_errors(Path(path)):
         row = db.execute("SELECT value FROM meta WHERE key = 'identity'").fetchone()
         if row is None:
@@ -82,7 +83,10 @@ def taken(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     ------
     CatalogBusy
         If somebody has it open, in this process or another one.
+    CatalogError
+        If it is damaged.
     """
+    _not_empty(path)
     with contextlib.closing(connect(Path(path), "rw", timeout=0.0)) as db:
         try:
             # Leaving write-ahead mode takes that nobody else has the file open, and copies the log back.
@@ -99,6 +103,12 @@ def taken(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         with driver_errors(Path(path)):
             yield db
             db.execute("ROLLBACK")
+
+
+def _not_empty(path: str | os.PathLike[str]) -> None:
+    """SQLite removes the log of an empty file when it opens it, and with it all that is left of the last changes."""
+    if os.path.getsize(path) == 0:
+        raise CatalogError(f"{path} is empty")
 
 
 def carry_from(image: str, new: str, kind: str, name: str, as_of_us: int) -> int:
