@@ -411,6 +411,12 @@ class Face {
       rows.forEach((row, offset) => this.cache.set(start + offset, row));
     }
     this.draw();
+    const row = this.cache.get(this.active);
+    if (this.later && row) {
+      const key = this.later;
+      this.later = null;
+      this.act(key, row);
+    }
   }
 
   toggle(row) {
@@ -433,14 +439,22 @@ class Face {
     else this.draw();
   }
 
+  act(key, row) {
+    if (key === " ") this.toggle(row);
+    else this.ask("why", { unit: row.unit });
+  }
+
   key(event) {
     if (event.target !== this.grid || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = this.fitting;
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     const row = this.cache.get(this.active);
     if (event.key in moves) this.move(this.active + moves[event.key]);
-    else if (event.key === " " && row) this.toggle(row);
-    else if (event.key === "Enter" && row) this.ask("why", { unit: row.unit });
+    else if (event.key === " " || event.key === "Enter") {
+      // After a change the rows are on their way again: a quick hand's key waits for them.
+      this.later = row ? null : event.key;
+      if (row) this.act(event.key, row);
+    }
     else if (event.key === "Escape" && !this.reason.hidden) this.reason.hidden = true;
     else if (event.key === "Escape") this.filter.focus();
     else return;
