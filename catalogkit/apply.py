@@ -225,7 +225,7 @@ def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_shar
     if freed > share * whole:
         raise PlanError(
             f"this would free {freed:,} of {whole:,} bytes, more than the {share:.0%} that are allowed at once;"
-            " approve less of it, or raise the limit if that is what you mean"
+            " approve less of it, or raise the limit (`--max-share`) if that is what you mean"
         )
 
 

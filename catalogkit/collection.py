@@ -316,6 +316,8 @@ def init(
         If a collection is there already, or an argument is not acceptable; nothing is changed then.
     """
     folder = Path(os.path.realpath(path))
+    if layout not in (Layout.CAS, Layout.POLICY):
+        raise InvalidInput(f"no layout {layout!r} for a store; use cas or policy")
     config = parse_config(
         {"catalog": catalog, "store": {"url": store, "layout": layout, "template": template or DEFAULT_TEMPLATE}}
     )

@@ -308,7 +308,7 @@ class _Round:
             except CatalogKitError as problem:
                 broken[name] = str(problem)
         told: dict[str, Any] = {"reports": made, "errors": broken}
-        return told | ({"outcome": "failed", "error": "; ".join(broken.values())} if broken else {})
+        return told | ({"outcome": "failed", "error": "; ".join(dict.fromkeys(broken.values()))} if broken else {})
 
     def _tidy(self) -> dict[str, Any]:
         from catalogkit.planning import waiting_plans

@@ -72,9 +72,9 @@ class MigrationReport:
         return asdict(self)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from catalogkit.reprs import facts
+        from catalogkit.reprs import brief
 
-        return facts("Migration", {**self.to_dict(), **self.why})
+        return brief("Migration", {**self.to_dict(), **self.why})
 
 
 def migrate_to_cas_gradual(

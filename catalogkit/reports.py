@@ -71,7 +71,7 @@ def find_report(name: str | os.PathLike[str]) -> Path:
         return _notebooks() / f"{name}.ipynb"
     close = difflib.get_close_matches(str(name), known, n=1)
     meant = f"; did you mean {close[0]!r}?" if close else ""
-    raise InvalidInput(f"there is no report {str(name)!r}{meant} There are: {', '.join(known) or 'none'}")
+    raise InvalidInput(f"there is no report {str(name)!r}{meant}; there are: {', '.join(known) or 'none'}")
 
 
 def run_report(
@@ -141,7 +141,7 @@ def _execute(source: Path, target: Path, parameters: Mapping[str, object], *, pr
         import papermill
         from papermill.exceptions import PapermillExecutionError
     except ImportError as error:
-        raise ReportError(f"reports need {error.name}; install catalogkit[report]") from None
+        raise ReportError(f"reports need {error.name}: pip install 'catalogkit[report]'") from None
     with quiet_kernel() as config:
         try:
             return papermill.execute_notebook(

@@ -34,6 +34,11 @@ def facts(title: str, values: Mapping[str, object]) -> dict[str, str]:
     return {"text/plain": plain, "text/html": f"<table><caption><b>{escape(title)}</b></caption>{rows}</table>"}
 
 
+def brief(title: str, values: Mapping[str, object]) -> dict[str, str]:
+    """As `facts`, without empty text and without what is a list or a table of its own."""
+    return facts(title, {k: v for k, v in values.items() if v != "" and not isinstance(v, dict | list | tuple)})
+
+
 def _words(name: str) -> str:
     return name.replace("_", " ") if name.isidentifier() else name
 
@@ -44,8 +49,10 @@ def printable(text: str) -> str:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, bool) or value is None:
-        return str(value)
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, datetime):

@@ -106,7 +106,7 @@ def start(
     except ImportError as missing:
         # Variables may be set for other programs of the machine; settings are for us.
         level = logging.WARNING if told.exporter or told.textfile else logging.DEBUG
-        _log.log(level, "nothing is measured: %s is missing; install catalogkit[telemetry]", missing.name)
+        _log.log(level, "nothing is measured: %s is missing: pip install 'catalogkit[telemetry]'", missing.name)
     except Exception as problem:  # noqa: BLE001 - a variable of another program may be wrong, and our work goes on
         _log.warning("nothing is measured (%s): look at [telemetry] and at OTEL_*", type(problem).__name__)
     return running

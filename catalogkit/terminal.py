@@ -22,10 +22,9 @@ def say(values: Mapping[str, Any], as_json: bool, title: str) -> None:
     if as_json:
         sys.stdout.write(json.dumps(dict(values), default=_plain, ensure_ascii=False) + "\n")
     else:
-        from catalogkit.reprs import facts
+        from catalogkit.reprs import brief
 
-        shown = {name: value for name, value in values.items() if value != "" and not isinstance(value, dict | list)}
-        sys.stdout.write(facts(title, shown)["text/plain"] + "\n")
+        sys.stdout.write(brief(title, values)["text/plain"] + "\n")
 
 
 def tell(text: str) -> None:

@@ -44,6 +44,11 @@ class ViewsReport:
         """The report as plain data."""
         return asdict(self)
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import brief
+
+        return brief("Views", self.to_dict() | {"in_the_way": len(self.in_the_way)})
+
 
 def make_views(collection: Collection, folder: Path | str | None = None, *, template: str | None = None) -> ViewsReport:
     """Make a readable path for every document, and remove those that no document has any more.

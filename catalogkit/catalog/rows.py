@@ -187,7 +187,7 @@ class Coverage:
         """As named facts for a person."""
         share = "nothing is stored" if self.share is None else f"{100 * self.share:.1f} % of bytes"
         oldest = "never checked" if self.never_checked else self.oldest_check or "-"
-        return {f"verified within {self.days} days": share, "oldest unverified": oldest}
+        return {f"verified within {self.days} days": share, "oldest check": oldest}
 
 
 @dataclass(frozen=True, slots=True)

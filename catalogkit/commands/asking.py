@@ -49,6 +49,7 @@ def status(
         ]  # fmt: skip
     values["kept"] = kept
     if not machine(context, as_json):
+        values["verified_share"] = "nothing is stored" if coverage.share is None else f"{100 * coverage.share:.1f} % of bytes"
         values |= {f"bytes only {one['kind']} {one['name']} keeps": one["exclusive_bytes"] for one in kept}
     say(values, machine(context, as_json), "Status")
     return DONE
@@ -67,7 +68,7 @@ def find(
     as_json: Json = False,
 ) -> int:
     """Documents that match every filter."""
-    from catalogkit.terminal import say
+    from catalogkit.terminal import say, tell
 
     filters = {
         "artifact_id": artifact_id,
@@ -84,6 +85,8 @@ def find(
     if machine(context, as_json):
         say({"documents": documents}, True, "Documents")
         return DONE
+    if not documents:
+        tell("no document matches")
     for document in documents:
         sys.stdout.write(
             "{id:>8}  {sha256:.8}  {bytes:>12,}  {content_type}  {resolver}  {artifact_id}\n".format_map(document)

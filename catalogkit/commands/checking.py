@@ -33,11 +33,15 @@ def verify(
     as_json: Json = False,
 ) -> int:
     """Read copies, compare their SHA-256, and note the result."""
+    from catalogkit.errors import InvalidInput
     from catalogkit.terminal import progress_bar, say, stoppable, tell
     from catalogkit.units import parse_bytes, parse_duration
     from catalogkit.verify import verify as prove
 
     with context.obj.open() as collection, progress_bar("verify") as progress, stoppable() as stop:
+        for document_id in ids or ():
+            if collection.catalog.document(document_id) is None:
+                raise InvalidInput(f"there is no document {document_id}; nothing was checked")
         report = prove(
             collection,
             ids or None,

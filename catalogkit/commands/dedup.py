@@ -84,7 +84,9 @@ def _in_words(found: DedupOpportunities) -> str:
     for term, amount, value in found.terms().iter_rows():
         money = "" if value is None else f"{value:>16,.6f} {currency}"
         lines.append(f"  {term:<28}  {amount:>24}  {money}".rstrip())
-    lines.append(f"  {'Groups':>9}  {'spare copies':>13}  {'bytes':>19}")
-    for reason, words, groups, copies, size in found.reasons().iter_rows():
+    reasons = found.reasons()
+    if len(reasons):
+        lines.append(f"  {'Groups':>9}  {'spare copies':>13}  {'bytes':>19}")
+    for reason, words, groups, copies, size in reasons.iter_rows():
         lines.append(f"  {groups:>9,}  {copies:>13,}  {size:>19,}  {words} ({reason})")
     return "\n".join(lines) + "\n"

@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def maintain(context: typer.Context, as_json: Json = False) -> int:
-    """Do the nightly round as \\[maintain] of the settings says; list what waits for a person (docs/schedules.md)."""
+    """Do the nightly round as [maintain] of the settings says; list what waits for a person (docs/schedules.md)."""
     from catalogkit.maintaining import in_words
     from catalogkit.maintaining import maintain as go_round
     from catalogkit.reprs import printable

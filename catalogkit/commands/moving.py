@@ -64,6 +64,8 @@ def migrate(
         shown = {name: value for name, value in values.items() if value and name not in ("plans", "why")}
         values = shown | report.why
     say(values, to_machine, "Migration")
+    if not report.moved and not report.left and not report.stopped:
+        tell("Nothing is left to move.")
     if report.stopped == "stopped":
         tell("Stopped after a whole batch; run it again to go on.")
         return INTERRUPTED

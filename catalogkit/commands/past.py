@@ -110,7 +110,7 @@ def list_(context: typer.Context, as_json: Json = False) -> int:
     """Snapshots that are kept, and the bytes that are there for their sake."""
     from catalogkit.display import format_bytes
     from catalogkit.snapshots import SNAPSHOT, list_snapshots
-    from catalogkit.terminal import say
+    from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:
         now = collection.now()
@@ -122,6 +122,8 @@ def list_(context: typer.Context, as_json: Json = False) -> int:
     if machine(context, as_json):
         say({"snapshots": kept}, True, "")
         return DONE
+    if not kept:
+        tell("no snapshot is kept; `catalogkit snapshot create LABEL` keeps this moment")
     for one in kept:
         until = f"until {one['expires_at']:%Y-%m-%d}" if one["expires_at"] else "until dropped"
         only = f"only it keeps {format_bytes(one['exclusive_bytes'])}"
@@ -129,8 +131,6 @@ def list_(context: typer.Context, as_json: Json = False) -> int:
             f"{one['label']:<20}  {one['timestamp']:%Y-%m-%d %H:%M}  {one['record_count']:>12,} documents  "
             f"{format_bytes(one['storage_size']):>9}  {until:<16}  {only}\n"
         )
-    if not kept:
-        sys.stdout.write("no snapshot is kept; `catalogkit snapshot create LABEL` keeps this moment\n")
     return DONE
 
 

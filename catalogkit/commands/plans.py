@@ -117,7 +117,7 @@ def approve(
     from catalogkit.approval import DEFAULT_RULE
     from catalogkit.plan import Plan
     from catalogkit.planning import approve as say_yes
-    from catalogkit.terminal import say
+    from catalogkit.terminal import say, tell
 
     home = _home(context, plan)
     given = say_yes(
@@ -127,7 +127,13 @@ def approve(
     units = given.units(loaded)
     values = {"id": loaded.id, "approved": len(units), "of": loaded.units, "approved_by": given.approved_by}
     say(values | {"path": str(home)}, machine(context, as_json), "Approved")
-    return DONE
+    if units or not loaded.units:
+        return DONE
+    if where is None:
+        tell(f"Nothing was approved: all of it is last copies. If that is meant: catalogkit approve {home} --where ''")
+    else:
+        tell("Nothing was approved: no unit fits --where.")
+    return LOOK
 
 
 def apply(
@@ -170,7 +176,7 @@ def _fetcher(private: bool) -> Fetcher:
     try:
         from catalogkit.fetching import Fetcher
     except ModuleNotFoundError as missing:
-        raise InvalidInput(f"fetching needs {missing.name}; install catalogkit[fetch]") from None
+        raise InvalidInput(f"fetching needs {missing.name}: pip install 'catalogkit[fetch]'") from None
     return Fetcher(private=private)
 
 
@@ -179,7 +185,7 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
     from dataclasses import asdict
 
     from catalogkit.planning import waiting_plans
-    from catalogkit.terminal import say
+    from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:
         applied = [asdict(row) for row in collection.catalog.plans()]
@@ -187,6 +193,8 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
     if machine(context, as_json):
         say({"waiting": waiting, "applied": applied}, True, "Plans")
         return DONE
+    if not waiting and not applied:
+        tell("no plans; `catalogkit plan --help` lists the kinds")
     for one in waiting:
         sys.stdout.write("{id:.12}  {kind:<8}  {units:>9,} units  {state:<9}  {path}\n".format_map(one))
     for one in applied:
@@ -245,13 +253,15 @@ def hold_add(
 @holding.command("list")
 def hold_list(context: typer.Context, as_json: Json = False) -> int:
     """Holds in force."""
-    from catalogkit.terminal import say
+    from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:
         holds = collection.catalog.holds(as_of=collection.now())
     if machine(context, as_json):
         say({"holds": holds}, True, "Holds")
         return DONE
+    if not holds:
+        tell("no holds are in force")
     for hold in holds:
         sys.stdout.write("{id:>6}  {subject}  {reason}  by {placed_by}\n".format_map(hold))
     return DONE

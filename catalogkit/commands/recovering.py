@@ -255,6 +255,6 @@ def _destination(given: Path | None, collection: Collection | None) -> str:
         return str(given)
     if collection is None or not collection.config.backup.destination:
         raise InvalidInput(
-            'name the folder of backups, or set it once: destination = "..." under \\[backup] in catalogkit.toml'
+            'name the folder of backups, or set it once: destination = "..." under [backup] in catalogkit.toml'
         )
     return str(collection.path / collection.config.backup.destination)

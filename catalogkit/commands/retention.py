@@ -29,7 +29,7 @@ def plan_retention(
         typer.Option(
             metavar="NAME|FILE",
             help="A tenant that has a policy of its own: for its documents only; or a TOML file with a policy to try."
-            " Else \\[retention] of the settings.",
+            " Else [retention] of the settings.",
         ),
     ] = None,
     backtest: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 from catalogkit.errors import InvalidInput
+
+FEW, SHOWN = 10, 50  # files that are named for one reason, reasons that are named
 
 
 def add_to(app: typer.Typer) -> None:
@@ -78,8 +81,16 @@ def ingest(
             progress=progress,
             stop=stop,
         )
-    for path, reason in report.failures[:50]:
-        tell(f"not taken in: {path}: {reason}")
+    times: Counter[str] = Counter()
+    for path, reason in report.failures:
+        times[reason] += 1
+        if times[reason] <= FEW and len(times) <= SHOWN:
+            tell(f"not taken in: {path}: {reason}")
+    for reason, count in times.most_common(SHOWN):
+        if count > FEW:
+            tell(f"not taken in: {count - FEW:,} more: {reason}")
+    if len(times) > SHOWN:
+        tell("not taken in: more, for other reasons; --json lists them")
     say(report.to_dict(), machine(context, as_json), "Ingest")
     if report.interrupted:
         return INTERRUPTED

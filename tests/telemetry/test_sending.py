@@ -190,7 +190,7 @@ def test_a_textfile_that_cannot_be_written_fails_nothing(home: Path) -> None:
     """It is said, and the command is done."""
     (home / "file").write_text("")
     settings(home, textfile="file/catalogkit.prom")
-    said = run("-C", home, "find").stderr
+    said = run("-C", home, "status").stderr
     assert said.startswith("the file of metrics could not be written: ") and said.count("\n") == 1
 
 
@@ -210,7 +210,7 @@ def test_without_the_extra_nothing_changes(home: Path, asked: bool) -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["documents"] == 0
-    line = "nothing is measured: opentelemetry.sdk is missing; install catalogkit[telemetry]\n"
+    line = "nothing is measured: opentelemetry.sdk is missing: pip install 'catalogkit[telemetry]'\n"
     assert done.stderr == (line if asked else "")
 
 

@@ -122,7 +122,7 @@ def test_a_report_reads_well() -> None:
     assert re.search(r"^  /a_b/c_d +nothing lies there$", text, re.MULTILINE)
     shown = facts("Title", {"new_blobs": 1, "share": 0.5, "fine": True, "none": None})["text/plain"]
     assert [line.split() for line in shown.splitlines()] == [
-        ["Title"], ["new", "blobs", "1"], ["share", "0.500"], ["fine", "True"], ["none", "None"],
+        ["Title"], ["new", "blobs", "1"], ["share", "0.500"], ["fine", "yes"], ["none", "none"],
     ]  # fmt: skip
 
 

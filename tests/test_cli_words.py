@@ -1,0 +1,86 @@
+"""What a newcomer reads on the command line: words instead of Python's, a hint wherever nothing came of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import answer, run
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A collection of three different documents."""
+    (tmp_path / "pile").mkdir()
+    for number in range(3):
+        (tmp_path / "pile" / f"{number}.txt").write_text(f"document {number}")
+    run("init", tmp_path / "home")
+    run("-C", tmp_path / "home", "ingest", tmp_path / "pile")
+    return tmp_path / "home"
+
+
+def test_words_instead_of_pythons(tmp_path: Path, home: Path) -> None:
+    """Nothing of Python shows, neither in facts nor in help: no True, no None, no escaped bracket."""
+    run("init", tmp_path / "empty")
+    for said in (
+        run("-C", tmp_path / "empty", "status").stdout,
+        run("-C", home, "ingest", tmp_path / "pile").stdout,
+        run("-C", home, "migrate", "--dry-run").stdout,
+        run("-C", home, "backup", code=1).stderr,
+        run("maintain", "--help").stdout,
+        run("plan", "retention", "--help").stdout,
+    ):
+        assert not any(word in said for word in ("True", "False", "None", "\\[")), said
+    run("-C", home, "verify")
+    assert "100.0 % of bytes" in run("-C", home, "status").stdout
+    assert answer("-C", home, "status")["verified_share"] == 1
+
+
+def test_approving_nothing_says_why(home: Path) -> None:
+    """All units are last copies: nothing is approved, and the answer says what takes them, too."""
+    plan = answer("-C", home, "forget", 1, 2, code=2)["path"]
+    told = run("-C", home, "approve", plan, code=2)
+    assert "approved     0" in told.stdout and "last copies" in told.stderr and "--where ''" in told.stderr
+    assert answer("-C", home, "approve", plan, "--where", "bytes > 1000", code=2)["approved"] == 0
+    assert run("-C", home, "approve", plan, "--where", "").stderr == ""
+
+
+def test_nothing_found_is_said(home: Path) -> None:
+    """An empty list is no empty screen; to a machine it is an empty list."""
+    for words, key in ((["find", "--resolver", "nobody"], "documents"), (["hold", "list"], "holds"),
+                       (["snapshot", "list"], "snapshots"), (["plans"], "waiting")):  # fmt: skip
+        told = run("-C", home, *words)
+        assert told.stdout == "" and told.stderr.startswith("no "), words
+        assert answer("-C", home, *words)[key] == []
+
+
+def test_verify_of_documents_that_are_not_there(home: Path) -> None:
+    """An id that nothing has is an error; nothing is checked then."""
+    assert "there is no document 99" in answer("-C", home, "verify", 1, 99, code=1)["error"]
+    assert answer("-C", home, "status")["never_checked"] == 3
+    assert answer("-C", home, "verify", 1)["ok"] == 1
+
+
+def test_a_layout_that_is_none(tmp_path: Path) -> None:
+    """It is refused with the names of those there are, and nothing is made."""
+    assert "use cas or policy" in answer("init", tmp_path / "new", "--layout", "odd", code=1)["error"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_equal_troubles_are_counted(tmp_path: Path, home: Path) -> None:
+    """Three hundred rows with one mistake are ten lines and a number; JSON has them all."""
+    (tmp_path / "list.jsonl").write_text('{"path": "pile/0.txt"}\n' * 300)
+    told = run("-C", home, "ingest", "--manifest", tmp_path / "list.jsonl", code=2).stderr.splitlines()
+    assert len(told) == 11 and "290 more" in told[-1] and "artifact_id" in told[-1]
+    assert len(answer("-C", home, "ingest", "--manifest", tmp_path / "list.jsonl", code=2)["failures"]) == 300
+
+
+def test_why_of_what_was_forgotten(home: Path) -> None:
+    """A document that is gone leads to its history."""
+    plan = answer("-C", home, "forget", 1, code=2)["path"]
+    run("-C", home, "approve", plan, "--where", "")
+    run("-C", home, "apply", plan)
+    assert "catalogkit history 1" in answer("-C", home, "why", 1, code=1)["error"]
+    assert json.loads(run("-C", home, "history", 1, "--json").stdout)["history"]
