@@ -49,7 +49,8 @@ def status(
         ]  # fmt: skip
     values["kept"] = kept
     if not machine(context, as_json):
-        values["verified_share"] = "nothing is stored" if coverage.share is None else f"{100 * coverage.share:.1f} % of bytes"
+        share = coverage.share
+        values["verified_share"] = "nothing is stored" if share is None else f"{100 * share:.1f} % of bytes"
         values |= {f"bytes only {one['kind']} {one['name']} keeps": one["exclusive_bytes"] for one in kept}
     say(values, machine(context, as_json), "Status")
     return DONE

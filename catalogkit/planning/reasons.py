@@ -63,7 +63,7 @@ def _digest_of(collection: Collection, subject: str) -> Digest:
     if subject.isdigit() and len(subject) < 20:
         record = collection.catalog.document(int(subject))
         if record is None:
-            raise InvalidInput(f"there is no document {subject}; `catalogkit history {subject}` tells whether there was one")
+            raise InvalidInput(f"there is no document {subject}; `catalogkit history {subject}` tells if there was")
         return record.sha256
     if len(subject) == 64 and "/" not in subject:
         return Digest.parse(subject)
