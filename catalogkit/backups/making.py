@@ -13,6 +13,9 @@ nothing names. The next backup, or thinning, removes them.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
+import shutil
 import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -28,19 +31,21 @@ from catalogkit.backups.pieces import CHUNK_BYTES, lengths, store_chunk
 from catalogkit.backups.target import Target, target_of
 from catalogkit.catalog.sqlite.images import ENGINE, image_facts
 from catalogkit.collection import Collection, open_collection
-from catalogkit.errors import ConstraintError
+from catalogkit.errors import ConstraintError, InvalidInput
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import operation
 from catalogkit.workers import Workers, processors
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
     from concurrent.futures import Executor, Future
     from datetime import datetime
 
 # How often to begin anew where something of the moment was condemned before it could be kept.
 TRIES: Final = 3
+# Folders of a collection in which old things are removed.
+OWN: Final = ("plans", "snapshots", "mirror", "reports")
+SCRATCH: Final = ".backup-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +141,7 @@ def backup_catalog(
     with _opened(collection) as source:
         when = as_of or source.now()
         target = target_of(destination)
+        _apart(source, target.describe())
         repository.fitting(target, source.identity)
         with target.locked():
             made, copied = _make(source, target, include_storage_uri, copy_bytes, when, executor, progress)
@@ -157,6 +163,15 @@ def backup_catalog(
         lacking=made.lacking,
         seconds=time.monotonic() - began,
     )
+
+
+def _apart(source: Collection, place: str) -> None:
+    """Refuse a place where what lies there is taken for something else: garbage, old snapshots, documents."""
+    own = [os.path.join(source.path, name) for name in OWN]
+    own += [store.root for store in source.stores.values() if store.kind == "local"]
+    for folder in map(os.path.realpath, own):
+        if Path(place).is_relative_to(folder):
+            raise InvalidInput(f"{place} lies in {folder}, where backups are not safe; name a folder of their own")
 
 
 @contextlib.contextmanager
@@ -209,7 +224,7 @@ def _store(
 ) -> tuple[Manifest, blobs.Needed]:
     """Store the catalog's image as it is at one moment; its manifest, and the blobs it needs."""
     with (
-        tempfile.TemporaryDirectory(prefix=".backup-", dir=source.path) as scratch,
+        _scratch(source.path) as scratch,
         source.catalog.image(scratch) as image,
     ):
         cuts = lengths(image.bytes, CHUNK_BYTES)
@@ -244,6 +259,36 @@ def _store(
         chunks=chunks,
     )
     return manifest, needed
+
+
+@contextlib.contextmanager
+def _scratch(home: Path) -> Iterator[str]:
+    """A folder for a copy of the catalog; what a killed backup left of its own, which nobody holds, is removed."""
+    for left in home.glob(f"{SCRATCH}*"):
+        with _held(left) as ours:
+            if ours:
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=home) as scratch, _held(Path(scratch)):
+        yield scratch
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder, as long as this is open; False where another backup does, or where it is gone."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = True
+        except BlockingIOError:
+            ours = False
+        yield ours
+    finally:
+        os.close(fd)
 
 
 def _stored(

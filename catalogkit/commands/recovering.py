@@ -154,8 +154,10 @@ def drill(
             collection.close()
     for problem in found.problems[:SHOWN]:
         tell(problem)
+    if found.unreachable:
+        tell(f"a store is away: {found.unreachable:,} of {found.sampled:,} blobs prove nothing; is the disk mounted?")
     say(found.to_dict(), machine(context, as_json), "Drill")
-    return DONE if found.ok else LOOK
+    return DONE if found.ok and not found.unreachable else LOOK
 
 
 def recover(

@@ -97,8 +97,12 @@ def test_settings_are_read_strictly() -> None:
 
 
 def test_something_is_wrong(scene: Scene, run: Callable[..., Run]) -> None:
-    """A damaged backup, a failed drill and missing bytes end with 2, and say what."""
+    """A damaged backup, a drill that failed or could read nothing, and missing bytes end with 2, and say what."""
     _, made = run("backup", scene.dest, "--json")
+    (scene.home / "store").rename(scene.home / "away")
+    code, text = run("drill", scene.dest, "--json")
+    assert code == 2 and text["unreachable"] == 3
+    (scene.home / "away").rename(scene.home / "store")
     (scene.home / "store" / "cas").rename(scene.top / "gone")
     assert run("drill", scene.dest, "--json")[0] == 2
     code, text = run("recover", scene.dest)

@@ -21,6 +21,7 @@ from catalogkit.catalog.sqlite.images import image_problems
 from catalogkit.collection import init
 from catalogkit.errors import CatalogBusy, ConstraintError, InvalidInput
 from catalogkit.model import Digest
+from catalogkit.workers import Inline
 from tests.backups.scene import Scene, documents_of, rows, sha256
 
 if TYPE_CHECKING:
@@ -308,3 +309,23 @@ def test_with_bytes(scene: Scene) -> None:
     again = scene.back_up(copy_bytes=True)
     assert again.copied_bytes == 0 and again.lacking == 1
     assert not [key for key in scene.target.keys("bytes") if scene.target.get(key) == b"has rott"]
+
+
+@pytest.mark.parametrize("place", ["store/docs/b", "store/cas/zz", "snapshots", "plans/b", "mirror", "reports"])
+def test_where_other_things_are_removed_no_backup_is_made(scene: Scene, place: str) -> None:
+    """In a store its pieces would be garbage, and among snapshots an old one: such places are refused."""
+    with pytest.raises(InvalidInput, match="backups are not safe"):
+        backup_catalog(scene.home / place, collection=scene.collection, executor=Inline())
+    assert not list(scene.home.rglob("manifest.json"))
+    backup_catalog(scene.home / "backups", collection=scene.collection, executor=Inline())
+
+
+def test_what_a_killed_backup_left_is_removed(scene: Scene) -> None:
+    """A copy of the catalog that nobody holds any more goes with the next backup; that of one under way stays."""
+    for name in ("dead", "alive"):
+        (scene.home / f".backup-{name}").mkdir()
+        (scene.home / f".backup-{name}" / "catalog.sqlite.copy").write_bytes(b"large")
+    with making._held(scene.home / ".backup-alive") as ours:
+        assert ours
+        scene.back_up()
+    assert [path.name for path in scene.home.glob(".backup-*")] == [".backup-alive"]

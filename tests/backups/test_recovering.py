@@ -314,3 +314,13 @@ def test_the_newest_of_one_second_is_the_one_made_last(scene: Scene) -> None:
         scene.back_up()
     assert recover_from_backup(scene.dest, scene.catalog_file, as_of=scene.clock.now).documents == 9
     assert [one.documents for one in list_backups(scene.dest)] == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_catalog_that_came_back_is_whole(scene: Scene) -> None:
+    """What came back once, with blobs that it keeps for the replaced catalog, is compared like any other."""
+    made = scene.back_up()
+    scene.take("later")
+    assert scene.recover(made).carried == 1
+    scene.take("again")
+    found = scene.recover(made, dry_run=True)
+    assert (found.was, found.changes["only in the catalog"]) == ("whole", 1)
