@@ -113,7 +113,7 @@ class Approval:
                 plain["approved_by"],
                 datetime.fromisoformat(plain["approved_at"]),
             )
-        except (ValueError, KeyError, TypeError) as problem:
+        except (OSError, ValueError, KeyError, TypeError) as problem:
             raise PlanError(f"the approval at {path} cannot be read: {problem}; approve the plan again") from None
 
 

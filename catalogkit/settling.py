@@ -135,7 +135,7 @@ class Settler:
         problem = taken.problem
         if not problem and item.expected is not None and taken.digest != item.expected:
             problem = f"it has SHA-256 {taken.digest}, its manifest says {item.expected}"
-        if not problem and self.layout is not Layout.REFERENCE and self._inside(item.folder):
+        if not problem and self._inside(self._folder(item)):
             problem = "it lies in the store itself"
         if problem:
             self.report.fail(item.path, problem)
@@ -163,9 +163,14 @@ class Settler:
             ),
         )
 
+    def _folder(self, item: Candidate) -> str:
+        """Where the file lies; one that stays where it is stays where a link to it leads."""
+        linked = self.layout is Layout.REFERENCE and os.path.islink(item.path)
+        return path_text(os.path.dirname(os.path.realpath(item.path))) if linked else item.folder
+
     def _lies_inside(self, folder: str) -> bool:
-        real = os.path.realpath(text_path(folder))
-        return real == self.store.root or real.startswith(self.store.root + os.sep)
+        real, root = os.path.realpath(text_path(folder)), self.collection.store.root
+        return real == root or real.startswith(root + os.sep)
 
     # -- where it goes -----------------------------------------------------------------------------------------
 

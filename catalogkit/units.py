@@ -9,6 +9,8 @@ from typing import Final
 from catalogkit.errors import InvalidInput
 
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+# A thousand years, so that what lies so long before or after a time of today is still a date.
+LONGEST: Final = timedelta(days=365_000)
 # Decimal (SI) and binary (IEC 80000-13) multiples.
 _BYTES: Final = {"": 1, "b": 1} | {
     f"{prefix}{binary}b": (1024 if binary else 1000) ** power
@@ -23,7 +25,7 @@ def parse_duration(text: str) -> timedelta:
     Raises
     ------
     InvalidInput
-        If `text` is anything else, or longer than a `timedelta` can be.
+        If `text` is anything else, or longer than `LONGEST`.
 
     Examples
     --------
@@ -33,10 +35,10 @@ def parse_duration(text: str) -> timedelta:
     number, unit = _split(text)
     if unit not in _SECONDS:
         raise InvalidInput(f"not a duration: {text!r}; use a number with s, m, h, d or w, such as 30d")
-    try:
-        return timedelta(seconds=number * _SECONDS[unit])
-    except OverflowError:
-        raise InvalidInput(f"{text!r} is too long") from None
+    seconds = number * _SECONDS[unit]
+    if seconds > LONGEST.total_seconds():
+        raise InvalidInput(f"{text!r} is too long")
+    return timedelta(seconds=seconds)
 
 
 def parse_bytes(text: str) -> int:

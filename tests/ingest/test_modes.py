@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalogkit.collection import open_collection
-from catalogkit.errors import InvalidInput
-from catalogkit.ingest import IngestReport, ingest
+from catalogkit.errors import CatalogKitError, InvalidInput
+from catalogkit.ingest import IngestReport, ingest, register_or_get
 from catalogkit.stores.contract import Asked
 from catalogkit.stores.taking import _can_clone
 from catalogkit.verify import verify
@@ -164,7 +164,7 @@ def test_the_store_does_not_eat_itself(collection: Collection, source: Path, mod
     assert read_tree(root) == before
 
 
-@pytest.mark.parametrize("mode", ["move", "link"])
+@pytest.mark.parametrize("mode", ["move", "link", "reference"])
 def test_a_manifest_cannot_move_the_store_either(collection: Collection, source: Path, mode: str) -> None:
     """Rows that name stored files, directly or through a linked folder, fail one by one and nothing is lost."""
     make_tree(source, FILES)
@@ -181,6 +181,19 @@ def test_a_manifest_cannot_move_the_store_either(collection: Collection, source:
     report = ingest(collection, manifest=manifest, mode=mode, executor=Inline())
     assert (report.failed, report.ingested) == (len(rows), 0)
     assert read_tree(root) == before
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_of_the_store_is_in_nobodys_hands(linked: bool, collection: Collection, source: Path) -> None:
+    """It cannot be a document where it lies: once it is garbage for the store, it would be gone for the document."""
+    root = Path(collection.store.root)
+    path = make_tree(root, {"docs/stray": b"only here"}) / "docs/stray"
+    if linked:
+        (source / "link").symlink_to(path)
+        path = source / "link"
+    with pytest.raises(CatalogKitError, match="store itself"):
+        register_or_get(collection, path, artifact_id="a", source_url="https://example.org/a", mode="reference")
+    assert collection.frame("documents").is_empty()
 
 
 def test_hazard_29_link_shares_and_protects(make_collection: Callable[..., Collection], source: Path) -> None:

@@ -69,6 +69,10 @@ def test_an_approval_is_kept_beside_its_plan(tmp_path: Path) -> None:
     (home / "approval.json").write_text(json.dumps({"plan_id": "x"}))
     with pytest.raises(PlanError, match="approve the plan again"):
         Approval.load(home)
+    (home / "approval.json").unlink()
+    (home / "approval.json").mkdir()
+    with pytest.raises(PlanError, match="approve the plan again"):
+        Approval.load(home)
 
 
 def test_what_was_chosen_by_hand_can_be_said_in_python() -> None:
