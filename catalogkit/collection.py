@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalogkit.catalog import open_catalog
 from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, rewrite_layout, write_config
-from catalogkit.errors import InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
+from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
 from catalogkit.signals import operation
@@ -262,13 +262,17 @@ class Collection:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from catalogkit.reprs import facts
 
+        try:
+            totals = self.catalog.totals()
+        except CatalogError:  # it was closed, or cannot be read: a notebook's cell shows that, and does not fail
+            return facts("Collection", {"folder": str(self.path), "catalog": "closed, or not readable"})
         return facts(
             "Collection",
             {
                 "folder": str(self.path),
                 "catalog": f"{self.catalog.url} ({self.identity[:8]})",
                 "store": f"{self.store.root} ({self.layout} layout)",
-                **{name: f"{count:,}" for name, count in self.catalog.totals().items()},
+                **{name: f"{count:,}" for name, count in totals.items()},
             },
         )
 

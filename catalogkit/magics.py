@@ -15,7 +15,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 
 from catalogkit.collection import Collection, home_of, open_collection
 from catalogkit.display import Notes
-from catalogkit.errors import CatalogKitError, InvalidInput
+from catalogkit.errors import CatalogKitError, InvalidInput, NotACollection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,12 +66,20 @@ class CatalogMagics(Magics):
             if verb not in USAGE:
                 raise InvalidInput(f"%catalog takes one of: {'; '.join(USAGE.values())}")
             return getattr(self, f"_{verb}")(rest.strip(), cell)
+        except NotACollection as problem:
+            raise self._told(
+                NotACollection(f"{str(problem).partition(';')[0]}; name another with %catalog use")
+            ) from None
         except (CatalogKitError, ValueError) as problem:
             told = problem if isinstance(problem, CatalogKitError) else InvalidInput(str(problem))
-            line = " ".join(f"{type(told).__name__}: {told}".split())
-            # IPython shows an error as this says, if it has it; runners still see that the cell failed, and why.
-            told._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
-            raise told from None
+            raise self._told(told) from None
+
+    @staticmethod
+    def _told(problem: CatalogKitError) -> CatalogKitError:
+        line = " ".join(f"{type(problem).__name__}: {problem}".split())
+        # IPython shows an error as this says, if it has it; runners still see that the cell failed, and why.
+        problem._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+        return problem
 
     @property
     def _names(self) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_use_names_another_collection(
         ("%catalog find resolvr=arxiv", "find takes artifact_id="),
         ("%catalog find limit=x", "invalid literal"),
         ("%catalog why", "say of what"),
-        ("%catalog use nowhere", "no collection at"),
+        ("%catalog use nowhere", "name another with %catalog use"),
         ("%catalog sql SELEC 1", "SELEC"),
         ("%%catalog sql two words\nSELECT 1", "no name for a variable"),
     ],

@@ -68,6 +68,11 @@ class Drill:
         """As plain data."""
         return asdict(self)
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import brief
+
+        return brief("Drill", self.to_dict())
+
 
 @operation("drill")
 def drill(

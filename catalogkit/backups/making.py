@@ -93,6 +93,11 @@ class BackupMetadata:
         """As plain data."""
         return asdict(self)
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import brief
+
+        return brief("Backup", self.to_dict())
+
 
 @operation("backup")
 def backup_catalog(

@@ -79,6 +79,11 @@ class Rebuild:
         """As plain data."""
         return asdict(self)
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import brief
+
+        return brief("Rebuild", self.to_dict())
+
 
 @operation("rebuild")
 def rebuild_catalog(

@@ -117,6 +117,11 @@ class Recovery:
         missing = [{"sha256": one.sha256, "bytes": one.bytes, "documents": one.documents} for one in self.missing[:100]]
         return {name: getattr(self, name) for name in names} | changes | {"missing": missing} | self.gone
 
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        from catalogkit.reprs import brief
+
+        return brief("Recovery", self.to_dict())
+
 
 _COLUMNS: Final = (
     "change", "tenant", "artifact_id", "source_url", "resolver", "variant", "sha256_in_backup", "sha256_in_catalog",
