@@ -53,6 +53,10 @@ def tidy(source: Collection, target: Target, when: datetime) -> None:
     for moment in source.catalog.moments(KIND, as_of=when):
         if moment.name.endswith(here) and moment.name.removesuffix(here) not in there:
             source.catalog.release_moment(KIND, moment.name, as_of=when)
+    # Backups of a time before coming back from an earlier one are kept by no moment, but by what was taken over then.
+    kept = {moment.name.partition(_IN)[0] for moment in source.catalog.moments(KIND, as_of=when)}
+    if there - kept:
+        return
     for name in source.catalog.root_names(REPLACED):
         if not (source.path / name).exists():
             source.catalog.drop_roots(REPLACED, name, as_of=when)

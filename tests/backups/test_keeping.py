@@ -9,6 +9,7 @@ import pytest
 from catalogkit.apply import apply
 from catalogkit.backups import keeping, repository
 from catalogkit.backups.listing import list_backups
+from catalogkit.backups.recovering import recover_from_backup
 from catalogkit.backups.thinning import thin_backups
 from catalogkit.errors import StoreError
 from catalogkit.model import Digest
@@ -156,3 +157,23 @@ def test_what_is_left_of_crashes_is_tidied(scene: Scene) -> None:
     assert catalog.root_names("replaced") == []
     names = [moment.name for moment in catalog.moments("backup", as_of=scene.clock.now)]
     assert [name.split()[0] for name in names] == [made.name]
+
+
+def test_later_backups_keep_their_bytes_when_the_replaced_catalog_is_removed(scene: Scene) -> None:
+    """After coming back to an earlier backup the later one is still a root, until it is thinned, and only then not."""
+    first = scene.back_up()
+    scene.clock.advance(hours=1)
+    scene.take("later")
+    second = scene.back_up()
+    scene.clock.advance(hours=1)
+    found = scene.recover(first)
+    assert found.kept
+    os.unlink(found.kept)
+    catalog = scene.collection.catalog
+    scene.back_up()
+    collect(scene)
+    assert second.name in repository.names(scene.target) and len(catalog.root_names("replaced")) == 1
+    assert recover_from_backup(second.path, scene.catalog_file, as_of=scene.clock.now).missing_blobs == 0
+    thin_backups(scene.target, ONE, collection=scene.collection, as_of=scene.clock.now)
+    assert second.name not in repository.names(scene.target)
+    assert catalog.root_names("replaced") == []
