@@ -44,6 +44,9 @@ KEPT_NOTES: Final = 1000
 SHRUNKEN: Final = 0.5
 # The largest share of all stored bytes that goes where neither the call nor the plan's policy says otherwise.
 MAX_SHARE: Final = 0.5
+# What changes facts needs no place; some of that may be about a stray, which has nothing else.
+_OF_STRAYS: Final = frozenset({StepKind.CONDEMN, StepKind.REARM, StepKind.PURGE})
+_FACTS: Final = _OF_STRAYS | {StepKind.FORGET, StepKind.RECALL}
 
 
 @dataclass(slots=True)
@@ -156,11 +159,13 @@ def apply(
     begun = left.is_empty() or any(row.ended_at is None for row in noted)
     if when >= plan.head.expires_at and not begun:
         raise PlanError(f"this plan expired at {plan.head.expires_at:%Y-%m-%d %H:%M} UTC; make a new one")
-    _brake(collection, plan, units, max_share, begun)
+    if left.height:
+        _brake(collection, plan, units, max_share)
     report = ApplyReport(plan.id)
     began = time.monotonic()
     about = approval.to_dict() if approval else {"unapproved": True}
-    keeps = [Digest.parse(text) for text in steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].unique()]
+    kept = steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].drop_nulls().unique()
+    keeps = [Digest.parse(text) for text in kept]
     if left.height or not noted:
         catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, keeps=keeps, as_of=when)
     report.already = before = steps.height - left.height
@@ -210,10 +215,11 @@ def _approved(collection: Collection, plan: Plan, approval: Approval | None, una
     return None if approval is None else pl.Series(sorted(approval.units(plan)), dtype=pl.Int64)
 
 
-def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None, begun: bool) -> None:
+def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None) -> None:
     totals, head = collection.catalog.totals(), plan.head
+    enough = SHRUNKEN * head.documents
     # Once it is begun, it may be the plan itself that the documents went by.
-    if totals["documents"] < SHRUNKEN * head.documents and not begun:
+    if totals["documents"] < enough and totals["documents"] + _forgot(collection, plan) < enough:
         raise PlanError(
             f"the catalog has {totals['documents']:,} documents, it had {head.documents:,} when the plan was made;"
             " find out where they went first"
@@ -227,6 +233,10 @@ def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_shar
             f"this would free {freed:,} of {whole:,} bytes, more than the {share:.0%} that are allowed at once;"
             " approve less of it, or raise the limit (`--max-share`) if that is what you mean"
         )
+
+
+def _forgot(collection: Collection, plan: Plan) -> int:
+    return [(row[2], row[3]) for row in collection.catalog.journal(plan.id)].count((StepKind.FORGET, "done"))
 
 
 def _left(steps: pl.DataFrame, decided: set[tuple[int, int]]) -> pl.DataFrame:
@@ -283,7 +293,12 @@ def _prepare(world: World, steps: list[Step]) -> None:
 
 
 def _nowhere(world: World, step: Step) -> str:
-    """The store of a step that this collection does not have."""
+    """Why a step is about nothing: it does not say what, or names a store that this collection does not have."""
+    fact, stray = step.kind in _FACTS, step.kind in _OF_STRAYS and step.sha256 is None
+    if step.sha256 is None and not stray:
+        return "it does not say which bytes it is about"
+    if (not fact or stray or step.store is not None) and None in (step.store, step.key):
+        return "it does not say where it is to be done"
     missing = [name for name in (step.store, step.from_store) if name is not None and name not in world.stores]
     return f"this collection has no store {missing[0]!r}" if missing else ""
 

@@ -35,6 +35,7 @@ from tests.plans.scene import (
     state_of,
     stray,
 )
+from tests.plans.steps import step, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +135,22 @@ def test_a_plan_may_shrink_the_catalog_itself_and_be_finished(littered: Collecti
     run(littered, plan, batch=7, stop=stop, progress=lambda _: stop.set())
     assert littered.catalog.totals()["documents"] == 4
     assert run(littered, plan).done == 3
+
+
+def test_what_others_forgot_is_not_what_a_plan_forgot(littered: Collection, clock: Clock) -> None:
+    """Approved one by one, its steps may shrink the catalog; when most of it went another way, it is refused."""
+    records = [put(littered, f"more{number}", b"more %d" % number) for number in range(9)]
+    plan = plan_forget(littered, [record.id for record in records])
+    for unit in range(7):
+        given = approve_plan(plan, "false", include=[unit], approved_by="me", as_of=clock())
+        assert apply(littered, plan, approval=given, max_share=1.0).done == 1
+    for number in range(20):
+        put(littered, f"others{number}", b"others %d" % number)
+    other = plan_forget(littered, [record.id for record in records[7:]])
+    given = approve_plan(other, "false", include=[0], approved_by="me", as_of=clock())
+    assert apply(littered, other, approval=given, max_share=1.0).done == 1
+    littered.catalog._db.execute("DELETE FROM documents WHERE artifact_id LIKE 'others%'")
+    refused(littered, other, "find out where they went")
 
 
 def test_more_than_the_share_is_refused(littered: Collection) -> None:
@@ -452,6 +469,23 @@ def test_the_report_shows_itself(littered: Collection) -> None:
     assert report.to_dict()["skipped"] == 1
     assert "it is not the garbage it was" in report._repr_mimebundle_()["text/plain"]
     assert report.notes[0]["sha256"] == str(digest_of(b"garbage 3"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "lacks", "words"),
+    [
+        *((kind, ["sha256"], "which bytes") for kind in ("forget", "recall", "copy", "link", "clone", "drop", "fetch")),
+        *((kind, ["key"], "where") for kind in ("copy", "link", "clone", "drop", "quarantine", "fetch", "purge")),
+        *((kind, ["store"], "where") for kind in ("copy", "link", "clone", "drop", "quarantine", "fetch")),
+        *((kind, ["sha256", "store"], "where") for kind in ("condemn", "rearm", "purge")),
+    ],
+)
+def test_a_step_that_is_about_nothing_fails(kind: str, lacks: list[str], words: str, littered: Collection) -> None:
+    """A plan that was made by hand may lack what a step needs; that is told, and nothing is done."""
+    row = step(littered, kind, b"kept" * 100, "docs/a", "docs/b") | dict.fromkeys(lacks)
+    report = run(littered, steps(littered, row))
+    assert report.failed == 1
+    assert words in next(iter(report.why))
 
 
 def test_a_step_for_an_unknown_store_fails(littered: Collection) -> None:
