@@ -53,7 +53,7 @@ REASONS: Final[dict[str, tuple[str, str]]] = {
         "add the resolver to `resolver_allowlist`",
     ),
     "already-shared": ("all its names are names of one file: there is nothing left to save", ""),
-    "corrupt": ("the copy is known to be bad; it is no source and no target", "repair: `catalogkit verify`, `audit`"),
+    "corrupt": ("the copy is known to be bad; it is no source and no target", "repair: `catalogkit plan repair`"),
     "changed": (
         "no file of its size lies there",
         "find out with `catalogkit verify`, then plan again",
