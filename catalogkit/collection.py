@@ -121,12 +121,14 @@ class Collection:
         Raises
         ------
         InvalidInput
-            If there is no such table, or no past of it.
+            If there is no such table, or no past of it, or `as_of` is no time, or one without a zone.
         """
         if as_of is None:
             return self.catalog.frame(table)
         if table != "documents":
             raise InvalidInput(f"only documents can be asked for as of a time, not {table}")
+        if not isinstance(as_of, datetime):
+            raise InvalidInput(f"{as_of!r} is no time; give an aware one, such as datetime(2026, 5, 1, tzinfo=UTC)")
         return self.catalog.documents_at(as_of)
 
     def ledger_days(self, days: int, *, as_of: datetime | None = None) -> pl.DataFrame:

@@ -122,6 +122,13 @@ def test_frames_as_of_a_time(collection: Collection, clock: Clock) -> None:
         collection.frame("blobs", as_of=NOON)
 
 
+@pytest.mark.parametrize("moment", ["2026-05-01", NOON.date(), NOON.replace(tzinfo=None)])
+def test_what_is_no_time_cannot_be_asked_for(collection: Collection, moment: object) -> None:
+    """A text, a day, a time without a zone: each is one clear error."""
+    with pytest.raises(InvalidInput, match=r"is no time|has no time zone"):
+        collection.frame("documents", as_of=moment)  # type: ignore[arg-type]
+
+
 def test_a_snapshot_shows_itself(collection: Collection) -> None:
     """In a notebook it is a title and a few facts."""
     shown = ck.take_snapshot(collection, "may")._repr_mimebundle_()
