@@ -38,7 +38,7 @@ class Code(enum.StrEnum):
     )  # fmt: skip
     ORPHAN_FILE = (
         "A102", "warning", "A file has a key of the store, and no record knows it.",
-        "Take it in with `catalogkit ingest`, or let `catalogkit plan gc` condemn it.",
+        "Copy it elsewhere and ingest that, or let `catalogkit plan gc` condemn it.",
     )  # fmt: skip
     FOREIGN_FILE = (
         "A103", "info", "Something that is not a file of any layout lies in the store.",
