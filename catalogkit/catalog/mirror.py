@@ -152,8 +152,18 @@ class Mirror:
             False is returned.
         anew
             Whether to build the mirror from nothing.
+
+        Raises
+        ------
+        CatalogError
+            If it cannot be written, as on a full disk; the catalog, and the mirror before, are what they were.
         """
-        _duckdb()
+        try:
+            return self._refresh(as_of, wait, anew)
+        except (OSError, _duckdb().Error) as problem:
+            raise CatalogError(f"the mirror in {self.folder} cannot be written: {_first_line(problem)}") from problem
+
+    def _refresh(self, as_of: datetime, wait: bool, anew: bool) -> bool:
         self.folder.mkdir(parents=True, exist_ok=True)
         newest = self._newest()
         with self._lock(wait or newest is None) as ours:
@@ -178,11 +188,26 @@ class Mirror:
 
     def _write(self, feed: Feed, base: Path | None, known: Mapping[str, Any] | None, as_of: datetime) -> None:
         """Write the next file, from the one before or from nothing, and publish it."""
-        engine = _duckdb()
         number = 1 + max((int(path.stem) for path in self.folder.glob("*.duckdb")), default=0)
         unfinished = self.folder / f"{number}.part"
+        self._sweep()
+        try:
+            self._fill(unfinished, feed, base, known, as_of)
+        except BaseException:
+            self._sweep()  # it may be the room that is lacking
+            raise
+        os.rename(unfinished, self.folder / f"{number}.duckdb")
+        for path in self._files()[1:]:
+            path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
         for leftover in self.folder.glob("*.part*"):
             leftover.unlink()
+
+    def _fill(
+        self, unfinished: Path, feed: Feed, base: Path | None, known: Mapping[str, Any] | None, as_of: datetime
+    ) -> None:
+        engine = _duckdb()
         if base is not None:
             shutil.copyfile(base, unfinished)
         with contextlib.closing(engine.connect(str(unfinished), config=_NO_NETWORK)) as db:
@@ -208,9 +233,6 @@ class Mirror:
             with contextlib.closing(engine.connect(str(unfinished), config=_NO_NETWORK)) as db:
                 about["first_bytes"] = unfinished.stat().st_size
                 db.execute("UPDATE about SET told = ?", [json.dumps(about)])
-        os.rename(unfinished, self.folder / f"{number}.duckdb")
-        for path in self._files()[1:]:
-            path.unlink(missing_ok=True)
 
     # -- files -------------------------------------------------------------------------------------------------
 

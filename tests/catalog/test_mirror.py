@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from catalogkit.catalog.mirror import FORMAT, TABLES, Mirror, _plain
 from catalogkit.catalog.sqlite import SQLiteCatalog
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import Digest, Outcome, mirrored
 from catalogkit.stats import dedup_totals, totals_of
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, relaxed, sha
@@ -369,3 +370,20 @@ def test_a_crash_leaves_the_mirror_before(desk: Desk, mirror: Mirror, tmp_path: 
     assert ask(mirror, "SELECT count(*) FROM documents", refresh=False) == [(3,)]
     assert_equal(mirror, desk.catalog)
     assert not list(mirror.folder.glob("*.part"))
+
+
+def test_a_disk_that_takes_no_more(mirror: Mirror, desk: Desk) -> None:
+    """A mirror that cannot be written is one clear error and leaves nothing half-made; with room it goes on."""
+    assert ask(mirror, "SELECT count(*) FROM documents") == [(3,)]
+    desk.put_one("four", "d")
+    before = sorted(path.name for path in mirror.folder.iterdir())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        for anew in (True, False):
+            with pytest.raises(CatalogError, match="cannot be written"):
+                mirror.refresh(as_of=NOW, anew=anew)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert sorted(path.name for path in mirror.folder.iterdir()) == before
+    assert ask(mirror, "SELECT count(*) FROM documents") == [(4,)]
