@@ -11,6 +11,7 @@ condemned bytes are looked for before they are taken back. Applying the plan aga
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,7 @@ from catalogkit.model import Digest
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import STOPPED, operation
+from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -161,6 +163,8 @@ def apply(
         raise PlanError(f"this plan expired at {plan.head.expires_at:%Y-%m-%d %H:%M} UTC; make a new one")
     if left.height:
         _brake(collection, plan, units, max_share)
+    if not steps.filter(pl.col("kind").is_in([StepKind.QUARANTINE, *REMOVES])).is_empty():
+        _alone(collection)
     report = ApplyReport(plan.id)
     began = time.monotonic()
     about = approval.to_dict() if approval else {"unapproved": True}
@@ -213,6 +217,18 @@ def _approved(collection: Collection, plan: Plan, approval: Approval | None, una
     if approval is not None and approval.plan_id != plan.id:
         raise PlanError("the approval is for another plan, or the plan was edited since; review it again")
     return None if approval is None else pl.Series(sorted(approval.units(plan)), dtype=pl.Int64)
+
+
+def _alone(collection: Collection) -> None:
+    """Refuse where the store is another catalog's, too: somebody copied the collection's folder, but not its store."""
+    mine = collection.catalog.url.removeprefix("sqlite:///")
+    for store in collection.stores.values():
+        home = store.home() if isinstance(store, LocalStore) else ""
+        if home and os.path.exists(home) and not (os.path.exists(mine) and os.path.samefile(home, mine)):
+            raise PlanError(
+                f"the store at {store.root} was made for the catalog at {home}, which is still there: what this one, a"
+                " copy, does not know is no garbage. Apply the plan there, or give this collection a store of its own"
+            )
 
 
 def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None) -> None:

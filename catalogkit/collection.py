@@ -336,7 +336,8 @@ def init(
         folder.mkdir(parents=True, exist_ok=True)
         if opened.stores():
             raise InvalidInput(f"{catalog} belongs to another collection; name another catalog")
-        made = LocalStore.create(root, name=config.store.name, catalog=opened.identity)
+        home = os.path.realpath(opened.url.removeprefix("sqlite:///"))
+        made = LocalStore.create(root, name=config.store.name, catalog=opened.identity, home=home)
         opened.add_store(made.name, made.kind, made.token)
         # Last, because it is what makes the folder a collection.
         write_config(folder, config)

@@ -74,8 +74,8 @@ class LocalStore(Publisher):
         self.name, self.token, self.files = name, token, files
 
     @classmethod
-    def create(cls, root: Path | str, *, name: str, catalog: str, files: Files = REAL) -> LocalStore:
-        """Make a store in an empty or new folder.
+    def create(cls, root: Path | str, *, name: str, catalog: str, home: str = "", files: Files = REAL) -> LocalStore:
+        """Make a store in an empty or new folder, for the catalog of that identity, whose file lies at `home`.
 
         Raises
         ------
@@ -100,7 +100,8 @@ class LocalStore(Publisher):
         except OSError as problem:
             raise StoreError(f"{root} cannot hold a store: {problem}; choose a folder that has hard links") from problem
         store = cls(root, name=name, token=uuid.uuid4().hex, files=files)
-        identity = json.dumps({"format": 1, "token": store.token, "catalog": catalog}, indent=1) + "\n"
+        about = {"format": 1, "token": store.token, "catalog": catalog, "home": home, "root": store.root}
+        identity = json.dumps(about, indent=1) + "\n"
         draft = os.path.join(own, "store.json.new")
         Path(draft).write_text(identity, encoding="utf-8")
         files.sync_file(draft)
@@ -111,6 +112,14 @@ class LocalStore(Publisher):
 
     def reach(self) -> None:
         """Raise unless the folder is there and carries the token the catalog expects."""
+        self._about()
+
+    def home(self) -> str:
+        """Where the file of its catalog lay when the store was made; nothing if it was moved or copied since."""
+        about = self._about()
+        return str(about.get("home", "")) if about.get("root") == self.root else ""
+
+    def _about(self) -> dict[str, object]:
         try:
             with open(os.path.join(self.root, OWN, "store.json"), encoding="utf-8") as file:
                 found = json.load(file)
@@ -120,6 +129,7 @@ class LocalStore(Publisher):
             raise StoreUnreachable(f"the store at {self.root} cannot be read: {problem}") from problem
         if not isinstance(found, dict) or found.get("token") != self.token:
             raise StoreMismatch(f"the store at {self.root} belongs to another catalog; nothing was touched")
+        return found
 
     def describe(self, key: str) -> str:
         """The absolute path, as text; also of a key that is none, for whoever has to tell of it."""

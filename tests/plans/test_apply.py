@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import os
+import shutil
 import stat
 import threading
 from dataclasses import replace
@@ -21,6 +22,7 @@ from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.plan import Plan, StepKind
 from catalogkit.planners.gc import GCPolicy
 from catalogkit.planning import plan_forget, plan_gc, plan_purge
+from tests.conftest import hurry
 from tests.plans.scene import (
     AT_ONCE,
     broken,
@@ -30,6 +32,7 @@ from tests.plans.scene import (
     files,
     forget,
     path_of,
+    purge,
     put,
     run,
     state_of,
@@ -502,3 +505,29 @@ def test_times_without_a_zone_are_refused(littered: Collection, clock: Clock) ->
     with pytest.raises((InvalidInput, TypeError)):
         apply(littered, plan, unapproved=True, as_of=clock().replace(tzinfo=None))
     assert timedelta(days=7) == plan.head.expires_at - plan.head.as_of
+
+
+def test_a_copied_folder_removes_nothing_from_the_store_of_the_original(tmp_path: Path, clock: Clock) -> None:
+    """Of two catalogs with one identity and one store, only the one it was made for may remove, while both exist."""
+    with hurry(init(tmp_path / "papers", store=f"file:{tmp_path / 'bytes'}", clock=clock)) as papers:
+        record = put(papers, "a", b"a" * 100)
+        shutil.copytree(papers.path, tmp_path / "test")
+        with hurry(open_collection(tmp_path / "test", clock=clock)) as copy:
+            forget(copy, record)
+            condemn(copy)
+            with pytest.raises(PlanError, match="still there"):
+                purge(copy)
+        assert not list(broken(papers))
+        forget(papers, record)
+        condemn(papers)
+    moved = (tmp_path / "papers").rename(tmp_path / "moved")
+    with hurry(open_collection(moved, clock=clock)) as papers:
+        assert purge(papers).removed == 1, "a collection that was moved, not copied, is the only one"
+
+
+def test_a_collection_copied_with_its_store_is_its_own(make_collection: Callable[..., Collection]) -> None:
+    """The store of the fixture's collections is a copy, whose original is still there; that forbids nothing."""
+    collection = make_collection("cas")
+    forget(collection, put(collection, "a", b"a" * 100))
+    condemn(collection)
+    assert purge(collection).removed == 1
