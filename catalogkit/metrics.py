@@ -93,6 +93,10 @@ METRICS: Final = (
         about="Share of the logical bytes that sharing spares, 0 to 1, as docs/figures.md defines it",
     ),
     Metric(
+        name="catalog.backup_proof_timestamp_seconds", kind=Kind.GAUGE, operations=frozenset({"drill"}),
+        about="When a drill last proved that a backup comes back, in seconds since 1970: how old the proof is",
+    ),
+    Metric(
         name=GC, kind=Kind.GAUGE, operations=frozenset({"plan", "apply"}), labels=("operation", "kind"),
         about="How long planning, or applying, garbage collection (gc, purge) took last",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import subprocess
 import sys
@@ -45,6 +46,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     made.run_line_magic("reset", "-f")
     made.history_manager.end_session()
     made.atexit_operations()
+    atexit.unregister(made.atexit_operations)  # once is enough
     InteractiveShell.clear_instance()
 
 

@@ -74,7 +74,6 @@ class Drill:
         return brief("Drill", self.to_dict())
 
 
-@operation("drill")
 def drill(
     destination: str | os.PathLike[str],
     *,
@@ -98,6 +97,16 @@ def drill(
     InvalidInput
         If there is no backup.
     """
+    with operation("drill") as told:
+        found = _drill(destination, collection, sample, as_of)
+        if found.ok:
+            told.figure("backup_proof_timestamp_seconds", found.as_of.timestamp())
+    return found
+
+
+def _drill(
+    destination: str | os.PathLike[str], collection: Collection | None, sample: int, as_of: datetime | None
+) -> Drill:
     began = time.monotonic()
     when = as_of or (collection.now() if collection else datetime.now(UTC))
     target, manifest = find_backup(destination)

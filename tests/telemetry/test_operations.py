@@ -143,7 +143,8 @@ def test_backup_and_the_ways_back_are_told(collection: Collection, pile: Path, t
     ck.ingest(collection, pile)
     ck.take_snapshot(collection, "first")
     ck.backup_catalog(tmp_path / "backups", collection=collection)
-    drill(tmp_path / "backups", collection=collection)
+    proved = drill(tmp_path / "backups", collection=collection)
+    assert heard.values("catalog.backup_proof_timestamp_seconds") == {(): proved.as_of.timestamp()}
     collection.close()
     catalog = collection.path / "catalog.sqlite"
     ck.recover_from_backup(tmp_path / "backups", catalog)

@@ -31,6 +31,7 @@ WORK = """
 import sys
 from pathlib import Path
 import catalogkit as ck
+from catalogkit.backups.drilling import drill
 from catalogkit.config import TelemetryConfig
 from tests.plans.scene import collect, forget, put
 
@@ -46,6 +47,8 @@ with ck.init(home) as c:
         forget(c, other)
         collect(c)
         c.find()
+        ck.backup_catalog(home.parent / "backups", collection=c)
+        assert drill(home.parent / "backups", collection=c).ok
         print("ready", flush=True)
         sys.stdin.read()
 """
