@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from catalogkit.acts.world import Fetcher
     from catalogkit.approval import Approval
-    from catalogkit.catalog.contract import Hand
+    from catalogkit.catalog.hand import Hand
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
 

@@ -16,7 +16,8 @@ from catalogkit.stores.local import LocalStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from catalogkit.catalog.contract import Catalog, Hand
+    from catalogkit.catalog.contract import Catalog
+    from catalogkit.catalog.hand import Hand
     from catalogkit.model import LocationRecord
     from catalogkit.stores.reference import ReferenceStore
 

@@ -13,7 +13,7 @@ from tests.catalog.desk import DAY, NOW, PLAN, sha
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from catalogkit.catalog.contract import Hand
+    from catalogkit.catalog.hand import Hand
     from tests.catalog.desk import Desk
 
 

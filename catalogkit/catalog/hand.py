@@ -1,0 +1,94 @@
+"""The hand of a catalog engine: what the executor of plans changes facts with, one transaction a batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from catalogkit.model import Digest, LocationRecord
+
+
+class Hand(Protocol):
+    """Changes facts, each guarded by what is true now. Methods say why not, or nothing when done."""
+
+    def note(
+        self,
+        unit: int,
+        step: int,
+        kind: str,
+        outcome: str,
+        why: str,
+        subject: tuple[Any, ...],
+        freed: int,
+        effect: str = "",
+    ) -> None:
+        """Write a step into the journal.
+
+        `subject` is (digest, document id, store id, key, from store id, from key); `effect` is what an undo needs to
+        know.
+        """
+
+    def decided(self, first: int, last: int) -> set[tuple[int, int]]:
+        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
+
+    def outcomes_before(self, unit: int, step: int) -> set[str]:
+        """The outcomes of a unit's earlier steps, those of this batch included."""
+
+    def tentative(self) -> AbstractContextManager[None]:
+        """What is changed inside is taken back if it ends with an error."""
+
+    def state(self, digest: Digest) -> str | None:
+        """The state of a blob; None where there is no such blob."""
+
+    def copies(self, digest: Digest) -> list[LocationRecord]:
+        """Every copy of a blob."""
+
+    def placeable(self, digest: Digest, store_id: int, key: str) -> str:
+        """Whether a live blob may lie at a key: no other content has it, or a name that folds to the same."""
+
+    def place(self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int) -> None:
+        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes."""
+
+    def note_missing(self, digest: Digest, store_id: int, key: str, detail: str) -> None:
+        """Record that nothing of a blob lies at a key any more; the location stays."""
+
+    def drop_location(self, digest: Digest, store_id: int, key: str) -> str:
+        """Forget one of several copies of a live blob; the last that is not known to be bad stays."""
+
+    def lost(self, size: int) -> list[Digest]:
+        """Live blobs of that size of which every copy is known to be bad, as the first question found it."""
+
+    def condemn_blob(self, digest: Digest, since_us: int) -> str:
+        """Condemn a blob that has been garbage, without a break, since then."""
+
+    def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
+        """Condemn a file that no record knows; another one than was condemned there begins anew."""
+
+    def rearm_blob(self, digest: Digest) -> str:
+        """Take a blob back from the condemned."""
+
+    def rearm_stray(self, store_id: int, key: str) -> str:
+        """Take a stray back from the condemned."""
+
+    def forget(self, document_id: int, digest: Digest, seen_us: int | None = None) -> str:
+        """Forget a document, if it still is what it was, and was not seen after that time, if one is given."""
+
+    def recall(self, document_id: int, digest: Digest) -> str:
+        """Bring a forgotten document back, under its old id, as it was."""
+
+    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
+        """Whether a blob is still condemned, garbage since then without a break, and has a copy there, if given."""
+
+    def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
+        """Whether a stray is still condemned since then and no record knows it."""
+
+    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
+        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
+
+    def end_blob(self, digest: Digest) -> None:
+        """Mark a blob without copies as purged; it stays as a fact."""
+
+    def drop_stray(self, store_id: int, key: str) -> None:
+        """Forget a stray whose file is gone."""
