@@ -167,6 +167,9 @@ def recover_from_backup(
     catalog = os.path.abspath(catalog_db)
     if os.path.isdir(catalog):
         raise InvalidInput(f"{catalog} is a folder; name the catalog's file, such as {catalog}/catalog.sqlite")
+    if os.path.lexists(catalog) and not os.path.isfile(catalog):
+        # A pipe or a device would be waited for, for ever.
+        raise InvalidInput(f"{catalog} is not a file; name the catalog's file, or a place where nothing lies yet")
     if not os.path.isdir(os.path.dirname(catalog)):
         raise InvalidInput(f"there is no folder {os.path.dirname(catalog)}; name the catalog's file in its collection")
     with alone(catalog), beside(catalog, files) as new:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -189,6 +190,9 @@ def test_another_catalogs_backup_is_refused(scene: Scene) -> None:
         recover_from_backup(made.path, other.path)
     with pytest.raises(InvalidInput, match="there is no folder"):
         recover_from_backup(made.path, scene.top / "nowhere" / "catalog.sqlite")
+    os.mkfifo(place)
+    with pytest.raises(InvalidInput, match="is not a file"):
+        recover_from_backup(made.path, place)
 
 
 def test_hazard_65_schemas(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,14 @@ def history(desk: Desk, table: str, *columns: str) -> list[tuple[Any, ...]]:
     """What a table's history says: how each version ended, when, by what, in which run; and the columns asked for."""
     names = ", ".join(("op", "ended_us", "operation", "by_run", *columns))
     return desk.catalog.rows(f"SELECT {names} FROM {table}_history ORDER BY hid")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, create: bool) -> None:
+    """Something that is no file where the catalog should lie is refused at once."""
+    os.mkfifo(tmp_path / "catalog.sqlite")
+    with pytest.raises(CatalogError, match=r"is not a file|there is no catalog"):
+        SQLiteCatalog(tmp_path / "catalog.sqlite", create=create, as_of=NOW)
 
 
 def test_history_of_documents(desk: Desk) -> None:

@@ -70,6 +70,8 @@ class Database:
         if not create and not self.path.is_file():
             raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
         if create:
+            if self.path.exists() and not self.path.is_file():
+                raise CatalogError(f"{self.path} is not a file; choose a place where nothing lies yet")
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as problem:
