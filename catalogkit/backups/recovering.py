@@ -286,7 +286,7 @@ def _compare(manifest: Manifest, catalog: str, new: str) -> Recovery:
 
 
 def _look_for_bytes(found: Recovery, target: Target, manifest: Manifest, catalog: str, new: str) -> None:
-    """Look whether every blob of the backup's documents lies where it should, without reading it."""
+    """Look whether every blob of the backup's documents lies where it should, and is as long, without reading it."""
     stores = stores_of(manifest, os.path.dirname(catalog))
     for token, store in list(stores.items()):
         try:
@@ -296,13 +296,13 @@ def _look_for_bytes(found: Recovery, target: Target, manifest: Manifest, catalog
             del stores[token]
     known = {store["token"]: store["name"] for store in manifest.stores}
 
-    def lies(copies: list[tuple[str, str]]) -> bool | None:
+    def lies(size: int, copies: list[tuple[str, str]]) -> bool | None:
         unknown = False
         for token, key in copies:
             try:
                 if token not in stores:
                     unknown = True
-                elif stores[token].stat(key) is not None:
+                elif (about := stores[token].stat(key)) is not None and about.bytes == size:
                     return True
             except StoreError:
                 unknown = True
@@ -311,10 +311,10 @@ def _look_for_bytes(found: Recovery, target: Target, manifest: Manifest, catalog
     unseen: Counter[str] = Counter()
     with ThreadPoolExecutor(2 * processors()) as threads, restoring.places(catalog, found.was == "whole") as now:
         for some in _batches(restoring.image_copies(new)):
-            seen = list(threads.map(lies, [copies for *_, copies in some]))
+            seen = list(threads.map(lies, [size for _, size, *_ in some], [copies for *_, copies in some]))
             for (digest, size, refs, copies), here in zip(some, seen, strict=True):
                 # Bytes may have moved since the backup.
-                there = here or lies(now(digest))
+                there = here or lies(size, now(digest))
                 if there:
                     continue
                 if here is None or there is None:

@@ -232,6 +232,8 @@ def test_bytes_that_were_purged_since(scene: Scene) -> None:
     (missing,) = found.missing
     assert (missing.sha256, missing.documents, missing.in_backup) == (sha256(b"a"), 1, True)
     assert (found.missing_blobs, found.missing_bytes) == (1, 1)
+    Path(place).write_bytes(b"somewhat longer")
+    assert scene.recover(made, dry_run=True).missing_blobs == 1, "other bytes at its place are not its bytes"
 
 
 def test_a_store_that_is_away_is_not_missing(scene: Scene) -> None:
