@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection as Collection
     from catalogkit.collection import init as init
     from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
+    from catalogkit.content import ContentMetadata as ContentMetadata
+    from catalogkit.content import EnrichedDocumentRecord as EnrichedDocumentRecord
     from catalogkit.demo import demo_collection as demo_collection
     from catalogkit.demo import is_demo as is_demo
     from catalogkit.fetching import Fetcher as Fetcher
@@ -86,10 +88,12 @@ _WHERE: Final = {
     "CatalogSnapshot": "snapshots",
     "CatalogWithHistory": "snapshots",
     "Collection": "collection",
+    "ContentMetadata": "content",
     "DataIssue": "audit",
     "DedupAnalytics": "analytics",
     "DedupOpportunities": "opportunities",
     "DedupPolicy": "policies.dedup",
+    "EnrichedDocumentRecord": "content",
     "Fetcher": "fetching",
     "HashMismatch": "audit",
     "MissingFile": "audit",

@@ -283,7 +283,7 @@ def document_row(record: DocumentRecord) -> dict[str, Any]:
     """A document as a row of the ``documents`` frame."""
     import json
 
-    from catalogkit.model import COLUMNS
+    from catalogkit.columns import COLUMNS
 
     row = {name: getattr(record, name) for name in COLUMNS["documents"]}
     return row | {"sha256": str(record.sha256), "metadata": json.dumps(dict(record.metadata), ensure_ascii=False)}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
+from catalogkit.columns import COLUMNS
 from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -281,8 +282,8 @@ def schema(table: str) -> dict[str, pl.DataType]:
     Parameters
     ----------
     table
-        ``documents``, ``versions``, ``document_versions``, ``blobs``, ``locations``, ``checks``, ``accesses`` or
-        ``roots``.
+        ``documents``, ``versions``, ``document_versions``, ``blobs``, ``locations``, ``checks``, ``accesses``,
+        ``contents`` or ``roots``.
 
     Notes
     -----
@@ -292,7 +293,9 @@ def schema(table: str) -> dict[str, pl.DataType]:
 
     kinds = {
         "str": pl.String(),
+        "strs": pl.List(pl.String()),
         "int": pl.Int64(),
+        "bool": pl.Boolean(),
         "time": pl.Datetime("us", "UTC"),
     }
     return {column: kinds[kind] for column, kind in COLUMNS[table].items()}
@@ -308,118 +311,3 @@ def mirrored(table: str) -> dict[str, pl.DataType]:
 
     columns = {name: kind for name, kind in schema(table).items() if name != "seen_at"}
     return columns | ({"garbage_since": pl.Datetime("us", "UTC")} if table == "blobs" else {})
-
-
-COLUMNS: Final[dict[str, dict[str, str]]] = {
-    "history": {
-        "document_id": "int",
-        "change": "int",
-        "at": "time",
-        "what": "str",
-        "operation": "str",
-        "run_id": "str",
-        "plan_id": "str",
-        "by": "str",
-        "sha256": "str",
-        "bytes": "int",
-        "fields": "str",
-    },
-    "differences": {
-        "document_id": "int",
-        "difference": "str",
-        "tenant": "str",
-        "artifact_id": "str",
-        "source_url": "str",
-        "resolver": "str",
-        "sha256_before": "str",
-        "sha256": "str",
-        "bytes_before": "int",
-        "bytes": "int",
-    },
-    "documents": {
-        "id": "int",
-        "tenant": "str",
-        "artifact_id": "str",
-        "source_url": "str",
-        "resolver": "str",
-        "variant": "str",
-        "sha256": "str",
-        "bytes": "int",
-        "media_type": "str",
-        "content_type": "str",
-        "run_id": "str",
-        "fetched_at": "time",
-        "created_at": "time",
-        "changed_at": "time",
-        "seen_at": "time",
-        "metadata": "str",
-    },
-    "versions": {
-        "document_id": "int",
-        "sha256": "str",
-        "run_id": "str",
-        "operation": "str",
-        "valid_from": "time",
-        "valid_to": "time",
-    },
-    "document_versions": {
-        "document_id": "int",
-        "tenant": "str",
-        "artifact_id": "str",
-        "source_url": "str",
-        "resolver": "str",
-        "variant": "str",
-        "sha256": "str",
-        "bytes": "int",
-        "media_type": "str",
-        "content_type": "str",
-        "operation": "str",
-        "valid_from": "time",
-        "valid_to": "time",
-        "seen_at": "time",
-    },
-    "blobs": {
-        "sha256": "str",
-        "bytes": "int",
-        "media_type": "str",
-        "state": "str",
-        "refs": "int",
-        "created_at": "time",
-        "changed_at": "time",
-    },
-    "locations": {
-        "id": "int",
-        "store": "str",
-        "key": "str",
-        "layout": "str",
-        "sha256": "str",
-        "bytes": "int",
-        "inode": "int",
-        "mtime_ns": "int",
-        "created_at": "time",
-        "checked_at": "time",
-        "outcome": "str",
-    },
-    "checks": {
-        "id": "int",
-        "location_id": "int",
-        "sha256": "str",
-        "checked_at": "time",
-        "outcome": "str",
-        "bytes": "int",
-        "method": "str",
-        "detail": "str",
-        "run_id": "str",
-    },
-    "accesses": {
-        "document_id": "int",
-        "accessed_at": "time",
-        "kind": "str",
-        "bytes": "int",
-    },
-    "roots": {
-        "sha256": "str",
-        "kind": "str",
-        "name": "str",
-    },
-}

@@ -18,6 +18,8 @@ ROOMS = {
         approval
         audit
         audit_codes
+        columns
+        content
         errors
         fixity
         layouts

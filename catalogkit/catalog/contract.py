@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.rows import (
     Committed,
     Coverage,
@@ -57,7 +58,7 @@ __all__ = [
 ]
 
 
-class Catalog(Protocol):
+class Catalog(Contents, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str
@@ -183,7 +184,7 @@ class Catalog(Protocol):
     def frame(self, table: str) -> pl.DataFrame:
         """A whole table with the schema `model.schema(table)`.
 
-        ``documents``, ``blobs``, ``locations``, ``checks`` and ``accesses`` are what they are called.
+        ``documents``, ``blobs``, ``locations``, ``checks``, ``accesses`` and ``contents`` are what they are called.
         ``document_versions`` has every version of every document, by id and age, also of those that were forgotten;
         the current one has no ``valid_to``. ``roots`` is what keeps bytes beside documents, holds and moments: plans
         under way, and (``ingest``) ingests in flight.

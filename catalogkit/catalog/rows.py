@@ -104,6 +104,26 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
+class DueContent:
+    """A blob to look into."""
+
+    digest: Digest
+    bytes: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContentText:
+    """The words of a blob; `number` tells in which sequence they were noted, `text` is empty where none is kept."""
+
+    number: int
+    digest: Digest
+    title: str
+    authors: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class PlanRow:
     """A plan that was applied, or is being applied: when, and what came of its steps so far."""
 

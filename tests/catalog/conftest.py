@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import pytest
 
-for part in ("audits", "backups", "documents", "feeds", "intake", "ledger", "moments", "past", "questions"):
+for part in ("audits", "backups", "contents", "documents", "feeds", "intake", "ledger", "moments", "past", "questions"):
     pytest.register_assert_rewrite(f"tests.catalog.contract_{part}")

@@ -13,6 +13,7 @@ import pytest
 
 from tests.catalog.contract_audits import Audits
 from tests.catalog.contract_backups import Backups
+from tests.catalog.contract_contents import Contents
 from tests.catalog.contract_copies import Copies
 from tests.catalog.contract_damage import Damage
 from tests.catalog.contract_documents import Blobs, Documents
@@ -49,6 +50,7 @@ class CatalogContract(
     Audits,
     Damage,
     Copies,
+    Contents,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

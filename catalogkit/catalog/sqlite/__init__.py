@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from catalogkit.catalog.sqlite.audits import Audits
+from catalogkit.catalog.sqlite.contents import Contents
 from catalogkit.catalog.sqlite.damage import Damage
 from catalogkit.catalog.sqlite.duplicates import Duplicates
 from catalogkit.catalog.sqlite.feed import Feeds
@@ -17,5 +18,5 @@ from catalogkit.catalog.sqlite.queries import Queries
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Audits, Duplicates, Damage):
+class SQLiteCatalog(Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Audits, Duplicates, Damage, Contents):
     """A `Catalog` in one SQLite file."""

@@ -179,13 +179,15 @@ class Database:
 
 
 def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType], limit: float = math.inf) -> pl.DataFrame:
-    """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits.
+    """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits,
+    and JSON becomes lists.
 
     Rows come in chunks, so that a table of millions never stands in memory as Python objects.
     """
     import polars as pl
 
-    raw = {name: pl.Int64() if isinstance(kind, pl.Datetime) else kind for name, kind in columns.items()}
+    stored = {pl.Datetime: pl.Int64(), pl.Boolean: pl.Int64(), pl.List: pl.String()}
+    raw = {name: stored.get(type(kind), kind) for name, kind in columns.items()}
     if "sha256" in raw:
         raw["sha256"] = pl.Binary()
     parts, height = [pl.DataFrame(schema=raw)], 0
@@ -197,7 +199,8 @@ def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType], limit: fl
         # A statement that made text of them already would have that turned into hex digits once more.
         assert not (whole["sha256"].bin.size() != 32).any(), "digests come as bytes"
         whole = whole.with_columns(pl.col("sha256").bin.encode("hex"))
-    return whole.cast(columns)  # type: ignore[arg-type]
+    lists = [pl.col(name).str.json_decode(kind) for name, kind in columns.items() if isinstance(kind, pl.List)]
+    return whole.with_columns(lists).cast(columns)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -30,7 +30,13 @@ class Migration:
         return files(__package__).joinpath(f"{self.name}.sql").read_text(encoding="utf-8")
 
 
-MIGRATIONS: Final = (Migration(1, "core"), Migration(2, "plans"), Migration(3, "copies"), Migration(4, "moments"))
+MIGRATIONS: Final = (
+    Migration(1, "core"),
+    Migration(2, "plans"),
+    Migration(3, "copies"),
+    Migration(4, "moments"),
+    Migration(5, "contents"),
+)
 
 
 def applied(db: sqlite3.Connection) -> list[int]:

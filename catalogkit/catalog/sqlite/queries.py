@@ -31,6 +31,9 @@ _FRAMES: Final = {
     "checks": "SELECT id, location_id, sha256, checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
     "accesses": "SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id",
+    "contents": "SELECT sha256, extractor, version, iif(reason = '', 'ok', 'refused'), nullif(reason, ''), detail,"
+    " media_type, title, authors, language, detected_language, page_count, created_us, modified_us, encrypted,"
+    " text_chars, warnings, preview, schema, more, extracted_us FROM contents ORDER BY sha256",
     "roots": "SELECT sha256, kind, name FROM (SELECT sha256, kind, name FROM roots"
     " UNION ALL SELECT sha256, 'ingest', owner FROM intents) ORDER BY sha256, kind, name",
     "document_versions": "SELECT v.id, v.tenant, v.artifact_id, v.source_url, v.resolver, v.variant,"

@@ -1,0 +1,154 @@
+"""What is inside blobs."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.catalog.rows import ContentText, DueContent
+from catalogkit.catalog.sqlite.base import Database
+from catalogkit.content import ContentMetadata, Reason
+from catalogkit.model import Digest, from_us, json_text, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+_COLUMNS: Final = (
+    "extractor, version, media_type, reason, detail, title, authors, language, detected_language, page_count,"
+    " created_us, modified_us, encrypted, text_chars, warnings, preview, schema, more"
+)
+# The rest of what is stated has no column of its own.
+_MORE: Final = ("subject", "description", "keywords", "outline")
+_DUE: Final = (
+    " FROM blobs b LEFT JOIN contents c ON c.sha256 = b.sha256 LEFT JOIN json_each(?1) v ON v.key = c.extractor"
+    " WHERE b.state = 'live' AND (c.id IS NULL OR c.version < v.value)"
+)
+
+
+class Contents(Database):
+    """The catalog's part in extraction."""
+
+    def record_contents(self, contents: Iterable[tuple[Digest, ContentMetadata]], *, as_of: datetime) -> int:
+        """Note what is inside blobs, in place of what was noted before; how many were noted."""
+        marks = ", ".join("?" * len(_COLUMNS.split(", ")))
+        rows = [(digest, _row(one), zlib.compress(one.text.encode()) if one.text else b"") for digest, one in contents]
+        count = 0
+        with self.write("extract", at := to_us(as_of)) as db:
+            for digest, row, text in rows:
+                db.execute("DELETE FROM contents WHERE sha256 = ?", (digest,))
+                cursor = db.execute(
+                    f"INSERT INTO contents (sha256, extracted_us, {_COLUMNS}) SELECT sha256, ?, {marks} FROM blobs"
+                    " WHERE sha256 = ? AND state <> 'purged'",
+                    (at, *row, digest),
+                )
+                count += cursor.rowcount
+                if text and cursor.rowcount:
+                    db.execute("INSERT INTO content_texts VALUES (?, ?)", (cursor.lastrowid, text))
+        return count
+
+    def content_of(self, digest: Digest) -> ContentMetadata | None:
+        """What is inside a blob, with its text; None where nobody looked."""
+        rows = self.rows(
+            f"SELECT {_COLUMNS}, text FROM contents LEFT JOIN content_texts ON content_id = id WHERE sha256 = ?",
+            (digest,),
+        )
+        return _content(*rows[0]) if rows else None
+
+    def contents_due(self, versions: Mapping[str, int], *, after: bytes = b"", limit: int = 10_000) -> list[DueContent]:
+        """Live blobs that nobody looked into, or only an extractor whose version was lower; by digest."""
+        rows = self.rows(
+            f"SELECT b.sha256, b.bytes, b.media_type{_DUE} AND b.sha256 > ?2 ORDER BY b.sha256 LIMIT ?3",
+            (json_text(dict(versions)), after, limit),
+        )
+        return [DueContent(Digest(digest), size, media_type) for digest, size, media_type in rows]
+
+    def contents_due_totals(self, versions: Mapping[str, int]) -> tuple[int, int]:
+        """How many blobs are due, and their bytes together."""
+        ((count, size),) = self.rows(f"SELECT count(*), coalesce(sum(b.bytes), 0){_DUE}", (json_text(dict(versions)),))
+        return count, size
+
+    def content_texts(self, *, after: int = 0, limit: int = 1_000) -> list[ContentText]:
+        """The words of blobs that something could be told of, in the sequence it was noted."""
+        rows = self.rows(
+            "SELECT id, sha256, coalesce(title, ''), authors, text FROM contents"
+            " LEFT JOIN content_texts ON content_id = id WHERE id > ? AND reason = '' ORDER BY id LIMIT ?",
+            (after, limit),
+        )
+        return [
+            ContentText(number, Digest(digest), title, tuple(json.loads(authors)), _text(text))
+            for number, digest, title, authors, text in rows
+        ]
+
+    def drop_texts(self, digests: Sequence[Digest] | None = None) -> int:
+        """Let go of the texts of these blobs, by default of all; everything else about them stays. How many."""
+        drop = "DELETE FROM content_texts"
+        with self.write("drop texts") as db:
+            if digests is None:
+                return db.execute(drop).rowcount
+            one = drop + " WHERE content_id = (SELECT id FROM contents WHERE sha256 = ?)"
+            return sum(db.execute(one, (digest,)).rowcount for digest in digests)
+
+
+def _row(one: ContentMetadata) -> tuple[Any, ...]:
+    """A row of `_COLUMNS`."""
+    rest = {name: value for name in _MORE if (value := getattr(one, name))}
+    return (
+        one.extractor,
+        one.version,
+        one.media_type,
+        one.reason or "",
+        one.detail,
+        one.title,
+        json_text(list(one.authors)),
+        one.language,
+        one.detected_language,
+        one.page_count,
+        None if one.created_at is None else to_us(one.created_at),
+        None if one.modified_at is None else to_us(one.modified_at),
+        int(one.encrypted),
+        one.text_chars,
+        json_text(list(one.warnings)),
+        one.preview,
+        None if one.schema is None else json_text(one.schema),
+        json_text(rest | dict(one.more)),
+    )
+
+
+def _content(
+    extractor: str, version: int, media_type: str, reason: str, detail: str, title: str | None, authors: str,
+    language: str | None, detected_language: str | None, page_count: int | None, created_us: int | None,
+    modified_us: int | None, encrypted: int, text_chars: int, warnings: str, preview: str, schema: str | None,
+    more: str, text: bytes | None,
+) -> ContentMetadata:  # fmt: skip
+    rest = json.loads(more)
+    return ContentMetadata(
+        extractor=extractor,
+        version=version,
+        media_type=media_type,
+        reason=Reason(reason) if reason else None,
+        detail=detail,
+        title=title,
+        authors=tuple(json.loads(authors)),
+        subject=rest.pop("subject", None),
+        description=rest.pop("description", None),
+        keywords=tuple(rest.pop("keywords", ())),
+        language=language,
+        detected_language=detected_language,
+        page_count=page_count,
+        created_at=None if created_us is None else from_us(created_us),
+        modified_at=None if modified_us is None else from_us(modified_us),
+        encrypted=bool(encrypted),
+        outline=tuple((level, words) for level, words in rest.pop("outline", ())),
+        warnings=tuple(json.loads(warnings)),
+        text=_text(text),
+        text_chars=text_chars,
+        preview=preview,
+        schema=None if schema is None else json.loads(schema),
+        more=rest,
+    )
+
+
+def _text(packed: bytes | None) -> str:
+    return zlib.decompress(packed).decode() if packed else ""
