@@ -18,6 +18,7 @@ ROOMS = {
         approval
         audit
         audit_codes
+        billing
         columns
         content
         errors
