@@ -8,6 +8,7 @@
     ├── CatalogError          the catalog database cannot do what was asked
     │   ├── CatalogBusy       another writer held the catalog for too long: try again
     │   ├── ConstraintError   the catalog's own rules refused a change
+    │   │   └── QuotaExceeded   it would be more than the quota allows
     │   └── SchemaTooNew      the catalog was written by a newer catalogkit
     ├── StoreError            a store cannot do what was asked
     │   ├── StoreMismatch     store and catalog do not belong together
@@ -45,6 +46,10 @@ class CatalogBusy(CatalogError):
 
 class ConstraintError(CatalogError):
     """The catalog's own rules refused a change."""
+
+
+class QuotaExceeded(ConstraintError):
+    """It would be more than the quota allows."""
 
 
 class SchemaTooNew(CatalogError):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.batching import JOB_BYTES, Batch, jobs
 from catalogkit.config import CONFIG_NAME
-from catalogkit.errors import CatalogKitError, InvalidInput, SourceError
+from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded, SourceError
 from catalogkit.intents import LEASE, new_owner, recover, retire
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.progress import OnProgress, Progress, quiet
@@ -136,8 +136,8 @@ def ingest(
     ------
     InvalidInput
         If an argument is not acceptable; nothing is taken in then.
-    StoreFull
-        If no room is left. What was taken in stays; run it again once there is room.
+    StoreFull, QuotaExceeded
+        If no room, or no quota, is left. What was taken in stays; run it again once there is room.
 
     Notes
     -----
@@ -331,6 +331,9 @@ class _Run:
             raise CatalogKitError(f"{problem}; what was taken in so far is safe: run it again") from problem
         settler.settle(batch, taken)
         self._tell()
+        if settler.over_quota:
+            # What is still to come would be read, and most of it refused.
+            raise QuotaExceeded(f"{settler.over_quota}; what was taken in stays")
 
     def _lease(self) -> datetime:
         return self.collection.now() + LEASE

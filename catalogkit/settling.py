@@ -18,7 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.catalog.contract import Registration, SourceStat
-from catalogkit.errors import ConstraintError
+from catalogkit.errors import ConstraintError, QuotaExceeded
 from catalogkit.intents import commit_each
 from catalogkit.layouts import basename_of, beside, cas_key, fold
 from catalogkit.model import Layout, Mode, Outcome, path_text, text_path
@@ -95,6 +95,7 @@ class Settler:
         self.collection, self.catalog, self.mode = collection, collection.catalog, mode
         self.owner, self.as_of, self.lease, self.report = owner, as_of, lease, report
         self.layout = Layout.REFERENCE if mode is Mode.REFERENCE else collection.layout
+        self.over_quota = ""
         self._listed: list[tuple[_Work, Committed]] = []
         self._inside = cache(self._lies_inside)
         if self.layout is Layout.REFERENCE:
@@ -108,10 +109,11 @@ class Settler:
     def settle(self, batch: Batch, taken: Iterable[Taken]) -> None:
         """Make a batch true, or report its files one by one."""
         works = [work for item, one in batch.with_taken(taken) if (work := self._plan(item, one))]
+        self._keep_to_quota(works)
         if self.layout is not Layout.REFERENCE and works:
             # Its disk may have gone away since the last batch, and an empty folder have come to light in its place.
             self.store.reach()
-            places = self._places(works)
+            places = self._places([work for work in works if not work.problem])
             self._stage([work for work in works if not work.problem])
             known = self.catalog.known(self.store_id, {place.digest for place in places if self._may_be_there(place)})
             self._look(places, known)
@@ -162,6 +164,24 @@ class Settler:
                 in_order=item.in_order,
             ),
         )
+
+    def _keep_to_quota(self, works: list[_Work]) -> None:
+        """Refuse before bytes are written what the catalog would refuse after; it has the last word all the same."""
+        quota = self.catalog.quota()
+        if quota is None:
+            return
+        documents, size = quota.documents, quota.bytes
+        current = self.catalog.current([work.entry.arrival for work in works])
+        for work in (work for work, known in zip(works, current, strict=True) if known is None):
+            documents, size = documents + 1, size + work.entry.bytes
+            if quota.max_documents is not None and documents > quota.max_documents:
+                over = f"the quota of {quota.max_documents:,} documents is used up"
+            elif quota.max_bytes is not None and size > quota.max_bytes:
+                over = f"the quota of {quota.max_bytes:,} bytes leaves {quota.max_bytes - size + work.entry.bytes:,}"
+            else:
+                continue
+            documents, size = documents - 1, size - work.entry.bytes
+            self.over_quota = work.problem = f"{over}; forget some documents first, or have it raised"
 
     def _folder(self, item: Candidate) -> str:
         """Where the file lies; one that stays where it is stays where a link to it leads."""
@@ -344,6 +364,8 @@ class Settler:
         for work, committed in zip(good, done, strict=True):
             if isinstance(committed, ConstraintError):
                 work.problem = str(committed)
+                if isinstance(committed, QuotaExceeded):
+                    self.over_quota = work.problem
             elif self.mode is Mode.MOVE:
                 if work.item.in_order:
                     work.problem = self._remove_source(work)

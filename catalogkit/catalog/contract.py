@@ -20,6 +20,7 @@ from catalogkit.catalog.rows import (
     Moment,
     PlanRow,
     Position,
+    Quota,
     Registration,
     SourceRow,
     SourceStat,
@@ -51,6 +52,7 @@ __all__ = [
     "Moment",
     "PlanRow",
     "Position",
+    "Quota",
     "Registration",
     "SourceRow",
     "SourceStat",
@@ -145,6 +147,16 @@ class Catalog(Contents, Protocol):
 
     def checks_by_day(self, *, since: datetime, until: datetime) -> list[tuple[int, str, int, int]]:
         """The ledger from `since` until before `until`: day (since 1970, UTC), outcome, checks, bytes read."""
+
+    # quotas ---------------------------------------------------------------------------------------------------
+    def quota(self) -> Quota | None:
+        """The quota, and how much of it is used; None where there is none."""
+
+    def set_quota(self, *, documents: int | None, bytes: int | None) -> Quota | None:
+        """Limit what may be taken in (None: not at all); what is there already stays, be it more.
+
+        A `commit` or a `Hand.recall` that would go over it is a `QuotaExceeded`, and nothing is changed.
+        """
 
     # holds and accesses ---------------------------------------------------------------------------------------
     def place_hold(

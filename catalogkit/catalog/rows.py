@@ -22,6 +22,26 @@ class StoreRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How many documents, and bytes of documents, there may be (None: as many as you like), and how many there are.
+
+    Each document counts with all its bytes, shared ones too: what a tenant may keep does not hang on what others have.
+    """
+
+    max_documents: int | None
+    max_bytes: int | None
+    documents: int
+    bytes: int
+
+    @property
+    def full(self) -> bool:
+        """Whether not even an empty document finds room."""
+        return (self.max_documents is not None and self.documents >= self.max_documents) or (
+            self.max_bytes is not None and self.bytes > self.max_bytes
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SourceStat:
     """What a source file looked like when it was read; equal stats mean it need not be read again."""
 

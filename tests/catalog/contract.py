@@ -23,6 +23,7 @@ from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
 from tests.catalog.contract_past import Past
 from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
+from tests.catalog.contract_quotas import Quotas
 from tests.catalog.desk import Desk
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class CatalogContract(
     Damage,
     Copies,
     Contents,
+    Quotas,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

@@ -14,9 +14,12 @@ from catalogkit.catalog.sqlite.moments import Moments
 from catalogkit.catalog.sqlite.past import Past
 from catalogkit.catalog.sqlite.plans import Plans
 from catalogkit.catalog.sqlite.queries import Queries
+from catalogkit.catalog.sqlite.quotas import Quotas
 
 __all__ = ["SQLiteCatalog"]
 
 
-class SQLiteCatalog(Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Audits, Duplicates, Damage, Contents):
+class SQLiteCatalog(
+    Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Audits, Duplicates, Damage, Contents, Quotas
+):
     """A `Catalog` in one SQLite file."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.sqlite.migrations import migrate
-from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, StoreMismatch
+from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, QuotaExceeded, StoreMismatch
 from catalogkit.model import to_us
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def driver_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as problem:
+        if str(problem).startswith("quota of "):
+            raise QuotaExceeded(f"the {problem} is used up; forget some first, or have it raised") from problem
         raise ConstraintError(f"the catalog refused the change: {problem}") from problem
     except sqlite3.ProgrammingError as problem:
         if "closed" in str(problem):

@@ -36,6 +36,7 @@ MIGRATIONS: Final = (
     Migration(3, "copies"),
     Migration(4, "moments"),
     Migration(5, "contents"),
+    Migration(6, "quota"),
 )
 
 
