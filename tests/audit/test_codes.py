@@ -53,7 +53,7 @@ def test_the_table_of_codes() -> None:
 
 def test_every_rule_of_the_schema_is_asked_about(stock: Callable[..., Collection]) -> None:
     """Every table with a CHECK in the schema has a rule among those an audit asks about."""
-    from catalogkit.catalog.sqlite.audits import _RULES, _TIMES
+    from catalogkit.catalog.sql.audits import _RULES, _TIMES
 
     collection = stock()
     tables = collection.catalog.rows("SELECT name, sql FROM sqlite_master WHERE type = 'table'")  # type: ignore[attr-defined]

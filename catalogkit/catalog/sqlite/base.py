@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 import threading
 import uuid
@@ -11,22 +10,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catalogkit.catalog.contract import StoreRow
+from catalogkit.catalog.sql.base import Database as Common
 from catalogkit.catalog.sqlite.migrations import migrate
 from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, QuotaExceeded, StoreMismatch
-from catalogkit.model import to_us
+from catalogkit.model import from_us, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    import polars as pl
 
 BUSY_SECONDS: Final = 60.0
-CHUNK: Final = 20_000
 MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables
 
 
-class Database:
+class Connection(sqlite3.Connection):
+    """A connection with the words that the engines share."""
+
+    def stream(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        """Ask for many rows: SQLite never has more than one of them in its hands."""
+        return self.execute(sql, parameters)
+
+    def attempt(self, sql: str, parameters: Sequence[Any]) -> int | str:
+        """How many rows a statement changed, or by which rule it was refused, which undoes the statement alone."""
+        try:
+            return self.execute(sql, parameters).rowcount
+        except sqlite3.IntegrityError as problem:
+            return str(problem)
+
+
+class Database(Common):
     """One SQLite file, opened once; safe to use from several threads, one statement batch at a time.
 
     Parameters
@@ -52,6 +65,9 @@ class Database:
 
     # FULL: a committed row outlives a power cut; the bytes it names were made durable before it.
     synchronous: ClassVar[str] = "FULL"
+    sequence = "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '{}')"
+    id_table = "CREATE TEMP TABLE {} (key INTEGER PRIMARY KEY)"
+    digest_table = "CREATE TEMP TABLE {} (key BLOB PRIMARY KEY) WITHOUT ROWID"
 
     def __init__(
         self,
@@ -81,9 +97,10 @@ class Database:
             # mode=rw: a file that goes away at this moment is not made anew, empty, either.
             self._db = sqlite3.connect(
                 f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=busy_seconds,
-                isolation_level=None, check_same_thread=False, cached_statements=256,
+                isolation_level=None, check_same_thread=False, cached_statements=256, factory=Connection,
             )  # fmt: skip
             try:
+                self._db.create_function("utc", 1, _utc, deterministic=True)
                 self._db.execute(f"PRAGMA synchronous = {self.synchronous}")
                 self._db.execute("PRAGMA recursive_triggers = ON")
                 self._db.execute("PRAGMA secure_delete = OFF")
@@ -125,8 +142,13 @@ class Database:
     # -- transactions ------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def write(self, operation: str, at_us: int | None = None, run_id: str = "") -> Iterator[sqlite3.Connection]:
-        """A transaction that knows it will write (so that it never fails half way for want of the lock)."""
+    def write(
+        self, operation: str, at_us: int | None = None, run_id: str = "", *, alone: bool = True
+    ) -> Iterator[Connection]:
+        """A transaction that knows it will write (so that it never fails half way for want of the lock).
+
+        Here every writer is `alone`.
+        """
         with self._lock, driver_errors(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -140,7 +162,7 @@ class Database:
                 raise
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Iterator[Connection]:
         """One consistent view for several statements."""
         with self._lock, driver_errors(self.path):
             self._db.execute("BEGIN")
@@ -149,7 +171,21 @@ class Database:
             finally:
                 self._db.execute("ROLLBACK")
 
-    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[Connection]:
+        """One consistent view by a connection of its own: nobody waits for it."""
+        with driver_errors(self.path):
+            db = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False,
+                factory=Connection,
+            )  # fmt: skip
+            with contextlib.closing(db):
+                db.execute("PRAGMA temp_store = MEMORY")
+                db.execute("PRAGMA cache_size = -65536")
+                db.execute("BEGIN")
+                yield db
+
+    def rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
         with self._lock, driver_errors(self.path):
             return self._db.execute(sql, parameters).fetchall()
@@ -178,29 +214,12 @@ class Database:
         return problems + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
 
 
-def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType], limit: float = math.inf) -> pl.DataFrame:
-    """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits,
-    and JSON becomes lists.
-
-    Rows come in chunks, so that a table of millions never stands in memory as Python objects.
-    """
-    import polars as pl
-
-    stored = {pl.Datetime: pl.Int64(), pl.Boolean: pl.Int64(), pl.List: pl.String()}
-    raw = {name: stored.get(type(kind), kind) for name, kind in columns.items()}
-    if "sha256" in raw:
-        raw["sha256"] = pl.Binary()
-    parts, height = [pl.DataFrame(schema=raw)], 0
-    while height < limit and (rows := cursor.fetchmany(CHUNK)):
-        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
-        height += len(rows)
-    whole = pl.concat(parts)
-    if "sha256" in raw:
-        # A statement that made text of them already would have that turned into hex digits once more.
-        assert not (whole["sha256"].bin.size() != 32).any(), "digests come as bytes"
-        whole = whole.with_columns(pl.col("sha256").bin.encode("hex"))
-    lists = [pl.col(name).str.json_decode(kind) for name, kind in columns.items() if isinstance(kind, pl.List)]
-    return whole.with_columns(lists).cast(columns)  # type: ignore[arg-type]
+def _utc(us: int) -> str | None:
+    """A time in words, to the second; None where the calendar has no such year."""
+    try:
+        return f"{from_us(us - us % 1_000_000):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:
+        return None
 
 
 @contextlib.contextmanager

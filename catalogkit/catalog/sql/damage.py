@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalogkit.catalog.sqlite.base import Database, framed
+from catalogkit.catalog.sql.base import LAST, Database
 
 if TYPE_CHECKING:
     import polars as pl
@@ -31,14 +31,13 @@ class Damage(Database):
             " AND l.sha256 IN (SELECT sha256 FROM locations WHERE outcome = 'corrupt' OR outcome = 'missing')"
             " ORDER BY l.sha256, l.id"
         )
-        with self.read() as db:
-            return framed(db.execute(sql), COPIES)
+        return self.frame_of(sql, COPIES)
 
     def origins_of(self, digest: Digest) -> list[tuple[int, str]]:
         """Documents that have, or had, this content, and where they came from: living ones first, then the latest."""
         return self.rows(
-            "SELECT id, source_url FROM (SELECT id, source_url, 9223372036854775807 AS until FROM documents"
+            f"SELECT id, source_url FROM (SELECT id, source_url, {LAST} AS until FROM documents"
             " WHERE sha256 = ?1 UNION ALL SELECT id, source_url, max(hid) FROM documents_history WHERE sha256 = ?1"
-            " GROUP BY id, source_url) GROUP BY id, source_url ORDER BY max(until) DESC, id",
+            " GROUP BY id, source_url) o GROUP BY id, source_url ORDER BY max(until) DESC, id",
             (digest,),
         )

@@ -7,10 +7,9 @@ So nothing has to be written for the sake of a copy, and finding the changes cos
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.sqlite.base import Database, driver_errors, framed
+from catalogkit.catalog.sql.base import Database, framed
 from catalogkit.model import mirrored
 
 if TYPE_CHECKING:
@@ -18,25 +17,27 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from catalogkit.catalog.sql.base import Session
+
 PAGE: Final = 100_000
 
 # Where each sequence stands, and what its last row was about: a catalog that was restored from a backup and went on
 # has the same numbers for other rows.
 _ENDS: Final = {
-    "documents": "SELECT seq, (SELECT created_us || source_url FROM documents WHERE id = seq) FROM sqlite_sequence"
-    " WHERE name = 'documents'",
-    "locations": "SELECT seq, (SELECT created_us || key FROM locations WHERE id = seq) FROM sqlite_sequence"
-    " WHERE name = 'locations'",
-    "checks": "SELECT max(id), checked_us || location_id FROM checks",
+    "documents": "SELECT seq, (SELECT created_us || source_url FROM documents WHERE id = seq)"
+    " FROM (SELECT {documents} AS seq) e",
+    "locations": "SELECT seq, (SELECT created_us || key FROM locations WHERE id = seq)"
+    " FROM (SELECT {locations} AS seq) e",
+    "checks": "SELECT id, checked_us || '' || location_id FROM checks ORDER BY id DESC LIMIT 1",
     **{
-        f"{table}_history": f"SELECT max(hid), ended_us || hex(sha256) FROM {table}_history"
+        f"{table}_history": f"SELECT hid, ended_us || hex(sha256) FROM {table}_history ORDER BY hid DESC LIMIT 1"
         for table in ("documents", "locations", "blobs")
     },
 }
 _SAME: Final = {
     "documents": "SELECT created_us || source_url FROM documents WHERE id = ?",
     "locations": "SELECT created_us || key FROM locations WHERE id = ?",
-    "checks": "SELECT checked_us || location_id FROM checks WHERE id = ?",
+    "checks": "SELECT checked_us || '' || location_id FROM checks WHERE id = ?",
     **{
         f"{table}_history": f"SELECT ended_us || hex(sha256) FROM {table}_history WHERE hid = ?"
         for table in ("documents", "locations", "blobs")
@@ -78,23 +79,20 @@ class Feeds(Database):
     @contextlib.contextmanager
     def feed(self, since: Mapping[str, Any] | None) -> Iterator[Feed]:
         """Everything that changed since a cursor, from one moment, by a connection of its own: nobody waits for it."""
-        with driver_errors(self.path), contextlib.closing(self._reader()) as db:
-            db.execute("BEGIN")
-            yield Feed(db, since)
-
-    def _reader(self) -> sqlite3.Connection:
-        db = sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA temp_store = MEMORY")
-        db.execute("PRAGMA cache_size = -65536")
-        return db
+        sequences = {table: self.sequence.format(table) for table in ("documents", "locations")}
+        ends = {name: sql.format(**sequences) for name, sql in _ENDS.items()}
+        with self.apart() as db:
+            yield Feed(db, ends, (self.id_table, self.digest_table), since)
 
 
 class Feed:
     """What changed, table by table; see the contract."""
 
-    def __init__(self, db: sqlite3.Connection, since: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, db: Session, asked: Mapping[str, str], tables: tuple[str, str], since: Mapping[str, Any] | None
+    ) -> None:
         self._db = db
-        ends = {name: db.execute(sql).fetchone() or (0, None) for name, sql in _ENDS.items()}
+        ends = {name: db.execute(sql).fetchone() or (0, None) for name, sql in asked.items()}
         self.cursor: Mapping[str, Any] = {
             "at": {name: end or 0 for name, (end, _) in ends.items()},
             "about": {name: about for name, (_, about) in ends.items()},
@@ -102,11 +100,8 @@ class Feed:
         self.whole = since is None or not self._follows(since)
         self.changed = self.whole or since is None or since["at"] != self.cursor["at"]
         if since is not None and not self.whole:
-            db.execute("CREATE TEMP TABLE changed_documents (key INTEGER PRIMARY KEY)")
-            for name in ("locations", "checks"):
-                db.execute(f"CREATE TEMP TABLE changed_{name} (key INTEGER PRIMARY KEY)")
-            db.execute("CREATE TEMP TABLE changed_blobs (key BLOB PRIMARY KEY) WITHOUT ROWID")
             for name, sql in _KEYS.items():
+                db.execute(tables[name == "blobs"].format(f"changed_{name}"))
                 db.execute(f"INSERT INTO changed_{name} {sql}", since["at"])
 
     def _follows(self, since: Mapping[str, Any]) -> bool:
@@ -125,14 +120,14 @@ class Feed:
     def keys(self, table: str) -> pl.DataFrame:
         """The rows to be replaced: their ids, or digests."""
         name = "sha256" if table == "blobs" else "id"
-        return framed(self._db.execute(f"SELECT key FROM changed_{table}"), {name: mirrored(table)[name]})
+        return framed(self._db.stream(f"SELECT key FROM changed_{table}"), {name: mirrored(table)[name]})
 
     def rows(self, table: str) -> Iterator[pl.DataFrame]:
         """The rows as they are now, in pages; of a whole feed all there are."""
         key = "sha256" if table == "blobs" else "id"
-        # A cross join begins with what changed, which is little, and looks the rest up.
+        # In SQLite a cross join begins with what changed, which is little, and looks the rest up.
         some = ("", "") if self.whole else (f"changed_{table} c CROSS JOIN ", f" ON d.{key} = c.key")
-        cursor = self._db.execute(_ROWS[table].format(*some))
+        cursor = self._db.stream(_ROWS[table].format(*some))
         columns = mirrored(table)
         while not (page := framed(cursor, columns, PAGE)).is_empty():
             yield page

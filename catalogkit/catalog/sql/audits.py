@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.audit import BadCopy, Copy, Fact
 from catalogkit.audit_codes import Code
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sql.base import Database
 from catalogkit.errors import InvalidInput
 from catalogkit.model import from_us, to_us
 
@@ -18,7 +18,6 @@ _HEX: Final = "lower(hex({}))"
 _IN_FORCE: Final = "released_us IS NULL AND (expires_us IS NULL OR expires_us > :as_of)"
 _LOCATION: Final = "'location ' || l.id, s.name, l.key"
 _STORE: Final = "LEFT JOIN stores s ON s.id = l.store_id"
-_MOST_PROBLEMS: Final = 10_000
 _1990_US: Final = 631_152_000_000_000
 _STATES: Final = "('incoming', 'live', 'condemned', 'purged')"
 _LAYOUTS: Final = "('cas', 'policy', 'reference')"
@@ -140,19 +139,19 @@ def _odd_times(how: str) -> str:
         odd = " ".join(f"WHEN {column} {how} THEN '{column[:-3]}'" for column in columns)
         where = " OR ".join(f"{column} {how}" for column in columns)
         at = " ".join(f"WHEN {column} {how} THEN {column}" for column in columns)
-        # Microseconds as text: SQLite's own dates end in the year 9999.
+        # Dates end in the year 9999; what is later is told in microseconds.
         parts.append(
-            f"SELECT {about}, NULL, NULL, CASE {odd} END || ' at ' || coalesce(strftime('%Y-%m-%d %H:%M:%S',"
-            f" (CASE {at} END) / 1000000, 'unixepoch'), (CASE {at} END) || ' us') FROM {table} WHERE {where}"
+            f"SELECT {about}, NULL, NULL, CASE {odd} END || ' at '"
+            f" || coalesce(utc(CASE {at} END), (CASE {at} END) || ' us') FROM {table} WHERE {where}"
         )
     return " UNION ALL ".join(parts)
 
 
-_QUESTIONS: Final[dict[Code, str]] = {
+QUESTIONS: Final[dict[Code, str]] = {
     Code.SPARE_COPIES: "SELECT 'blob ' || " + _HEX.format("l.sha256") + ", s.name, min(l.key),"
     " count(DISTINCT l.inode) || ' files: ' || group_concat(l.key, ', ') FROM locations l"
     " JOIN stores s ON s.id = l.store_id"
-    " WHERE s.kind <> 'reference' AND l.inode IS NOT NULL AND l.outcome IS NOT 'missing'"
+    " WHERE s.kind <> 'reference' AND l.inode IS NOT NULL AND coalesce(l.outcome, '') <> 'missing'"
     " AND l.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1)"
     " GROUP BY l.store_id, l.sha256 HAVING count(DISTINCT l.inode) > 1",
     Code.NO_LOCATION: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL, b.refs || ' documents refer to it'"
@@ -189,7 +188,7 @@ _QUESTIONS: Final[dict[Code, str]] = {
     f" || l.store_id ELSE 'there is no blob ' || {_HEX.format('l.sha256')} END FROM intents l {_STORE}"
     " WHERE s.id IS NULL OR NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = l.sha256)",
     Code.UNENDED_PLAN: "SELECT 'plan ' || id, NULL, NULL, kind || ', begun '"
-    " || strftime('%Y-%m-%d %H:%M', begun_us / 1000000, 'unixepoch') FROM plans"
+    " || substr(utc(begun_us), 1, 16) FROM plans"
     " WHERE ended_us IS NULL AND begun_us < :stale",
     Code.MALFORMED_ROW: " UNION ALL ".join(
         f"SELECT {about}, NULL, NULL, '{table}: {wrong}' FROM {table} WHERE {how}"
@@ -222,17 +221,10 @@ _QUESTIONS: Final[dict[Code, str]] = {
         f"SELECT {about}, NULL, NULL, '{how}' FROM {table} WHERE {how}" for about, table, how in _SPANS
     ),
 }
-# References that have a question of their own.
-_ASKED: Final = {
-    ("documents", "blobs"), ("locations", "blobs"), ("locations", "stores"), ("intents", "blobs"),
-    ("intents", "stores"), ("roots", "blobs"),
-}  # fmt: skip
 
 
 class Audits(Database):
     """The catalog's part in an audit."""
-
-    _checked: tuple[object, list[str]] = (None, [])
 
     def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
         """Copies by store and key; pages follow `after`."""
@@ -255,9 +247,9 @@ class Audits(Database):
                 copy.location_id
                 for copy in copies
                 if db.execute(
-                    "SELECT 1 FROM locations WHERE id = ? AND sha256 = ? AND inode IS ? AND mtime_ns IS ?",
-                    (copy.location_id, copy.digest, copy.inode, copy.mtime_ns),
+                    "SELECT sha256, inode, mtime_ns FROM locations WHERE id = ?", (copy.location_id,)
                 ).fetchone()
+                == (copy.digest, copy.inode, copy.mtime_ns)
             }
 
     def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:
@@ -276,16 +268,16 @@ class Audits(Database):
             If the catalog cannot tell of faults of that kind.
         """
         if code is Code.DAMAGED_DATABASE:
-            return self._damage(limit)
+            return self.damage(limit)
         if code is Code.BROKEN_REFERENCE:
-            return self._broken_references(limit)
-        if code not in _QUESTIONS:
+            return self.broken_references(limit)
+        if code not in QUESTIONS:
             raise InvalidInput(f"the catalog knows no question for {code}")
         given: dict[str, Any] = {"as_of": to_us(as_of), "future": to_us(future), "stale": to_us(as_of - stale)}
-        sql = _QUESTIONS[code]
+        sql = QUESTIONS[code]
         asked = {name: value for name, value in given.items() if f":{name}" in sql}
-        found = [Fact(*row) for row in self._named(f"{sql} LIMIT {int(limit)}", asked)]
-        return self._with_broken_rules(found) if code is Code.MALFORMED_ROW else found
+        found = [Fact(*row) for row in self.rows(f"{sql} LIMIT {int(limit)}", asked)]
+        return self.with_broken_rules(found) if code is Code.MALFORMED_ROW else found
 
     def bad_copies(self, *, after: tuple[bytes, int] = (b"", -1), limit: int) -> list[BadCopy]:
         """Copies of contents that documents need and that the last check found bad; pages follow `after`."""
@@ -305,34 +297,16 @@ class Audits(Database):
         rows = self.rows(f"SELECT l.id, l.owner, l.expires_us, s.name, l.key FROM intents l {_STORE} ORDER BY l.id")
         return [(row[0], row[1], from_us(row[2]), row[3], row[4]) for row in rows]
 
-    def _named(self, sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return self.rows(sql, parameters)  # type: ignore[arg-type]
+    # What the engine itself finds, where it looks after its own file, references and rules.
 
-    def _damage(self, limit: int) -> list[Fact]:
-        found = self._integrity_check()[:limit]
-        # Rows that break a rule are told by themselves, with which.
-        return [
-            Fact("catalog", None, None, text)
-            for text in found
-            if text != "ok" and not text.startswith("CHECK constraint failed")
-        ]
+    def damage(self, limit: int) -> list[Fact]:
+        """Damage to the database's file."""
+        return []
 
-    def _integrity_check(self) -> list[str]:
-        """What the database finds wrong with its file; of a large one that takes a while, so once for each state."""
-        state = (self.rows("PRAGMA data_version"), self._db.total_changes)
-        if self._checked[0] != state:
-            self._checked = state, [row[0] for row in self.rows(f"PRAGMA integrity_check({_MOST_PROBLEMS})")]
-        return self._checked[1]
+    def broken_references(self, limit: int) -> list[Fact]:
+        """References to rows that are not there, of tables that have no question of their own."""
+        return []
 
-    def _with_broken_rules(self, found: list[Fact]) -> list[Fact]:
-        """What the database's own check says of rules, for tables of which no row was named."""
-        told = self._integrity_check()
-        named = {fact.detail.partition(":")[0] for fact in found}
-        named |= {"locations"} if self.rows(f"{_QUESTIONS[Code.WRONG_KEY]} LIMIT 1") else set()
-        named |= {"blobs"} if self.rows("SELECT 1 FROM blobs WHERE refs <> 0 AND state <> 'live' LIMIT 1") else set()
-        tables = {text.rpartition(" ")[2] for text in told if text.startswith("CHECK constraint failed")}
-        return found + [Fact(f"table {table}", None, None, f"{table}: a row breaks a rule") for table in tables - named]
-
-    def _broken_references(self, limit: int) -> list[Fact]:
-        rows = [row for row in self.rows("PRAGMA foreign_key_check") if (row[0], row[2]) not in _ASKED]
-        return [Fact(f"table {row[0]}", None, None, f"a row refers to one of {row[2]}") for row in rows[:limit]]
+    def with_broken_rules(self, found: list[Fact]) -> list[Fact]:
+        """What was found, and the tables of which the database says that a row breaks a rule."""
+        return found

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Due
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sql.base import Database
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, check_text, from_us, json_text, to_us
 
@@ -77,11 +77,11 @@ class Ledger(Database):
             with self.read() as db:
                 for digest in dict.fromkeys(digests):
                     found += db.execute(
-                        columns + " JOIN blobs b USING (sha256) WHERE l.sha256 = ? ORDER BY l.id", (digest,)
+                        columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.sha256 = ? ORDER BY l.id", (digest,)
                     ).fetchall()
             return [Due(row[0], row[1], row[2], Digest(row[3]), row[4], row[5]) for row in found]
         rows = self.rows(
-            columns + " JOIN blobs b USING (sha256) WHERE l.checked_us < ? AND (l.checked_us, l.id) > (?, ?)"
+            columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.checked_us < ? AND (l.checked_us, l.id) > (?, ?)"
             " AND l.check_id <= ? ORDER BY l.checked_us, l.id LIMIT ?",
             (to_us(before), *after, up_to_check, limit),
         )
@@ -155,13 +155,12 @@ class Ledger(Database):
             ).fetchone()
             if not there:
                 raise InvalidInput(f"nothing to hold: there is no {digest or f'document {document_id}'}")
-            cursor = db.execute(
+            (hold_id,) = db.execute(
                 "INSERT INTO holds (document_id, sha256, reason, placed_by, placed_us, expires_us)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
                 (document_id, digest, reason, placed_by, to_us(as_of), until_us),
-            )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+            ).fetchone()
+        return int(hold_id)
 
     def holds(self, *, as_of: datetime) -> list[dict[str, Any]]:
         """Holds in force: id, subject (a document's id or a digest), reason, placed_by, placed_at, expires_at."""

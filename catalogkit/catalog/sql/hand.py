@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.sqlite.queries import copies_of
+from catalogkit.catalog.sql.queries import copies_of
 from catalogkit.layouts import digest_of, fold, layout_of
 from catalogkit.model import Digest, Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from catalogkit.catalog.sql.base import Session
     from catalogkit.model import LocationRecord
 
 _NOTED: Final = (
@@ -24,7 +24,7 @@ _NOTED: Final = (
 class Hand:
     """Changes facts, each guarded by what is true now. Every method returns why not, or an empty text when done."""
 
-    def __init__(self, db: sqlite3.Connection, plan_id: str, at_us: int) -> None:
+    def __init__(self, db: Session, plan_id: str, at_us: int) -> None:
         self._db, self._plan_id, self._at_us = db, plan_id, at_us
         self._notes: list[tuple[Any, ...]] = []
         self._noted: dict[int, dict[int, str]] = {}
@@ -49,14 +49,19 @@ class Hand:
 
     def write_down(self) -> None:
         """Add the notes to the journal, in the transaction of what they tell."""
-        marks = ", ".join("?" * len(_NOTED.split(", ")))
-        self._db.executemany(f"INSERT OR REPLACE INTO journal ({_NOTED}) VALUES ({marks})", self._notes)
+        names = _NOTED.split(", ")
+        again = ", ".join(f"{name} = excluded.{name}" for name in names[3:])
+        self._db.executemany(
+            f"INSERT INTO journal ({_NOTED}) VALUES ({', '.join('?' * len(names))})"
+            f" ON CONFLICT (plan_id, unit, step) DO UPDATE SET {again}",
+            self._notes,
+        )
 
     def _try(self, sql: str, parameters: tuple[Any, ...], otherwise: str) -> str:
-        try:
-            return "" if self._db.execute(sql, parameters).rowcount else otherwise
-        except sqlite3.IntegrityError as problem:  # one of the rules the database keeps by itself
-            return str(problem)
+        done = self._db.attempt(sql, parameters)
+        if isinstance(done, str):  # one of the rules the database keeps by itself
+            return done
+        return "" if done else otherwise
 
     def decided(self, first: int, last: int) -> set[tuple[int, int]]:
         """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
@@ -116,9 +121,13 @@ class Hand:
     def condemn_stray(self, store_id: int, key: str, size: int, inode: int | None, mtime_ns: int | None) -> str:
         """Condemn a file that no record knows; another one than was condemned there begins anew."""
         return self._try(
-            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET bytes = excluded.bytes,"
-            " inode = excluded.inode, mtime_ns = excluded.mtime_ns, condemned_us = excluded.condemned_us"
-            " WHERE (bytes, inode, mtime_ns) IS NOT (excluded.bytes, excluded.inode, excluded.mtime_ns)",
+            "INSERT INTO strays VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (store_id, key) DO UPDATE SET"
+            " bytes = excluded.bytes, inode = excluded.inode, mtime_ns = excluded.mtime_ns,"
+            " condemned_us = excluded.condemned_us"
+            " WHERE strays.bytes <> excluded.bytes"
+            " OR coalesce(strays.inode <> excluded.inode, (strays.inode IS NULL) <> (excluded.inode IS NULL))"
+            " OR coalesce(strays.mtime_ns <> excluded.mtime_ns,"
+            " (strays.mtime_ns IS NULL) <> (excluded.mtime_ns IS NULL))",
             (store_id, key, size, inode, mtime_ns, self._at_us),
             "it was condemned already",
         )
@@ -224,7 +233,8 @@ class Hand:
         folded = fold(key) if layout_of(key) is Layout.POLICY else None
         (why,) = self._db.execute(
             "SELECT CASE"
-            " WHEN (SELECT state FROM blobs WHERE sha256 = ?1) IS NOT 'live' THEN 'nothing needs these bytes any more'"
+            " WHEN coalesce((SELECT state FROM blobs WHERE sha256 = ?1), '') <> 'live'"
+            " THEN 'nothing needs these bytes any more'"
             " WHEN EXISTS (SELECT 1 FROM locations WHERE store_id = ?2 AND key = ?3 AND sha256 <> ?1)"
             " OR EXISTS (SELECT 1 FROM intents WHERE store_id = ?2 AND key = ?3 AND sha256 <> ?1)"
             " THEN 'other bytes have this place'"

@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import ContentText, DueContent
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sql.base import Database
 from catalogkit.content import ContentMetadata, Reason
 from catalogkit.model import Digest, from_us, json_text, to_us
 
@@ -22,8 +22,8 @@ _COLUMNS: Final = (
 # The rest of what is stated has no column of its own.
 _MORE: Final = ("subject", "description", "keywords", "outline")
 _DUE: Final = (
-    " FROM blobs b LEFT JOIN contents c ON c.sha256 = b.sha256 LEFT JOIN json_each(?1) v ON v.key = c.extractor"
-    " WHERE b.state = 'live' AND (c.id IS NULL OR c.version < v.value)"
+    " FROM blobs b LEFT JOIN contents c ON c.sha256 = b.sha256 LEFT JOIN ({}) v ON v.column1 = c.extractor"
+    " WHERE b.state = 'live' AND (c.id IS NULL OR c.version < v.column2)"
 )
 
 
@@ -38,14 +38,14 @@ class Contents(Database):
         with self.write("extract", at := to_us(as_of)) as db:
             for digest, row, text in rows:
                 db.execute("DELETE FROM contents WHERE sha256 = ?", (digest,))
-                cursor = db.execute(
+                noted = db.execute(
                     f"INSERT INTO contents (sha256, extracted_us, {_COLUMNS}) SELECT sha256, ?, {marks} FROM blobs"
-                    " WHERE sha256 = ? AND state <> 'purged'",
+                    " WHERE sha256 = ? AND state <> 'purged' RETURNING id",
                     (at, *row, digest),
-                )
-                count += cursor.rowcount
-                if text and cursor.rowcount:
-                    db.execute("INSERT INTO content_texts VALUES (?, ?)", (cursor.lastrowid, text))
+                ).fetchone()
+                count += noted is not None
+                if text and noted:
+                    db.execute("INSERT INTO content_texts VALUES (?, ?)", (*noted, text))
         return count
 
     def content_of(self, digest: Digest) -> ContentMetadata | None:
@@ -58,15 +58,17 @@ class Contents(Database):
 
     def contents_due(self, versions: Mapping[str, int], *, after: bytes = b"", limit: int = 10_000) -> list[DueContent]:
         """Live blobs that nobody looked into, or only an extractor whose version was lower; by digest."""
+        due, given = _due(versions)
         rows = self.rows(
-            f"SELECT b.sha256, b.bytes, b.media_type{_DUE} AND b.sha256 > ?2 ORDER BY b.sha256 LIMIT ?3",
-            (json_text(dict(versions)), after, limit),
+            f"SELECT b.sha256, b.bytes, b.media_type{due} AND b.sha256 > ? ORDER BY b.sha256 LIMIT ?",
+            (*given, after, limit),
         )
         return [DueContent(Digest(digest), size, media_type) for digest, size, media_type in rows]
 
     def contents_due_totals(self, versions: Mapping[str, int]) -> tuple[int, int]:
         """How many blobs are due, and their bytes together."""
-        ((count, size),) = self.rows(f"SELECT count(*), coalesce(sum(b.bytes), 0){_DUE}", (json_text(dict(versions)),))
+        due, given = _due(versions)
+        ((count, size),) = self.rows(f"SELECT count(*), coalesce(sum(b.bytes), 0){due}", given)
         return count, size
 
     def content_texts(self, *, after: int = 0, limit: int = 1_000) -> list[ContentText]:
@@ -89,6 +91,12 @@ class Contents(Database):
                 return db.execute(drop).rowcount
             one = drop + " WHERE content_id = (SELECT id FROM contents WHERE sha256 = ?)"
             return sum(db.execute(one, (digest,)).rowcount for digest in digests)
+
+
+def _due(versions: Mapping[str, int]) -> tuple[str, list[Any]]:
+    """SQL for blobs that are due, and its parameters."""
+    newest = ", ".join(["(?, CAST(? AS BIGINT))"] * len(versions)) or "('', CAST(0 AS BIGINT))"
+    return _DUE.format(f"VALUES {newest}"), [value for pair in versions.items() for value in pair]
 
 
 def _row(one: ContentMetadata) -> tuple[Any, ...]:

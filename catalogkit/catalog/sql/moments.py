@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from catalogkit.catalog.contract import Moment, Position
-from catalogkit.catalog.sqlite.base import Database
-from catalogkit.catalog.sqlite.plans import OBJECTS
+from catalogkit.catalog.sql.base import Database
+from catalogkit.catalog.sql.plans import OBJECTS
 from catalogkit.errors import ConstraintError, InvalidInput
 from catalogkit.model import Digest, check_text, from_us, to_us
 
 if TYPE_CHECKING:
-    import sqlite3
     from datetime import datetime
+
+    from catalogkit.catalog.sql.base import Session
 
 # What a document is, for comparing and for digests; its last sighting is no part of it.
 FACTS: Final = (
@@ -46,10 +47,10 @@ def at(changes: str, last_id: str, columns: str, among: str = "") -> str:
         f"SELECT id, min(hid) AS hid FROM documents_history WHERE hid > {changes} AND op <> 'older'{among} GROUP BY id"
     )
     return (
-        f"SELECT {columns} FROM documents_history WHERE hid IN (SELECT hid FROM ({first}))"
+        f"SELECT {columns} FROM documents_history WHERE hid IN (SELECT hid FROM ({first}) f)"
         f" AND op <> 'recall' AND id <= {last_id}"
         f" UNION ALL SELECT {columns} FROM documents WHERE id <= {last_id}{among}"
-        f" AND id NOT IN (SELECT id FROM ({first}))"
+        f" AND id NOT IN (SELECT id FROM ({first}) f)"
     )
 
 
@@ -67,7 +68,13 @@ class Moments(Database):
     def position(self) -> Position:
         """Where the history of documents stands now."""
         with self.read() as db:
-            return _position(db)
+            return self._position(db)
+
+    def _position(self, db: Session) -> Position:
+        last_id = self.sequence.format("documents")
+        return Position(
+            *db.execute(f"SELECT (SELECT coalesce(max(hid), 0) FROM documents_history), {last_id}").fetchone()
+        )
 
     def keep_moment(
         self,
@@ -105,15 +112,16 @@ class Moments(Database):
                 "SELECT 1 FROM moments WHERE kind = ? AND name = ? AND released_us IS NULL", (kind, name)
             ).fetchone():
                 raise InvalidInput(f"there is a {kind} {name!r} already; take another name, or drop that one first")
-            here = _position(db)
+            here = self._position(db)
             if at is not None:
                 _still_whole(db, at, here, f"{kind} {name!r}")
             where = at or here
-            cursor = db.execute(
-                "INSERT INTO moments (kind, name, changes, last_id, taken_us, expires_us) VALUES (?, ?, ?, ?, ?, ?)",
+            (number,) = db.execute(
+                "INSERT INTO moments (kind, name, changes, last_id, taken_us, expires_us) VALUES (?, ?, ?, ?, ?, ?)"
+                " RETURNING id",
                 (kind, name, where.changes, where.last_id, now_us, until_us),
-            )
-            return _moment(db, "id = ?", cursor.lastrowid)
+            ).fetchone()
+            return _moment(db, "id = ?", number)
 
     def release_moment(self, kind: str, name: str, *, as_of: datetime) -> Moment:
         """Keep a moment no longer; it stays as a fact.
@@ -169,27 +177,18 @@ class Moments(Database):
         if not kept:
             return {}
         rows = self.rows(
-            "SELECT moment, sum(size), sum(iif(keepers = 1, size, 0)) FROM ("
-            f" SELECT k.moment, b.bytes * {OBJECTS} AS size, count(*) OVER (PARTITION BY b.sha256) AS keepers"
+            "SELECT moment, sum(size), coalesce(sum(size) FILTER (WHERE keepers = 1), 0) FROM ("
+            f" SELECT k.moment, b.bytes * ({OBJECTS}) AS size, count(*) OVER (PARTITION BY b.sha256) AS keepers"
             " FROM blobs b CROSS JOIN kept k ON k.sha256 = b.sha256"
             " WHERE b.garbage_since_us IS NOT NULL AND b.state = 'live' AND b.refs = 0"
-            " AND (k.expires_us IS NULL OR k.expires_us > ?) GROUP BY b.sha256, k.moment) GROUP BY moment",
+            " AND (k.expires_us IS NULL OR k.expires_us > ?) GROUP BY b.sha256, k.moment) held GROUP BY moment",
             (to_us(as_of),),
         )
         found = {moment: (held, only) for moment, held, only in rows}
         return {moment.id: found.get(moment.id, (0, 0)) for moment in kept}
 
 
-def _position(db: sqlite3.Connection) -> Position:
-    return Position(
-        *db.execute(
-            "SELECT (SELECT coalesce(max(hid), 0) FROM documents_history),"
-            " (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'documents')"
-        ).fetchone()
-    )
-
-
-def _still_whole(db: sqlite3.Connection, at: Position, here: Position, what: str) -> None:
+def _still_whole(db: Session, at: Position, here: Position, what: str) -> None:
     if at.changes > here.changes or at.last_id > here.last_id:
         raise InvalidInput(f"{what} cannot be kept: the catalog has not come that far; it may be an older copy")
     for (digest,) in db.execute(
@@ -201,7 +200,7 @@ def _still_whole(db: sqlite3.Connection, at: Position, here: Position, what: str
             raise ConstraintError(f"{what} cannot be kept: {digest.hex()} was condemned since; keep a later moment")
 
 
-def _count(db: sqlite3.Connection, base: Moment | None, to: Position) -> tuple[int, int, int, int, bytes]:
+def _count(db: Session, base: Moment | None, to: Position) -> tuple[int, int, int, int, bytes]:
     """Documents, blobs, logical bytes, stored bytes and digest at a position, from the last one that was counted."""
     start = base.position if base else Position(0, 0)
     names = {
@@ -213,7 +212,7 @@ def _count(db: sqlite3.Connection, base: Moment | None, to: Position) -> tuple[i
     documents, logical, total = _before(base)
     encode = msgspec.json.Encoder().encode
     sides: dict[int, set[bytes]] = {-1: set(), 1: set()}
-    rows = db.execute(
+    rows = db.stream(
         f"WITH changed AS MATERIALIZED ({CHANGED})"
         f" SELECT -1, b.bytes, d.* FROM ({before}) d JOIN blobs b ON b.sha256 = d.sha256"
         f" UNION ALL SELECT 1, b.bytes, d.* FROM ({after}) d JOIN blobs b ON b.sha256 = d.sha256",
@@ -229,7 +228,7 @@ def _count(db: sqlite3.Connection, base: Moment | None, to: Position) -> tuple[i
         blobs, stored = db.execute(
             "SELECT count(*), coalesce(sum(bytes), 0) FROM blobs WHERE sha256 IN (SELECT sha256 FROM ("
             + at("?1", "?2", "sha256")
-            + "))",
+            + ") d)",
             (to.changes, to.last_id),
         ).fetchone()
     else:
@@ -251,7 +250,7 @@ def _before(base: Moment | None) -> tuple[int, int, int]:
     return base.documents, base.logical_bytes, int.from_bytes(base.digest)
 
 
-def _moment(db: sqlite3.Connection, where: str, *parameters: Any) -> Moment:
+def _moment(db: Session, where: str, *parameters: Any) -> Moment:
     row = db.execute(f"{_MOMENT} WHERE {where}", parameters).fetchone()
     if row is None:
         raise InvalidInput("there is no such moment")

@@ -7,8 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import PlanRow
-from catalogkit.catalog.sqlite.base import Database, framed
-from catalogkit.catalog.sqlite.hand import Hand
+from catalogkit.catalog.sql.base import Database, framed
+from catalogkit.catalog.sql.hand import Hand
 from catalogkit.model import Digest, from_us, to_us
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ _ALL_OWNERS: Final = "SELECT sha256, artifact_id, resolver, tenant FROM document
 # How many objects hold a blob's bytes in stores of ours. Nearly every blob has one copy, which an index can tell;
 # only the odd ones, listed once, are looked at row by row.
 OBJECTS: Final = (
-    "iif(b.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1 UNION SELECT l.sha256"
-    " FROM locations l JOIN stores s ON s.id = l.store_id WHERE l.outcome = 'missing' OR s.kind = 'reference'),"
-    " (SELECT count(DISTINCT l.store_id || coalesce('i' || l.inode, 'l' || l.id)) FROM locations l"
+    "CASE WHEN b.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1 UNION SELECT l.sha256"
+    " FROM locations l JOIN stores s ON s.id = l.store_id WHERE l.outcome = 'missing' OR s.kind = 'reference')"
+    " THEN (SELECT count(DISTINCT l.store_id || coalesce('i' || l.inode, 'l' || l.id)) FROM locations l"
     " JOIN stores s ON s.id = l.store_id"
-    " WHERE l.sha256 = b.sha256 AND s.kind <> 'reference' AND l.outcome IS NOT 'missing'),"
-    " EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256))"
+    " WHERE l.sha256 = b.sha256 AND s.kind <> 'reference' AND coalesce(l.outcome, '') <> 'missing')"
+    " WHEN EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256) THEN 1 ELSE 0 END"
 )
 
 
@@ -63,7 +63,8 @@ class Plans(Database):
 
         columns = {name: kind for name, kind in CONDEMNED.items() if name != "users"}
         sql = (
-            "SELECT b.sha256, iif(s.kind <> 'reference' AND l.outcome IS NOT 'missing', b.bytes, 0),"
+            "SELECT b.sha256, CASE WHEN s.kind <> 'reference' AND coalesce(l.outcome, '') <> 'missing'"
+            " THEN b.bytes ELSE 0 END,"
             f" b.media_type, b.garbage_since_us, s.name, l.key, l.inode, l.mtime_ns, {_KEPT_BY}"
             " FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256 LEFT JOIN stores s ON s.id = l.store_id"
             " WHERE b.state = 'condemned'"
@@ -75,10 +76,10 @@ class Plans(Database):
         owner = {name: columns[name] for name in ("sha256", "artifact_id", "resolver", "tenant")}
         own = {name: kind for name, kind in columns.items() if name not in owner or name == "sha256"}
         with self.read() as db:
-            found = framed(db.execute(sql, (to_us(as_of),)), own)
+            found = framed(db.stream(sql, (to_us(as_of),)), own)
             (versions,) = db.execute("SELECT coalesce(max(hid), 0) FROM documents_history").fetchone()
             few = found.height * MANY < versions
-            owners = framed(db.execute(_OWNERS.format(which) if few else _ALL_OWNERS), owner)
+            owners = framed(db.stream(_OWNERS.format(which) if few else _ALL_OWNERS), owner)
         return found.join(owners.unique("sha256", keep="last"), on="sha256", how="left").select(list(columns))
 
     def strays(self) -> list[tuple[Any, ...]]:
@@ -176,9 +177,9 @@ class Plans(Database):
         return [
             PlanRow(row[0], row[1], from_us(row[2]), None if row[3] is None else from_us(row[3]), *row[4:])
             for row in self.rows(
-                "SELECT id, p.kind, begun_us, ended_us, coalesce(sum(outcome = 'done'), 0),"
-                " coalesce(sum(outcome = 'skipped'), 0), coalesce(sum(outcome = 'failed'), 0),"
-                " coalesce(sum(iif(outcome = 'done', bytes, 0)), 0)"
+                "SELECT id, p.kind, begun_us, ended_us, count(*) FILTER (WHERE outcome = 'done'),"
+                " count(*) FILTER (WHERE outcome = 'skipped'), count(*) FILTER (WHERE outcome = 'failed'),"
+                " coalesce(sum(bytes) FILTER (WHERE outcome = 'done'), 0)"
                 " FROM plans p LEFT JOIN journal j ON j.plan_id = p.id GROUP BY p.id ORDER BY begun_us DESC, p.id"
             )
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from catalogkit.catalog.rows import Quota
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sql.base import Database
 from catalogkit.errors import InvalidInput
 
 

@@ -6,16 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import Coverage
-from catalogkit.catalog.sqlite.base import Database, driver_errors, framed
+from catalogkit.catalog.sql.base import LAST, Database
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     import polars as pl
+
+    from catalogkit.catalog.sql.base import Session
 
 _DOCUMENT: Final = (
     "d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, {sha256}, b.bytes, b.media_type,"
@@ -31,18 +32,19 @@ _FRAMES: Final = {
     "checks": "SELECT id, location_id, sha256, checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
     "accesses": "SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id",
-    "contents": "SELECT sha256, extractor, version, iif(reason = '', 'ok', 'refused'), nullif(reason, ''), detail,"
-    " media_type, title, authors, language, detected_language, page_count, created_us, modified_us, encrypted,"
+    "contents": "SELECT sha256, extractor, version, CASE reason WHEN '' THEN 'ok' ELSE 'refused' END,"
+    " nullif(reason, ''), detail, media_type, title, authors, language, detected_language,"
+    " page_count, created_us, modified_us, encrypted,"
     " text_chars, warnings, preview, schema, more, extracted_us FROM contents ORDER BY sha256",
     "roots": "SELECT sha256, kind, name FROM (SELECT sha256, kind, name FROM roots"
-    " UNION ALL SELECT sha256, 'ingest', owner FROM intents) ORDER BY sha256, kind, name",
+    " UNION ALL SELECT sha256, 'ingest', owner FROM intents) r ORDER BY sha256, kind, name",
     "document_versions": "SELECT v.id, v.tenant, v.artifact_id, v.source_url, v.resolver, v.variant,"
     " v.sha256, b.bytes, b.media_type, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
     " FROM (SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type,"
-    " iif(op = 'older', op, operation) AS operation, changed_us, ended_us, seen_us, hid FROM documents_history"
-    " WHERE op <> 'recall'"
+    " CASE op WHEN 'older' THEN op ELSE operation END AS operation, changed_us, ended_us, seen_us, hid"
+    " FROM documents_history WHERE op <> 'recall'"
     " UNION ALL SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, 'current',"
-    " changed_us, NULL, seen_us, 9223372036854775807 FROM documents) v LEFT JOIN blobs b ON b.sha256 = v.sha256"
+    f" changed_us, NULL, seen_us, {LAST} FROM documents) v LEFT JOIN blobs b ON b.sha256 = v.sha256"
     " ORDER BY v.id, v.hid",
 }
 _FILTERS: Final = {
@@ -84,8 +86,8 @@ class Queries(Database):
 
     def locations_of(self, digest: Digest) -> list[LocationRecord]:
         """Every copy of a blob."""
-        with self._lock, driver_errors(self.path):
-            return copies_of(self._db, digest)
+        with self.read() as db:
+            return copies_of(db, digest)
 
     def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
         """The content of these documents; ids that do not exist are left out."""
@@ -107,23 +109,19 @@ class Queries(Database):
         """
         if table not in _FRAMES:
             raise InvalidInput(f"there is no frame {table!r}; choose one of {', '.join(_FRAMES)}")
-        return self._frame(table, _FRAMES[table])
+        return self.frame_of(_FRAMES[table], schema(table))
 
     def versions(self, document_id: int) -> pl.DataFrame:
         """Every version of a document, oldest first, the current one last (its ``valid_to`` is null)."""
-        return self._frame(
-            "versions",
+        return self.frame_of(
             "SELECT id, sha256, run_id, operation, changed_us, ended_us FROM ("
-            " SELECT id, sha256, run_id, iif(op = 'older', op, operation) AS operation, changed_us, ended_us, hid"
-            " FROM documents_history WHERE id = ?1 AND op <> 'recall'"
-            " UNION ALL SELECT id, sha256, run_id, 'current', changed_us, NULL, 9223372036854775807"
-            " FROM documents WHERE id = ?1) ORDER BY hid",
+            " SELECT id, sha256, run_id, CASE op WHEN 'older' THEN op ELSE operation END AS operation, changed_us,"
+            " ended_us, hid FROM documents_history WHERE id = ?1 AND op <> 'recall'"
+            f" UNION ALL SELECT id, sha256, run_id, 'current', changed_us, NULL, {LAST}"
+            " FROM documents WHERE id = ?1) v ORDER BY hid",
+            schema("versions"),
             (document_id,),
         )
-
-    def _frame(self, table: str, sql: str, parameters: Sequence[Any] = ()) -> pl.DataFrame:
-        with self._lock, driver_errors(self.path):
-            return framed(self._db.execute(sql, parameters), schema(table))
 
     def totals(self) -> dict[str, int]:
         """documents, blobs, locations, logical_bytes, physical_bytes; counted by the database.
@@ -141,11 +139,11 @@ class Queries(Database):
             (physical,) = db.execute(
                 "WITH odd AS MATERIALIZED (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1"
                 " UNION SELECT sha256 FROM locations WHERE outcome = 'missing')"
-                " SELECT (SELECT coalesce(sum(b.bytes), 0) FROM blobs b WHERE b.sha256 NOT IN odd"
+                " SELECT (SELECT coalesce(sum(b.bytes), 0) FROM blobs b WHERE b.sha256 NOT IN (SELECT sha256 FROM odd)"
                 " AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256))"
                 " + (SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
                 " coalesce('i' || l.inode, 'l' || l.id), b.bytes FROM odd JOIN locations l USING (sha256)"
-                " JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'))"
+                " JOIN blobs b USING (sha256) WHERE coalesce(l.outcome, '') <> 'missing') o)"
             ).fetchone()
         return {
             "documents": documents,
@@ -164,13 +162,13 @@ class Queries(Database):
                 # The newest check of an object's paths speaks for it, and of two at one moment the worse: time * 4
                 # plus 0 for ok, 1 for unknown, 2 for corrupt; null without a check, and one from the future is none.
                 "SELECT coalesce(sum(bytes), 0),"
-                " coalesce(sum(iif(newest & 3 = 0 AND newest >> 2 BETWEEN ?1 AND ?2, bytes, 0)), 0),"
-                " coalesce(sum(iif(newest IS NULL, bytes, 0)), 0), coalesce(sum(newest IS NULL), 0),"
-                " coalesce(sum(coalesce(newest & 3 = 2, 0)), 0), min(newest >> 2) FROM ("
-                " SELECT max(iif(l.checked_us BETWEEN 1 AND ?2, l.checked_us * 4"
-                " + CASE l.outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END, NULL)) AS newest, b.bytes"
-                " FROM locations l JOIN blobs b USING (sha256) WHERE l.outcome IS NOT 'missing'"
-                " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id))",
+                " coalesce(sum(bytes) FILTER (WHERE newest & 3 = 0 AND newest >> 2 BETWEEN ?1 AND ?2), 0),"
+                " coalesce(sum(bytes) FILTER (WHERE newest IS NULL), 0), count(*) FILTER (WHERE newest IS NULL),"
+                " count(*) FILTER (WHERE newest & 3 = 2), min(newest >> 2) FROM ("
+                " SELECT max(CASE WHEN l.checked_us BETWEEN 1 AND ?2 THEN l.checked_us * 4"
+                " + CASE l.outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END END) AS newest, b.bytes"
+                " FROM locations l JOIN blobs b USING (sha256) WHERE coalesce(l.outcome, '') <> 'missing'"
+                " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id), b.bytes) o",
                 (since, until),
             ).fetchone()
             (missing,) = db.execute("SELECT count(*) FROM locations WHERE outcome = 'missing'").fetchone()
@@ -210,7 +208,7 @@ def record(row: Iterable[Any]) -> DocumentRecord:
     )
 
 
-def copies_of(db: sqlite3.Connection, digest: Digest) -> list[LocationRecord]:
+def copies_of(db: Session, digest: Digest) -> list[LocationRecord]:
     """Every copy of a blob."""
     rows = db.execute(
         "SELECT l.id, s.name, l.key, l.layout, b.bytes, l.inode, l.mtime_ns, l.checked_us, l.outcome"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from catalogkit.catalog.sqlite.base import Database, framed
-from catalogkit.catalog.sqlite.moments import CHANGED, FACTS, at
-from catalogkit.catalog.sqlite.queries import record
+from catalogkit.catalog.sql.base import LAST, Database, framed
+from catalogkit.catalog.sql.moments import CHANGED, FACTS, at
+from catalogkit.catalog.sql.queries import record
 from catalogkit.model import from_us, schema, to_us
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Position
     from catalogkit.model import DocumentRecord
 
-_LAST: Final = 9223372036854775807  # what is there now comes after every change
 _OWN: Final = (
     "id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id, fetched_us, created_us,"
     " changed_us, seen_us, metadata"
@@ -28,7 +27,7 @@ _RECORD: Final = (
     " d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, {seen}, d.metadata"
     " FROM ({rows}) d JOIN blobs b ON b.sha256 = d.sha256"
 )
-_SEEN: Final = "iif(d.seen_us <= :when, d.seen_us, d.changed_us)"
+_SEEN: Final = "CASE WHEN d.seen_us <= :when THEN d.seen_us ELSE d.changed_us END"
 _WHAT: Final = {"delete": "forgotten", "recall": "recalled", "older": "came late"}
 # Versions that held at :when, each with the number of the change that ended it.
 _HELD: Final = (
@@ -43,7 +42,7 @@ class Past(Database):
     def document_at(self, document_id: int, when: datetime) -> DocumentRecord | None:
         """One document as it was at a time; None if there was none then."""
         rows = (
-            f"{_HELD} AND id = :id UNION ALL SELECT {_OWN}, {_LAST} FROM documents WHERE changed_us <= :when"
+            f"{_HELD} AND id = :id UNION ALL SELECT {_OWN}, {LAST} FROM documents WHERE changed_us <= :when"
             " AND id = :id ORDER BY hid DESC LIMIT 1"
         )
         found = self._named(_RECORD.format(seen=_SEEN, rows=rows), {"id": document_id, "when": to_us(when)})
@@ -75,7 +74,7 @@ class Past(Database):
             sql = _RECORD.format(seen="d.seen_us", rows=rows)
             names |= {"changes": when.changes, "last_id": when.last_id}
         with self.read() as db:
-            return framed(db.execute(sql, names), schema("documents")).sort("id")
+            return framed(db.stream(sql, names), schema("documents")).sort("id")
 
     def changed_ids(self, before: Position, after: Position) -> list[int]:
         """Documents that something happened to between two positions; among them all that differ."""
@@ -92,7 +91,7 @@ class Past(Database):
         with self.read() as db:
             for changes, last_id in ((":changes", ":last_id"), (":to_changes", ":to_id")):
                 rows = at(changes, last_id, ", ".join(FACTS), " AND id IN (SELECT id FROM changed)")
-                cursor = db.execute(
+                cursor = db.stream(
                     f"WITH changed AS MATERIALIZED ({CHANGED})"
                     f" SELECT d.*, b.bytes FROM ({rows}) d JOIN blobs b ON b.sha256 = d.sha256",
                     names,
@@ -128,7 +127,7 @@ class Past(Database):
             "SELECT h.hid, h.op, h.ended_us, h.operation, h.by_run, h.changed_us, b.bytes, p.id,"
             f" json_extract(p.approval, '$.approved_by'), {', '.join(f'h.{name}' for name in FACTS)}"
             f" FROM (SELECT hid, op, ended_us, operation, by_run, {facts} FROM documents_history WHERE id = :id"
-            f" UNION ALL SELECT {_LAST}, 'now', NULL, '', '', {facts} FROM documents WHERE id = :id) h"
+            f" UNION ALL SELECT {LAST}, 'now', NULL, '', '', {facts} FROM documents WHERE id = :id) h"
             " JOIN blobs b ON b.sha256 = h.sha256 LEFT JOIN plans p ON p.id = h.by_run ORDER BY h.hid",
             {"id": document_id},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sql.base import Database
 
 _SEVERAL: Final = "(SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1)"
 
@@ -16,7 +16,7 @@ class Duplicates(Database):
         """How many contents have more than one location, and how many locations those have; an index tells."""
         rows = self.rows(
             "SELECT count(*), coalesce(sum(n), 0) FROM"
-            " (SELECT count(*) AS n FROM locations GROUP BY sha256 HAVING count(*) > 1)"
+            " (SELECT count(*) AS n FROM locations GROUP BY sha256 HAVING count(*) > 1) several"
         )
         return rows[0][0], rows[0][1]
 
@@ -48,9 +48,10 @@ class Duplicates(Database):
         ((logical, saved),) = self.rows(
             # Only what several documents have can spare anything; the others' copies need not be looked at.
             "WITH held AS (SELECT sha256, count(DISTINCT store_id || coalesce('i' || inode, 'l' || id)) AS objects,"
-            " count(DISTINCT store_id) AS stores FROM locations WHERE outcome IS NOT 'missing'"
+            " count(DISTINCT store_id) AS stores FROM locations WHERE coalesce(outcome, '') <> 'missing'"
             " AND sha256 IN (SELECT sha256 FROM blobs WHERE refs > 1) GROUP BY sha256)"
             " SELECT (SELECT coalesce(sum(refs * bytes), 0) FROM blobs), (SELECT"
-            " coalesce(sum(max(refs - 1 - (objects - stores), 0) * bytes), 0) FROM held JOIN blobs USING (sha256))"
+            " coalesce(sum((refs - 1 - (objects - stores)) * bytes), 0) FROM held JOIN blobs USING (sha256)"
+            " WHERE refs - 1 > objects - stores)"
         )
         return saved / logical if logical else 0.0

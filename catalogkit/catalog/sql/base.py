@@ -1,0 +1,105 @@
+"""What the shared half of an engine needs of the other: transactions, and a few things that each says differently."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    import polars as pl
+
+CHUNK: Final = 20_000
+LAST: Final = 9223372036854775807  # what is there now comes after every change
+
+
+class Cursor(Protocol):
+    """The rows of a statement."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+    def fetchmany(self, size: int, /) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Session(Protocol):
+    """A transaction. Parameters are ``?``, ``?1`` or ``:name``."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Cursor:
+        """Carry out one statement."""
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
+        """Carry out one statement for each row of parameters."""
+
+    def stream(self, sql: str, parameters: Any = ...) -> Cursor:
+        """Ask for more rows than should stand in memory at once."""
+
+    def attempt(self, sql: str, parameters: Sequence[Any]) -> int | str:
+        """How many rows a statement changed, or by which rule it was refused; the transaction goes on."""
+
+
+class Database:
+    """An open catalog of some engine."""
+
+    # SQL for the highest id that a table ever gave, 0 for none.
+    sequence: ClassVar[str]
+    # SQL that makes a table of keys, ids or digests, which goes with the transaction or the connection.
+    id_table: ClassVar[str]
+    digest_table: ClassVar[str]
+
+    @abstractmethod
+    def write(
+        self, operation: str, at_us: int | None = None, run_id: str = "", *, alone: bool = True
+    ) -> AbstractContextManager[Session]:
+        """A transaction that changes something.
+
+        Where an engine lets several write at once, nobody does beside one that is `alone`; the others only add facts,
+        and never take away what a third one may rely on.
+        """
+
+    @abstractmethod
+    def read(self) -> AbstractContextManager[Session]:
+        """One consistent view for several statements."""
+
+    @abstractmethod
+    def apart(self) -> AbstractContextManager[Session]:
+        """One consistent view for as long as it takes, by a connection of its own; temporary tables can be made."""
+
+    @abstractmethod
+    def rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement."""
+
+    def frame_of(self, sql: str, columns: Mapping[str, pl.DataType], parameters: Any = ()) -> pl.DataFrame:
+        """All rows of one statement as a frame."""
+        with self.read() as db:
+            return framed(db.stream(sql, parameters), columns)
+
+
+def framed(cursor: Cursor, columns: Mapping[str, pl.DataType], limit: float = math.inf) -> pl.DataFrame:
+    """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits,
+    and JSON becomes lists.
+
+    Rows come in chunks, so that a table of millions never stands in memory as Python objects.
+    """
+    import polars as pl
+
+    stored = {pl.Datetime: pl.Int64(), pl.Boolean: pl.Int64(), pl.List: pl.String()}
+    raw = {name: stored.get(type(kind), kind) for name, kind in columns.items()}
+    if "sha256" in raw:
+        raw["sha256"] = pl.Binary()
+    parts, height = [pl.DataFrame(schema=raw)], 0
+    while height < limit and (rows := cursor.fetchmany(CHUNK)):
+        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
+        height += len(rows)
+    whole = pl.concat(parts)
+    if "sha256" in raw:
+        # A statement that made text of them already would have that turned into hex digits once more.
+        assert not (whole["sha256"].bin.size() != 32).any(), "digests come as bytes"
+        whole = whole.with_columns(pl.col("sha256").bin.encode("hex"))
+    lists = [pl.col(name).str.json_decode(kind) for name, kind in columns.items() if isinstance(kind, pl.List)]
+    return whole.with_columns(lists).cast(columns)  # type: ignore[arg-type]
