@@ -163,8 +163,11 @@ class Database(Common):
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent view for several statements."""
+        """One consistent view for several statements; inside a transaction of this thread, that one's."""
         with self._lock, driver_errors(self.path):
+            if self._db.in_transaction:
+                yield self._db
+                return
             self._db.execute("BEGIN")
             try:
                 yield self._db
