@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 BUSY_SECONDS: Final = 60.0
+QUOTA: Final = "quota of "  # how triggers begin to say that one is used up
 MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables
 
 
@@ -36,6 +37,8 @@ class Connection(sqlite3.Connection):
         try:
             return self.execute(sql, parameters).rowcount
         except sqlite3.IntegrityError as problem:
+            if str(problem).startswith(QUOTA):  # no guard of one step: it ends the transaction
+                raise
             return str(problem)
 
 
@@ -231,7 +234,7 @@ def driver_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.IntegrityError as problem:
-        if str(problem).startswith("quota of "):
+        if str(problem).startswith(QUOTA):
             raise QuotaExceeded(f"the {problem} is used up; forget some first, or have it raised") from problem
         raise ConstraintError(f"the catalog refused the change: {problem}") from problem
     except sqlite3.ProgrammingError as problem:
