@@ -49,8 +49,11 @@ def retire(owner: str) -> None:
 
 def is_dead(owner: str, expires_at: datetime, as_of: datetime) -> bool:
     """Whether an ingest is over: its lease ran out, or it, or its process, on this machine, is gone."""
-    if expires_at <= as_of:
-        return True
+    return expires_at <= as_of or process_is_gone(owner)
+
+
+def process_is_gone(owner: str) -> bool:
+    """Whether whoever that was is known to be over: it, or its process, on this machine, is gone."""
     machine, _, rest = owner.partition("/")
     process = rest.partition("/")[0]
     if machine != _machine() or not process.isdigit():

@@ -219,19 +219,19 @@ class _Round:
 
     def _backup(self) -> dict[str, Any]:
         from catalogkit.backups.making import backup_catalog
-        from catalogkit.backups.target import Folder
+        from catalogkit.backups.target import place_in, target_of
         from catalogkit.backups.thinning import thin_backups
 
         settings, place = self.settings.backup, self.collection.config.backup
         if not place.destination:
             return {"outcome": "skipped", "why": "the settings name no destination under [backup]"}
-        folder = str(self.collection.path / place.destination)
+        folder = place_in(self.collection.path, place.destination)
         made = backup_catalog(
             folder, collection=self.collection, copy_bytes=settings.with_bytes, as_of=self.when, progress=self.progress
         )
         told: dict[str, Any] = made.to_dict() | {"removed": []}
         if settings.thin:
-            done = thin_backups(Folder(folder), place.rules, collection=self.collection, as_of=self.when)
+            done = thin_backups(target_of(folder), place.rules, collection=self.collection, as_of=self.when)
             told |= {"removed": done.removed, "bytes_freed": done.bytes_freed}
         lacking = f"the bytes of {made.lacking:,} contents could not be copied"
         return told | ({"waits": [{"what": lacking, "path": made.path}]} if made.lacking else {})

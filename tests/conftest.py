@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -16,6 +17,8 @@ from tests.stores.quick import Unsynced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from tests.s3.server import Server
 
 DEMO = Path(__file__).parent / "data" / "demo"
 LAYOUTS = ("cas", "policy")
@@ -104,3 +107,24 @@ def source(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A real S3 server with one bucket, `tests`; started when first asked for."""
+    from tests.s3.server import start
+
+    server = start(tmp_path_factory.mktemp("s3") / "server")
+    try:
+        server.client().create_bucket(Bucket="tests")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in the bucket, for this test alone; the environment says where the server is."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://tests/{uuid.uuid4().hex}"

@@ -118,7 +118,7 @@ def backup_catalog(
     Parameters
     ----------
     destination
-        A folder for backups of this catalog; made if need be.
+        A folder for backups of this catalog, made if need be; or a prefix of a bucket, ``s3://bucket/prefix``.
     include_storage_uri
         Whether to write down where the stores are.
     collection
@@ -174,8 +174,9 @@ def _apart(source: Collection, place: str) -> None:
     """Refuse a place where what lies there is taken for something else: garbage, old snapshots, documents."""
     own = [os.path.join(source.path, name) for name in OWN]
     own += [store.root for store in source.stores.values() if store.kind == "local"]
-    for folder in map(os.path.realpath, own):
-        if Path(place).is_relative_to(folder):
+    buckets = [store.root for store in source.stores.values() if store.kind == "s3"]
+    for folder in [*map(os.path.realpath, own), *buckets]:
+        if Path(place.partition("?")[0]).is_relative_to(folder):
             raise InvalidInput(f"{place} lies in {folder}, where backups are not safe; name a folder of their own")
 
 

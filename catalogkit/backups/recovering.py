@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.backups import blobs, repository
 from catalogkit.backups.keeping import KIND, keep, root_name
 from catalogkit.backups.swapping import swap, trouble
-from catalogkit.backups.target import Folder
+from catalogkit.backups.target import split, target_of
 from catalogkit.catalog import open_catalog
 from catalogkit.catalog.sqlite import restoring
 from catalogkit.config import read_config
@@ -147,7 +147,7 @@ def recover_from_backup(
     Parameters
     ----------
     backup_path
-        A backup's folder, or a folder of backups, of which the newest is meant.
+        A backup's folder, or a folder of backups, of which the newest is meant; or the URL of either in a bucket.
     catalog_db
         The catalog's file: ``catalog.sqlite`` in the collection's folder. It need not exist.
     dry_run
@@ -188,15 +188,16 @@ def recover_from_backup(
 
 def find_backup(path: str | os.PathLike[str]) -> tuple[Target, Manifest]:
     """The backup at a path, or the newest of a folder of backups that has a good manifest."""
-    place = Path(os.path.realpath(path))
-    if repository.is_name(place.name):
-        target = Folder(place.parent)
-        return target, repository.load(target, place.name)
-    target = Folder(place)
+    parent, name = split(path)
+    if repository.is_name(name):
+        return parent, repository.load(parent, name)
+    target = target_of(path)
     good, bad = repository.loaded(target)
     if not good:
         why = f"; {len(bad)} are damaged" if bad else ""
-        raise InvalidInput(f"there is no backup in {place}{why}; name a folder that `catalogkit backup` wrote to")
+        raise InvalidInput(
+            f"there is no backup in {target.describe()}{why}; name a folder that `catalogkit backup` wrote to"
+        )
     return target, good[-1]
 
 

@@ -14,8 +14,10 @@ from catalogkit.stores.files import REAL, Files, out_of_room
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
 _DRAFT: Final = ".part-"
+BUCKET: Final = "s3://"
 
 
 class Target(Protocol):
@@ -53,8 +55,41 @@ class Target(Protocol):
 
 
 def target_of(destination: str | os.PathLike[str] | Target) -> Target:
-    """The place that a path names; a place of any kind is one already."""
+    """The place that a path or the URL of a bucket names; a place of any kind is one already."""
+    if isinstance(destination, str) and destination.startswith(BUCKET):
+        from catalogkit.backups.bucket import BucketTarget
+
+        return BucketTarget(destination)
     return Folder(destination) if isinstance(destination, str | os.PathLike) else destination
+
+
+def split(path: str | os.PathLike[str]) -> tuple[Target, str]:
+    """The place that something lies in, and its name there."""
+    if isinstance(path, str) and path.startswith(BUCKET):
+        from catalogkit.backups.bucket import BucketTarget
+
+        return BucketTarget(path).parent()
+    head, name = os.path.split(os.path.realpath(path))
+    return Folder(head), name
+
+
+def place_in(folder: Path, destination: str) -> str:
+    """A destination of the settings: a path is meant from the collection's folder, a URL as it is."""
+    return destination if destination.startswith(BUCKET) else str(folder / destination)
+
+
+def plain(key: str) -> list[str]:
+    """The segments of a key.
+
+    Raises
+    ------
+    InvalidInput
+        If one of them is hidden or leads anywhere else.
+    """
+    parts = key.split("/") if key else []
+    if any(part in ("", ".", "..") or part.startswith(".") or "\x00" in part for part in parts):
+        raise InvalidInput(f"not a key of a backup: {key[:100]!r}")
+    return parts
 
 
 class Folder:
@@ -174,10 +209,7 @@ class Folder:
 
     def path(self, key: str) -> str:
         """The absolute path of `key`, which never leads out of the folder."""
-        parts = key.split("/") if key else []
-        if any(part in ("", ".", "..") or part.startswith(".") or "\x00" in part for part in parts):
-            raise InvalidInput(f"not a key of a backup: {key[:100]!r}")
-        return os.path.join(self.root, *parts)
+        return os.path.join(self.root, *plain(key))
 
     def _make_folder(self, path: str) -> None:
         if os.path.isdir(path):

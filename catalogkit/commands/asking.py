@@ -38,8 +38,9 @@ def status(
         }
         if collection.config.backup.destination:
             from catalogkit.backups.listing import last_proof
+            from catalogkit.backups.target import place_in
 
-            last, proved = last_proof(collection.path / collection.config.backup.destination)
+            last, proved = last_proof(place_in(collection.path, collection.config.backup.destination))
             values |= {"last_backup": last, "last_proved_backup": proved}
         held = collection.catalog.held_bytes(as_of=collection.now())
         kept = [

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
 
 Dest = Annotated[
-    Path | None, typer.Argument(metavar="[DEST]", help="The folder of backups; else the one in the settings.")
+    str | None,
+    typer.Argument(metavar="[DEST]", help="The folder of backups, or s3://bucket/prefix; else what the settings say."),
 ]
 SHOWN = 20
 
@@ -38,7 +39,7 @@ def backup(
 ) -> int:
     """Back the catalog up, while others may go on writing to it."""
     from catalogkit.backups.making import backup_catalog
-    from catalogkit.backups.target import Folder
+    from catalogkit.backups.target import target_of
     from catalogkit.backups.thinning import thin_backups
     from catalogkit.terminal import progress_bar, say, tell
 
@@ -48,7 +49,7 @@ def backup(
         values = made.to_dict() | {"removed": [], "bytes_freed": 0}
         if thin:
             done = thin_backups(
-                Folder(place), collection.config.backup.rules, collection=collection, as_of=collection.now()
+                target_of(place), collection.config.backup.rules, collection=collection, as_of=collection.now()
             )
             values |= {"removed": done.removed, "bytes_freed": done.bytes_freed}
     to_machine = machine(context, as_json)
@@ -76,7 +77,7 @@ def backups(
     from datetime import UTC, datetime
 
     from catalogkit.backups.listing import list_backups
-    from catalogkit.backups.target import Folder
+    from catalogkit.backups.target import target_of
     from catalogkit.backups.thinning import decide, thin_backups
     from catalogkit.planners.thin import Keep
     from catalogkit.terminal import say, tell
@@ -87,13 +88,13 @@ def backups(
         place = _destination(destination, collection)
         keep = collection.config.backup.rules if collection else Keep()
         rows = list_backups(place, collection=collection, as_of=now)
-        decisions = {one.name: one for one in decide(Folder(place), keep)}
+        decisions = {one.name: one for one in decide(target_of(place), keep)}
         values: dict[str, Any] = {"destination": place, "backups": [], "removed": [], "bytes_freed": 0}
         for row in rows:
             why = list(decisions[row.name].reasons) if row.name in decisions else []
             values["backups"].append(asdict(row) | {"kept_by": why})
         if thin and not dry_run:
-            done = thin_backups(Folder(place), keep, collection=collection, as_of=now)
+            done = thin_backups(target_of(place), keep, collection=collection, as_of=now)
             values |= {"removed": done.removed, "bytes_freed": done.bytes_freed}
     finally:
         if collection:
@@ -162,7 +163,9 @@ def drill(
 
 def recover(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="BACKUP", help="A backup's folder; or a folder of them: the newest.")],
+    path: Annotated[
+        str, typer.Argument(metavar="BACKUP", help="A backup's folder or s3:// URL; or one of several: the newest.")
+    ],
     apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -251,12 +254,14 @@ def _perhaps(context: typer.Context) -> Collection | None:
     return opened
 
 
-def _destination(given: Path | None, collection: Collection | None) -> str:
+def _destination(given: str | None, collection: Collection | None) -> str:
     """The folder of backups: as given, else as in the settings."""
+    from catalogkit.backups.target import place_in
+
     if given is not None:
-        return str(given)
+        return given
     if collection is None or not collection.config.backup.destination:
         raise InvalidInput(
             'name the folder of backups, or set it once: destination = "..." under [backup] in catalogkit.toml'
         )
-    return str(collection.path / collection.config.backup.destination)
+    return place_in(collection.path, collection.config.backup.destination)

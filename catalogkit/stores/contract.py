@@ -27,6 +27,7 @@ class ObjectStat(NamedTuple):
     """What a store says of the object at a key; `inode` is None where there is no such thing.
 
     `ctime_ns` moves with every change of the file, its names included, and cannot be set back; 0 where nothing has it.
+    `etag` is what an object store tells a version by; the `inode` is a number made of it there.
     """
 
     key: str
@@ -34,6 +35,7 @@ class ObjectStat(NamedTuple):
     mtime_ns: int
     inode: int | None
     ctime_ns: int = 0
+    etag: str = ""
 
 
 class FileFacts(NamedTuple):

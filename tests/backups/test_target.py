@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from catalogkit.backups.target import Target
 
 
-@pytest.fixture(params=["folder"])
-def target(tmp_path: Path) -> Target:
+@pytest.fixture(params=["folder", "bucket"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
     """An empty place."""
+    if request.param == "bucket":
+        return target_of(request.getfixturevalue("s3_url"))
     return Folder(tmp_path / "deep" / "place")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +20,10 @@ from catalogkit.stores.contract import Asked, Store
 from catalogkit.stores.local import LocalStore, Publication, ReferenceStore
 from catalogkit.stores.memory import MemoryStore
 from catalogkit.stores.reading import BUFFER_BYTES
+from catalogkit.stores.s3.store import S3Layout, Sent
+
+if TYPE_CHECKING:
+    from tests.s3.server import Server
 
 CONTENTS = {
     "empty": b"",
@@ -84,6 +89,28 @@ def in_memory(folder: Path) -> Given:
     return Given(store, put, lambda: store.faults.update({"": "unplugged"}), spoil)
 
 
+def in_a_bucket(folder: Path, url: str, server: Server) -> Given:
+    """Objects of a real server."""
+    store, client = S3Layout.create(url, name="bucket", catalog="the catalog"), server.client()
+
+    def put(content: bytes) -> str:
+        key = cas_key(digest_of(content))
+        (folder / "source").write_bytes(content)
+        (shown,) = store.send([Sent(key, str(folder / "source"), digest_of(content), len(content))])
+        assert shown
+        return key
+
+    def spoil(key: str, content: bytes | None) -> None:
+        client.delete_object(Bucket="tests", Key=store.settings.key(key))
+        if content is not None:
+            client.put_object(Bucket="tests", Key=store.settings.key(key), Body=content)
+
+    def lose() -> None:
+        client.delete_object(Bucket="tests", Key=store.settings.key(".catalogkit/store.json"))
+
+    return Given(store, put, lose, spoil)
+
+
 def spoil(store: LocalStore | ReferenceStore, key: str, content: bytes | None) -> None:
     Path(store.path(key)).unlink()
     if content is not None:
@@ -98,8 +125,10 @@ def asked(key: str, content: bytes) -> Asked:
     return Asked(key, digest_of(content), len(content))
 
 
-@pytest.fixture(params=[local, in_place, in_memory], ids=lambda factory: factory.__name__)
+@pytest.fixture(params=[local, in_place, in_memory, in_a_bucket], ids=lambda factory: factory.__name__)
 def given(request: pytest.FixtureRequest, tmp_path: Path) -> Given:
+    if request.param is in_a_bucket:
+        return in_a_bucket(tmp_path, request.getfixturevalue("s3_url"), request.getfixturevalue("s3_server"))
     return request.param(tmp_path)
 
 
@@ -163,7 +192,7 @@ def test_an_examiner_can_be_sent_to_another_process(given: Given) -> None:
     assert [found.outcome for found in examine([asked(key, b"something"), asked(key, b"else")])] == ["ok", "corrupt"]
 
 
-@pytest.mark.parametrize("given", [local, in_memory], indirect=True)
+@pytest.mark.parametrize("given", [local, in_memory, in_a_bucket], indirect=True)
 def test_keys_come_in_order_and_by_prefix(given: Given) -> None:
     """Every key is listed once, in the order of its text; a prefix leaves out the rest."""
     keys = sorted(given.put(b"%d" % number) for number in range(300))

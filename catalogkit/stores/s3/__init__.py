@@ -1,0 +1,1 @@
+"""Objects in a bucket: Amazon S3, and what speaks like it."""

@@ -1,0 +1,398 @@
+"""The verbs of S3 that the store needs, over one prefix of one bucket; errors are this project's.
+
+Bytes and looks go through obstore, which costs a tenth of a botocore call; what it has no verb for (deleting on a
+condition, uploads in parts that can be taken up again, rules of the bucket) goes through boto3. Both get the same
+credentials, which stay in the memory of the process: a `Bucket` is made again from its settings in every worker.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import os
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catalogkit.errors import InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
+from catalogkit.stores.s3.settings import SSE_C_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import obstore.store
+    from typing_extensions import Buffer
+
+    from catalogkit.stores.s3.settings import S3Settings
+
+CONNECTIONS: Final = 32
+CONNECT_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+# Together about a minute: a server that says 503 for longer is not there.
+RETRIES: Final = 6
+RETRY_SECONDS: Final = 60
+_INSTALL: Final = "S3 needs more: pip install 'catalogkit[s3]'"
+_FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "XMinioStorageFull", "507 ")
+_GONE: Final = ("404", "NoSuchKey", "NotFound")
+_TAKEN: Final = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
+
+
+class Seen(NamedTuple):
+    """An object as the server tells of it, without its bytes."""
+
+    key: str
+    bytes: int
+    mtime_ns: int
+    etag: str
+    version: str = ""
+
+
+class Throttle:
+    """Lets so many bytes pass in a second, whoever asks; nothing waits where there is no limit."""
+
+    def __init__(self, bytes_per_second: int) -> None:
+        self.rate = bytes_per_second
+        self._free_at = time.monotonic()
+        self._lock = threading.Lock()
+
+    def wait(self, count: int) -> None:
+        """Wait until `count` bytes may go."""
+        if not self.rate:
+            return
+        with self._lock:
+            self._free_at = max(self._free_at, time.monotonic())
+            begins = self._free_at
+            self._free_at += count / self.rate
+        time.sleep(max(0.0, begins - time.monotonic()))
+
+
+@cache
+def bucket_of(settings: S3Settings) -> Bucket:
+    """The bucket of these settings, one in a process: its connections are used again."""
+    return Bucket(settings)
+
+
+class Bucket:
+    """One prefix of a bucket. Keys are relative to the prefix."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        self.settings = settings
+        self.up, self.down = Throttle(settings.bandwidth), Throttle(settings.bandwidth)
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.settings.place()!r})"
+
+    # -- looks and bytes -----------------------------------------------------------------------------------------
+
+    def head(self, key: str) -> Seen | None:
+        """What lies at a key; None where nothing does."""
+        import obstore
+
+        try:
+            with self._trouble(key):
+                return _seen(key, obstore.head(self._data, key))
+        except FileNotFoundError:
+            return None
+
+    def get(self, key: str, start: int, length: int, etag: str = "") -> Buffer:
+        """A range of the bytes at a key, of the object with that ETag.
+
+        Raises
+        ------
+        StoreError
+            If there is no object, or another one by now.
+        """
+        import obstore
+        from obstore.exceptions import PreconditionError
+
+        self.down.wait(length)
+        options: dict[str, Any] = {"range": (start, start + length)} if length else {}
+        if etag:
+            options["if_match"] = etag
+        try:
+            with self._trouble(key):
+                found = obstore.get(self._data, key, options=options).bytes()  # type: ignore[arg-type]
+        except FileNotFoundError:
+            raise StoreError(
+                f"nothing lies at {self.place(key)}; `catalogkit verify` tells what else is gone"
+            ) from None
+        except PreconditionError:
+            raise StoreError(f"another object took the place of {self.place(key)} while it was read") from None
+        if length and len(found) != length:
+            raise StoreUnreachable(f"cannot read {self.place(key)}: {len(found)} bytes came of {length}")
+        return found
+
+    def put(self, key: str, data: Buffer, *, create: bool) -> None:
+        """Show bytes at a key, with a SHA-256 that the server compares.
+
+        Raises
+        ------
+        KeyTaken
+            If `create` and something lies there; where the server takes no notice of conditions, if a look says so.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        if create and not self.settings.conditional and self.head(key) is not None:
+            raise KeyTaken(f"something lies at {self.place(key)}")
+        self.up.wait(memoryview(data).nbytes)
+        how: Any = {"mode": "create" if create and self.settings.conditional else "overwrite"}
+        if self.settings.storage_class:
+            how["attributes"] = {"Storage-Class": self.settings.storage_class}
+        try:
+            with self._trouble(key):
+                obstore.put(self._data, key, data, use_multipart=False, **how)
+        except (AlreadyExistsError, PreconditionError):
+            raise KeyTaken(f"something lies at {self.place(key)}") from None
+
+    def list(self, folder: str = "") -> Iterator[Seen]:
+        """Objects below a folder, in order.
+
+        Raises
+        ------
+        StoreUnreachable
+            If the list breaks off: half of one would look like a store that lost the rest.
+        """
+        import obstore
+
+        with self._trouble(folder):
+            for page in obstore.list(self._data, folder or None, chunk_size=1000):
+                for one in page:
+                    yield _seen(one["path"], one)
+
+    def tops(self) -> Sequence[str]:
+        """The first segments of all keys."""
+        import obstore
+
+        with self._trouble(""):
+            found = obstore.list_with_delimiter(self._data)
+        return [*found["common_prefixes"], *(one["path"] for one in found["objects"])]
+
+    def list_all(self) -> Iterator[Seen]:
+        """Every object of the prefix, also those with names that no layout has, in order."""
+        settings, pages = self.settings, self.api.get_paginator("list_objects_v2")
+        prefix = settings.key("")
+        with self.asking(""):
+            for page in pages.paginate(Bucket=settings.bucket, Prefix=prefix, **self.payer):
+                for one in page.get("Contents", ()):
+                    key = one["Key"].removeprefix(prefix)
+                    yield Seen(key, one["Size"], _ns(one["LastModified"]), one["ETag"])
+
+    def delete(self, key: str, etag: str = "") -> bool:
+        """Remove an object if it is the one with that ETag; False where it is not, or is gone.
+
+        A server that takes no notice of conditions is asked just before.
+        """
+        wanted = {"IfMatch": etag} if etag and self.settings.conditional else {}
+        if etag and not self.settings.conditional:
+            there = self.head(key)
+            if there is None or there.etag != etag:
+                return False
+        try:
+            with self.asking(key):
+                self.api.delete_object(Bucket=self.settings.bucket, Key=self.settings.key(key), **wanted, **self.payer)
+        except (KeyTaken, FileNotFoundError):
+            return False
+        return True
+
+    def copy(self, source: str, target: str) -> None:
+        """Give an object a second key, at the server; over what lies there."""
+        settings = self.settings
+        extra: dict[str, Any] = dict(self.writing)
+        if settings.sse == "sse-c":
+            extra |= {f"CopySource{name}": value for name, value in self.reading.items()}
+        origin = {"Bucket": settings.bucket, "Key": settings.key(source)}
+        with self.asking(source):
+            # The managed one: it copies in parts what is too large for one request.
+            self.api.copy(origin, settings.bucket, settings.key(target), ExtraArgs={**extra, **self.payer})
+
+    def presigned(self, key: str, lasts: timedelta) -> str:
+        """An address that lets whoever has it read the object for a while."""
+        import obstore
+
+        with self._trouble(key):
+            return obstore.sign(self._data, "GET", key, lasts)
+
+    def place(self, key: str = "") -> str:
+        """A place as a person names it."""
+        return self.settings.place(key)
+
+    # -- the two clients -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def api(self) -> Any:
+        """boto3's client."""
+        with self._lock:
+            return self._clients[0]
+
+    @cached_property
+    def _data(self) -> obstore.store.S3Store:
+        with self._lock:
+            return self._clients[1]  # type: ignore[no-any-return]
+
+    @cached_property
+    def _clients(self) -> tuple[Any, Any]:
+        try:
+            import boto3
+            import botocore.exceptions
+            import obstore.store
+            from botocore.config import Config
+        except ImportError as problem:
+            raise StoreError(_INSTALL) from problem
+        settings = self.settings
+        try:
+            session = boto3.session.Session(profile_name=settings.profile or None, region_name=settings.region or None)
+        except botocore.exceptions.ProfileNotFound:
+            raise InvalidInput(f"your AWS settings have no profile {settings.profile!r}") from None
+        credentials, region = session.get_credentials(), session.region_name or "us-east-1"
+        if credentials is None:
+            raise StoreUnreachable(
+                f"no keys for {self.place()}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of"
+                " your AWS settings (?profile=...)"
+            )
+        endpoint = settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+        style = settings.style if settings.style != "auto" else "path" if endpoint else "virtual"
+        config = Config(
+            s3={"addressing_style": style, "payload_signing_enabled": False if endpoint.startswith("http:") else None},
+            retries={"mode": "standard", "total_max_attempts": RETRIES},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=CONNECTIONS,
+            request_checksum_calculation="when_required",  # the parts are given theirs
+            response_checksum_validation="when_required",  # what is read is hashed
+        )
+        api = session.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
+
+        def keys() -> Any:
+            now = credentials.get_frozen_credentials()
+            # Asked for again in good time: boto3 renews what is about to run out, and keeps what is not.
+            until = datetime.now(UTC) + timedelta(minutes=5)
+            return {
+                "access_key_id": now.access_key,
+                "secret_access_key": now.secret_key,
+                "token": now.token,
+                "expires_at": until,
+            }
+
+        options: dict[str, Any] = {
+            "region": region,
+            "virtual_hosted_style_request": style == "virtual",
+            "checksum_algorithm": "SHA256",
+        }
+        if endpoint:
+            scheme, _, host = endpoint.partition("://")
+            options["endpoint"] = endpoint if style == "path" else f"{scheme}://{settings.bucket}.{host}"
+        if settings.requester_pays:
+            options["request_payer"] = True
+        if settings.sse:
+            options["server_side_encryption"] = settings.sse
+        if settings.kms_key:
+            options["sse_kms_key_id"] = settings.kms_key
+        if settings.sse == "sse-c":
+            options["sse_customer_key_base64"] = base64.b64encode(_customer_key()).decode()
+        client: Any = {
+            "allow_http": endpoint.startswith("http:"),
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=READ_SECONDS),
+            "timeout": timedelta(seconds=10 * READ_SECONDS),
+        }
+        data = obstore.store.S3Store(
+            settings.bucket,
+            prefix=settings.prefix or None,
+            config=options,  # type: ignore[arg-type]
+            client_options=client,
+            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+            credential_provider=keys,
+        )
+        return api, data
+
+    # -- what goes with every request ----------------------------------------------------------------------------
+
+    @property
+    def payer(self) -> dict[str, str]:
+        """Who pays."""
+        return {"RequestPayer": "requester"} if self.settings.requester_pays else {}
+
+    @property
+    def writing(self) -> dict[str, str]:
+        """How new objects are encrypted and kept."""
+        settings = self.settings
+        said: dict[str, Any] = dict(self.reading)
+        if settings.sse and settings.sse != "sse-c":
+            said["ServerSideEncryption"] = settings.sse
+        if settings.kms_key:
+            said["SSEKMSKeyId"] = settings.kms_key
+        if settings.storage_class:
+            said["StorageClass"] = settings.storage_class
+        return said
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """The customer's key, where the server keeps none."""
+        if self.settings.sse != "sse-c":
+            return {}
+        return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": _customer_key()}
+
+    @contextlib.contextmanager
+    def asking(self, key: str) -> Iterator[None]:
+        """boto3's errors as ours; a condition that does not hold is `KeyTaken`, nothing there a `FileNotFoundError`."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except ClientError as problem:
+            error = problem.response.get("Error", {})
+            code, said = str(error.get("Code", "")), str(error.get("Message", ""))
+            if code in _TAKEN:
+                raise KeyTaken(f"another object lies at {self.place(key)}") from None
+            if code in _GONE or code == "NoSuchUpload":
+                raise FileNotFoundError(key) from None
+            raise self._told(key, f"{code}: {said}"[:300]) from None
+        except BotoCoreError as problem:
+            raise StoreUnreachable(f"cannot reach {self.place(key)}: {str(problem)[:300]}") from None
+
+    @contextlib.contextmanager
+    def _trouble(self, key: str) -> Iterator[None]:
+        """obstore's errors as ours, but for those that say nothing lies there, or that a condition does not hold."""
+        from obstore import exceptions as ex
+
+        try:
+            yield
+        except (ex.AlreadyExistsError, ex.PreconditionError, FileNotFoundError):
+            raise
+        except (ex.BaseError, OSError, ValueError) as problem:
+            raise self._told(key, _short(str(problem))) from None
+
+    def _told(self, key: str, said: str) -> StoreError:
+        if any(word in said for word in _FULL):
+            return StoreFull(f"no room left in {self.place()}: {said}")
+        return StoreUnreachable(f"cannot reach {self.place(key)}: {said}")
+
+
+def _seen(key: str, about: Any) -> Seen:
+    return Seen(key, about["size"], _ns(about["last_modified"]), about["e_tag"] or "", about.get("version") or "")
+
+
+def _ns(when: datetime) -> int:
+    """Whole seconds: looking at one object says no more, while lists may."""
+    return int(when.timestamp()) * 1_000_000_000
+
+
+def _short(said: str) -> str:
+    """One line of an error that repeats itself over several."""
+    line = said.partition("\n")[0].strip()
+    return line if len(line) <= 300 else f"{line[:300]}..."
+
+
+def _customer_key() -> bytes:
+    try:
+        key = base64.b64decode(os.environ.get(SSE_C_KEY, ""), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise InvalidInput(f"sse=sse-c needs ${SSE_C_KEY}: 32 bytes in base64")
+    return key

@@ -1,0 +1,253 @@
+"""Uploading: one request for what is small, parts for what is large; hashed on the way, shown whole or not at all.
+
+An upload in parts is invisible until it is completed, which happens only once all that went through had the digest it
+should have, and on the condition that nothing lies at the key. One that was cut off is taken up again by the next who
+uploads to that key: parts that are there already, and equal, are not sent a second time. What nobody takes up is
+swept once it was not touched for a while.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import itertools
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+    from typing import BinaryIO
+
+    from typing_extensions import Buffer
+
+    from catalogkit.model import Digest
+    from catalogkit.stores.s3.bucket import Bucket
+
+PART_BYTES: Final = 16 << 20
+# Amazon S3, "Multipart upload limits".
+MOST_PARTS: Final = 10_000
+IN_FLIGHT_BYTES: Final = 64 << 20
+CHANGED: Final = "it changed while it was taken in; run it again"
+
+
+class Dangling(NamedTuple):
+    """An upload in parts that was begun and neither completed nor given up."""
+
+    key: str
+    upload: str
+    used_at: datetime
+
+
+def upload(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Digest, *, create: bool) -> None:
+    """Show `size` bytes of `source` at `key`, if they have that digest.
+
+    Raises
+    ------
+    SourceError
+        If they do not: nothing was shown then.
+    KeyTaken
+        If `create` and something lies there, which may be these bytes: where an answer was lost, nobody knows.
+    StoreUnreachable
+        If the server cannot be reached, or refuses.
+    """
+    try:
+        if size <= PART_BYTES:
+            data = source.read(size + 1)
+            if len(data) != size or hashlib.sha256(data).digest() != digest:
+                raise SourceError(CHANGED)
+            bucket.put(key, data, create=create)
+        else:
+            parts = _Parts(bucket, key, max(PART_BYTES, -(-size // MOST_PARTS)))
+            parts.send(_hashed(source, parts.bytes, size, digest), create=create)
+    except StoreUnreachable:
+        # A time-out says nothing about whether it was done.
+        there = bucket.head(key) if create else None
+        if there is not None and there.bytes == size:
+            raise KeyTaken(f"something lies at {bucket.place(key)}") from None
+        raise
+
+
+def stream(bucket: Bucket, key: str, pieces: Iterable[Buffer]) -> int:
+    """Show the pieces, joined, at `key`, over what lies there; nothing of it where making them raises.
+
+    Returns
+    -------
+    int
+        How many bytes that were.
+    """
+    parts = _joined(pieces, PART_BYTES)
+    first = next(parts, b"")
+    if len(first) < PART_BYTES:
+        bucket.put(key, first, create=False)
+        return len(first)
+    return _Parts(bucket, key, PART_BYTES).send(itertools.chain([first], parts), create=False)
+
+
+def dangling(bucket: Bucket) -> Iterator[Dangling]:
+    """Uploads in parts that nobody completed, and when each was last added to."""
+    settings, api = bucket.settings, bucket.api
+    prefix = settings.key("")
+    with bucket.asking(""):
+        for page in api.get_paginator("list_multipart_uploads").paginate(Bucket=settings.bucket, Prefix=prefix):
+            for one in page.get("Uploads", ()):
+                key = one["Key"].removeprefix(prefix)
+                times = [one["Initiated"]]
+                with contextlib.suppress(FileNotFoundError):  # completed meanwhile
+                    times += [part["LastModified"] for part in _listed(bucket, key, one["UploadId"]).values()]
+                yield Dangling(key, one["UploadId"], max(times).astimezone(UTC))
+
+
+def give_up(bucket: Bucket, key: str, upload: str) -> None:
+    """Remove the parts of an upload that will not be completed."""
+    with contextlib.suppress(FileNotFoundError), bucket.asking(key):
+        bucket.api.abort_multipart_upload(**_at(bucket, key), UploadId=upload, **bucket.payer)
+
+
+class _Parts:
+    """One upload in parts of so many bytes."""
+
+    def __init__(self, bucket: Bucket, key: str, part_bytes: int) -> None:
+        self.bucket, self.key, self.bytes = bucket, key, part_bytes
+        self.there: dict[int, dict[str, Any]] = {}
+        self.done: dict[int, dict[str, Any]] = {}
+
+    def send(self, pieces: Iterable[bytes], *, create: bool) -> int:
+        """Send all parts, and complete the upload; given up where making them raises. How many bytes they have."""
+        self.upload, count = self._take_up() or self._begin(), 0
+        most = max(1, IN_FLIGHT_BYTES // self.bytes)
+        try:
+            with ThreadPoolExecutor(most) as threads:
+                running: set[Future[None]] = set()
+                try:
+                    for number, data in enumerate(pieces, 1):
+                        while len(running) >= most:
+                            ready, running = wait(running, return_when=FIRST_COMPLETED)
+                            for one in ready:
+                                one.result()
+                        running.add(threads.submit(self._part, number, data))
+                        count += len(data)
+                    for one in running:
+                        one.result()
+                finally:
+                    for one in running:
+                        one.cancel()
+            self._complete(create=create)
+        except StoreUnreachable:
+            raise  # the parts stay, for whoever takes it up again
+        except BaseException:
+            with contextlib.suppress(StoreError):  # what went wrong first is what is told
+                give_up(self.bucket, self.key, self.upload)
+            raise
+        return count
+
+    def _begin(self) -> str:
+        bucket = self.bucket
+        with bucket.asking(self.key):
+            made = bucket.api.create_multipart_upload(
+                **_at(bucket, self.key), ChecksumAlgorithm="SHA256", **bucket.writing, **bucket.payer
+            )
+        return str(made["UploadId"])
+
+    def _take_up(self) -> str:
+        """An upload to this key that was cut off, and its parts."""
+        bucket = self.bucket
+        with bucket.asking(self.key):
+            found = bucket.api.list_multipart_uploads(
+                Bucket=bucket.settings.bucket, Prefix=bucket.settings.key(self.key), MaxUploads=10
+            )
+        for one in found.get("Uploads", ()):
+            if one["Key"] == bucket.settings.key(self.key):
+                with contextlib.suppress(FileNotFoundError):
+                    self.there = _listed(bucket, self.key, one["UploadId"])
+                    return str(one["UploadId"])
+        return ""
+
+    def _part(self, number: int, data: Buffer) -> None:
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        part = {"PartNumber": number, "ChecksumSHA256": checksum}
+        known = self.there.get(number)
+        if known and known["Size"] == len(data) and self._equal(known, data, checksum):  # type: ignore[arg-type]
+            self.done[number] = {**part, "ETag": known["ETag"]}
+            return
+        bucket = self.bucket
+        bucket.up.wait(len(data))  # type: ignore[arg-type]
+        with bucket.asking(self.key):
+            sent = bucket.api.upload_part(
+                **_at(bucket, self.key), UploadId=self.upload, Body=data, **part, **bucket.reading, **bucket.payer
+            )
+        self.done[number] = {**part, "ETag": sent["ETag"]}
+
+    def _equal(self, known: dict[str, Any], data: Buffer, checksum: str) -> bool:
+        if known.get("ChecksumSHA256"):
+            return bool(known["ChecksumSHA256"] == checksum)
+        # Where the server does not list checksums, the ETag of a part that it has not encrypted is its MD5.
+        return bool(known["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest())
+
+    def _complete(self, *, create: bool) -> None:
+        bucket = self.bucket
+        wanted = {"IfNoneMatch": "*"} if create and bucket.settings.conditional else {}
+        if create and not wanted and bucket.head(self.key) is not None:
+            raise KeyTaken(f"something lies at {bucket.place(self.key)}")
+        parts = [self.done[number] for number in sorted(self.done)]
+        try:
+            with bucket.asking(self.key):
+                bucket.api.complete_multipart_upload(
+                    **_at(bucket, self.key),
+                    UploadId=self.upload,
+                    MultipartUpload={"Parts": parts},
+                    **wanted,
+                    **bucket.reading,
+                    **bucket.payer,
+                )
+        except FileNotFoundError:
+            # Asked a second time, because the first answer was lost; or somebody else completed it, or swept it.
+            if bucket.head(self.key) is not None:
+                raise KeyTaken(f"something lies at {bucket.place(self.key)}") from None
+            raise StoreUnreachable(f"the upload to {bucket.place(self.key)} is gone; run it again") from None
+
+
+def _at(bucket: Bucket, key: str) -> dict[str, str]:
+    return {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+
+
+def _listed(bucket: Bucket, key: str, upload: str) -> dict[int, dict[str, Any]]:
+    with bucket.asking(key):
+        pages = bucket.api.get_paginator("list_parts").paginate(**_at(bucket, key), UploadId=upload)
+        return {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
+
+
+def _hashed(source: BinaryIO, size: int, wanted: int, digest: Digest) -> Iterator[bytes]:
+    """What a source holds, in pieces of `size`, the last one shorter; an error in the end if it is not what it was."""
+    sha256, count = hashlib.sha256(), 0
+    for piece in _joined(iter(lambda: source.read(size), b""), size):
+        sha256.update(piece)
+        count += len(piece)
+        if count > wanted:
+            break
+        yield piece
+    if count != wanted or sha256.digest() != digest:
+        raise SourceError(CHANGED)
+
+
+def _joined(pieces: Iterable[Buffer], size: int) -> Iterator[bytes]:
+    """The same bytes in pieces of `size`; the last one is shorter, and there is one."""
+    held = bytearray()
+    for piece in pieces:
+        if not held and isinstance(piece, bytes) and len(piece) == size:
+            yield piece
+            continue
+        view = memoryview(piece)
+        while view:
+            room = size - len(held)
+            held += view[:room]
+            view = view[room:]
+            if len(held) == size:
+                yield bytes(held)
+                held.clear()
+    if held:
+        yield bytes(held)

@@ -1,0 +1,200 @@
+"""What a server can do, found out by trying: of those that speak S3, about half take no notice of conditions."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.errors import KeyTaken, StoreError
+from catalogkit.stores.publishing import OWN
+from catalogkit.stores.s3.bucket import bucket_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from catalogkit.stores.s3.bucket import Bucket
+    from catalogkit.stores.s3.settings import S3Settings
+
+OVERWRITES: Final = (
+    "it overwrites where it was told not to. Say so in the URL (?conditional=false): then one looks first and writes"
+    " then, which is safe where keys are content addresses, and is refused for readable paths"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ability:
+    """One thing that was tried: whether it worked (None: it cannot be told), and what that means."""
+
+    name: str
+    works: bool | None
+    detail: str = ""
+    needed: bool = False
+
+
+@dataclass(slots=True)
+class Abilities:
+    """What a server can do; `refuse` raises where that is not enough."""
+
+    place: str
+    found: list[Ability] = field(default_factory=list)
+
+    def refuse(self) -> None:
+        """Raise `StoreError` for what a store cannot do without."""
+        for one in self.found:
+            if one.needed and not one.works:
+                raise StoreError(f"{self.place} cannot hold a store: {one.name}: {one.detail}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        rows = [
+            {"name": one.name, "works": one.works, "detail": one.detail, "needed": one.needed} for one in self.found
+        ]
+        return {"place": self.place, "usable": all(one.works for one in self.found if one.needed), "abilities": rows}
+
+
+def probe(settings: S3Settings) -> Abilities:
+    """Try out a bucket with a few small objects, which are removed again.
+
+    Raises
+    ------
+    StoreUnreachable
+        If it cannot be reached at all.
+    """
+    bucket, told = bucket_of(settings), Abilities(settings.place())
+    key = f"{OWN}/probe-{uuid.uuid4().hex}"
+    try:
+        bucket.put(key, b"first", create=False)  # whoever cannot do this is told why
+        for name, needed, attempt in _attempts(bucket, key):
+            try:
+                works, detail = attempt()
+            except (StoreError, FileNotFoundError) as problem:
+                works, detail = (False if needed else None), str(problem)
+            told.found.append(Ability(name, works, detail, needed))
+    finally:
+        for one in (key, f"{key}-2"):
+            with contextlib.suppress(StoreError):
+                bucket.delete(one)
+    return told
+
+
+def _attempts(bucket: Bucket, key: str) -> Iterator[tuple[str, bool, Callable[[], tuple[bool | None, str]]]]:
+    conditional = bucket.settings.conditional
+    yield "reads what was written", True, lambda: (bytes(bucket.get(key, 0, 5)) == b"first", "")
+    yield "reads ranges", True, lambda: (bytes(bucket.get(key, 1, 3)) == b"irs", "")
+    yield "lists at once what was written", True, lambda: (_listed(bucket, key), "")
+    yield "creates without overwriting", conditional, lambda: _create_only(bucket, key)
+    yield "completes uploads in parts without overwriting", conditional, lambda: _parts(bucket, key)
+    yield "deletes only what was looked at", False, lambda: _compare_and_delete(bucket, f"{key}-2")
+    yield "refuses bytes with a wrong SHA-256", False, lambda: _checksum(bucket, key)
+    yield "tells the SHA-256 it keeps", False, lambda: _kept(bucket, key)
+    yield "encrypts", bool(bucket.settings.sse), lambda: _encrypted(bucket, key)
+    yield "removes what uploads in parts leave, by itself", False, lambda: _swept(bucket)
+    yield "keeps no old versions", False, lambda: _versions(bucket)
+
+
+def _listed(bucket: Bucket, key: str) -> bool:
+    return any(one.key == key for one in bucket.list(OWN))
+
+
+def _create_only(bucket: Bucket, key: str) -> tuple[bool, str]:
+    try:
+        bucket.put(key, b"other", create=True)
+    except KeyTaken:
+        right = bytes(bucket.get(key, 0, 5)) == b"first"
+        said = "" if bucket.settings.conditional else "by looking first, as the URL says"
+        return right, said if right else OVERWRITES
+    bucket.put(key, b"first", create=False)
+    return False, OVERWRITES
+
+
+def _parts(bucket: Bucket, key: str) -> tuple[bool, str]:
+    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+    if not bucket.settings.conditional:
+        return True, "by looking first, as the URL says"
+    with bucket.asking(key):
+        upload = bucket.api.create_multipart_upload(**at, **bucket.writing, **bucket.payer)["UploadId"]
+        try:
+            sent = bucket.api.upload_part(
+                **at, UploadId=upload, PartNumber=1, Body=b"other", **bucket.reading, **bucket.payer
+            )
+            parts = {"Parts": [{"PartNumber": 1, "ETag": sent["ETag"]}]}
+            bucket.api.complete_multipart_upload(
+                **at, UploadId=upload, MultipartUpload=parts, IfNoneMatch="*", **bucket.reading, **bucket.payer
+            )
+        except Exception as problem:
+            with contextlib.suppress(Exception):
+                bucket.api.abort_multipart_upload(**at, UploadId=upload, **bucket.payer)
+            if "PreconditionFailed" in str(problem):
+                return True, ""
+            raise
+    bucket.put(key, b"first", create=False)
+    return False, OVERWRITES
+
+
+def _compare_and_delete(bucket: Bucket, key: str) -> tuple[bool, str]:
+    fallback = "one looks just before; what comes in between is lost"
+    if not bucket.settings.conditional:
+        return False, fallback
+    bucket.put(key, b"second", create=False)
+    bucket.delete(key, '"00000000000000000000000000000000"')
+    there = bucket.head(key)
+    if there is None:
+        return False, fallback
+    return bucket.delete(key, there.etag) and bucket.head(key) is None, ""
+
+
+def _checksum(bucket: Bucket, key: str) -> tuple[bool, str]:
+    wrong = base64.b64encode(hashlib.sha256(b"what was not sent").digest()).decode()
+    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+    try:
+        with bucket.asking(key):
+            bucket.api.put_object(**at, Body=b"first", ChecksumSHA256=wrong, **bucket.writing, **bucket.payer)
+    except StoreError:
+        return True, ""
+    return False, "damage on the way is found by reading back only: `catalogkit verify` soon after taking in"
+
+
+def _kept(bucket: Bucket, key: str) -> tuple[bool, str]:
+    right = base64.b64encode(hashlib.sha256(b"first").digest()).decode()
+    bucket.put(key, b"first", create=False)
+    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+    with bucket.asking(key):
+        told = bucket.api.head_object(**at, ChecksumMode="ENABLED", **bucket.reading, **bucket.payer)
+    found = told.get("ChecksumSHA256") == right
+    return found, "" if found else "verification always reads objects back"
+
+
+def _encrypted(bucket: Bucket, key: str) -> tuple[bool, str]:
+    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+    with bucket.asking(key):
+        told = bucket.api.head_object(**at, **bucket.reading, **bucket.payer)
+    said = told.get("ServerSideEncryption") or ("sse-c" if told.get("SSECustomerAlgorithm") else "")
+    wanted = bucket.settings.sse
+    if not wanted:
+        return bool(said), said or "the URL does not ask for it (?sse=AES256)"
+    return said == wanted, said or f"{wanted} was asked for, and the object is not encrypted"
+
+
+def _swept(bucket: Bucket) -> tuple[bool, str]:
+    try:
+        with bucket.asking(""):
+            rules = bucket.api.get_bucket_lifecycle_configuration(Bucket=bucket.settings.bucket).get("Rules", ())
+    except StoreError as problem:
+        if "NoSuchLifecycleConfiguration" not in str(problem):
+            raise
+        rules = ()
+    found = any(rule.get("Status") == "Enabled" and "AbortIncompleteMultipartUpload" in rule for rule in rules)
+    return found, "" if found else "`catalogkit store lifecycle` writes a rule; `catalogkit ingest` sweeps as well"
+
+
+def _versions(bucket: Bucket) -> tuple[bool, str]:
+    with bucket.asking(""):
+        status = bucket.api.get_bucket_versioning(Bucket=bucket.settings.bucket).get("Status", "")
+    return (
+        status != "Enabled",
+        "what is purged stays, and is paid for, as an old version" if status == "Enabled" else "",
+    )

@@ -1,0 +1,135 @@
+"""Reading objects back: in ranges, some ahead, of one and the same object; and comparing what was read."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from catalogkit.errors import StoreError, StoreUnreachable
+from catalogkit.model import Outcome
+from catalogkit.stores.contract import Asked, Examined
+from catalogkit.stores.s3.bucket import bucket_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from typing_extensions import Buffer
+
+    from catalogkit.stores.s3.bucket import Bucket, Seen
+    from catalogkit.stores.s3.settings import S3Settings
+
+RANGE_BYTES: Final = 8 << 20
+AHEAD: Final = 4
+EXAMINERS: Final = 8
+
+
+@cache
+def _threads(purpose: str, count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, thread_name_prefix=f"catalogkit-s3-{purpose}")
+
+
+def ranges(bucket: Bucket, about: Seen) -> Iterator[Buffer]:
+    """The bytes of an object, in order; the next ranges are fetched meanwhile.
+
+    Raises
+    ------
+    StoreError
+        If another object takes its place, or it cannot be read.
+    """
+    starts = iter(range(0, about.bytes, RANGE_BYTES))
+    if about.bytes <= RANGE_BYTES:
+        if about.bytes:
+            yield bucket.get(about.key, 0, about.bytes, about.etag)
+        return
+    threads = _threads("range", 2 * AHEAD)
+    running: deque[Future[Buffer]] = deque()
+
+    def next_one() -> None:
+        start = next(starts, None)
+        if start is not None:
+            length = min(RANGE_BYTES, about.bytes - start)
+            running.append(threads.submit(bucket.get, about.key, start, length, about.etag))
+
+    try:
+        for _ in range(AHEAD):
+            next_one()
+        while running:
+            data = running.popleft().result()
+            next_one()
+            yield data
+    finally:
+        for future in running:
+            future.cancel()
+
+
+class ObjectReader(io.RawIOBase):
+    """An object as a file, for reading from its beginning to its end."""
+
+    def __init__(self, bucket: Bucket, about: Seen) -> None:
+        self._pieces = ranges(bucket, about)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, target: Buffer, /) -> int:
+        """Fill `target` as far as the range at hand goes."""
+        view = memoryview(target)
+        if not self._rest:
+            self._rest = memoryview(next(self._pieces, b""))
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def close(self) -> None:
+        """Fetch nothing more."""
+        if not self.closed:
+            self._pieces.close()  # type: ignore[attr-defined]
+        super().close()
+
+
+def examine(settings: S3Settings, batch: Sequence[Asked]) -> list[Examined]:
+    """Read each copy and compare, several at a time: most of it is waiting."""
+    bucket = bucket_of(settings)
+    if len(batch) == 1:
+        return [_examine(bucket, batch[0])]
+    return list(_threads("examine", EXAMINERS).map(lambda asked: _examine(bucket, asked), batch))
+
+
+def _examine(bucket: Bucket, asked: Asked) -> Examined:
+    read = 0
+    try:
+        about = bucket.head(asked.key)
+        if about is None:
+            return Examined(Outcome.MISSING, 0, "nothing lies there")
+        if about.bytes != asked.bytes:
+            return Examined(Outcome.CORRUPT, 0, f"holds {about.bytes} bytes instead of {asked.bytes}")
+        first = _digest(bucket, about)
+        read = about.bytes
+        if first == asked.digest:
+            return Examined(Outcome.OK, read)
+        # Once more before crying wolf: it may have been the line.
+        again = _digest(bucket, about)
+        read += about.bytes
+        if again == asked.digest:
+            return Examined(Outcome.OK, read, f"the first of two reads gave {first.hex()}; suspect the network")
+        if again != first:
+            return Examined(Outcome.UNKNOWN, read, "two reads gave two contents")
+        return Examined(Outcome.CORRUPT, read, f"holds SHA-256 {first.hex()}")
+    except StoreUnreachable as problem:
+        return Examined(Outcome.UNKNOWN, read, f"cannot be read: {problem}")
+    except StoreError as problem:
+        return Examined(Outcome.UNKNOWN, read, str(problem))
+
+
+def _digest(bucket: Bucket, about: Seen) -> bytes:
+    sha256 = hashlib.sha256()
+    for piece in ranges(bucket, about):
+        sha256.update(piece)
+    return sha256.digest()

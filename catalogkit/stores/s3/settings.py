@@ -1,0 +1,143 @@
+"""Which bucket, and how to speak to it: all in one URL, none of it secret.
+
+``s3://bucket/prefix?region=eu-central-1&sse=aws:kms``. Keys, tokens and customer encryption keys come from the
+environment, or from a profile of the AWS settings; a URL that has one is refused, and not repeated.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, fields
+from typing import Final
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from catalogkit.errors import InvalidInput
+from catalogkit.units import parse_bytes
+
+SSE_C_KEY: Final = "CATALOGKIT_S3_SSE_C_KEY"
+_SSE: Final = ("", "AES256", "aws:kms", "aws:kms:dsse", "sse-c")
+_STYLES: Final = ("auto", "path", "virtual")
+_SECRETS: Final = re.compile(r"secret|token|password|signature|credential|access_?key|customer", re.IGNORECASE)
+# Amazon's rules, and those of servers that take more: capital letters and underscores.
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+@dataclass(frozen=True, slots=True)
+class S3Settings:
+    """A bucket and how to speak to it.
+
+    Attributes
+    ----------
+    bucket, prefix
+        Where keys lie; the prefix has no slash at either end.
+    endpoint, region, profile
+        Where the server is and whose keys are used; without them, what the environment and the AWS settings say.
+    style
+        How requests name the bucket: ``path``, ``virtual`` (in the host name), or ``auto``: by path for an endpoint
+        of one's own.
+    sse, kms_key
+        Encryption by the server: ``AES256``, ``aws:kms``, ``aws:kms:dsse`` or ``sse-c``, whose key, 32 bytes in
+        base64, is in ``$CATALOGKIT_S3_SSE_C_KEY``.
+    storage_class
+        For new objects.
+    requester_pays
+        Whether the one who asks pays.
+    bandwidth
+        Bytes a second, at most, each way; 0 for no limit.
+    conditional
+        False for a server that takes no notice of conditions: one looks first, and writes then.
+    """
+
+    bucket: str
+    prefix: str = ""
+    endpoint: str = ""
+    region: str = ""
+    profile: str = ""
+    style: str = "auto"
+    sse: str = ""
+    kms_key: str = ""
+    storage_class: str = ""
+    requester_pays: bool = False
+    bandwidth: int = 0
+    conditional: bool = True
+
+    @classmethod
+    def parse(cls, url: str) -> S3Settings:
+        """The settings that a URL says.
+
+        Raises
+        ------
+        InvalidInput
+            If it says something that is not known, or a secret.
+
+        Examples
+        --------
+        >>> S3Settings.parse("s3://papers/main?sse=AES256").key("cas/00")
+        'main/cas/00'
+        """
+        try:
+            parts = urlsplit(url)
+            host, user = parts.netloc, parts.username
+        except ValueError:
+            raise InvalidInput("not the URL of a bucket: use s3://bucket/prefix") from None
+        if parts.scheme != "s3" or not _BUCKET.fullmatch(host.rpartition("@")[2]) or parts.fragment:
+            raise InvalidInput("not the URL of a bucket: use s3://bucket/prefix?endpoint=...&region=...")
+        known = {field.name for field in fields(cls)} - {"bucket", "prefix"}
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+        if user is not None or any(_SECRETS.search(name) for name, _ in pairs):
+            raise InvalidInput(
+                "a URL is no place for keys: put them into AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN"
+                f" or {SSE_C_KEY}, or name a profile of your AWS settings (?profile=...)"
+            )
+        if unknown := [name for name, _ in pairs if name not in known]:
+            raise InvalidInput(f"s3://{host} has no setting {unknown[0]!r}; use {', '.join(sorted(known))}")
+        values = dict(pairs)
+        prefix = unquote(parts.path).strip("/")
+        if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
+            raise InvalidInput(f"a prefix of plain names is needed, not {prefix!r}")
+        for name, allowed in (("sse", _SSE), ("style", _STYLES)):
+            if values.get(name, allowed[0]) not in allowed:
+                raise InvalidInput(f"{name} is one of {', '.join(filter(None, allowed))}, not {values[name]!r}")
+        if values.get("kms_key") and not values.get("sse", "").startswith("aws:kms"):
+            raise InvalidInput("kms_key goes with sse=aws:kms")
+        endpoint = values.get("endpoint", "").rstrip("/")
+        if endpoint:
+            at = urlsplit(endpoint)
+            if at.scheme not in ("http", "https") or not at.hostname or at.username or at.query:
+                raise InvalidInput("endpoint is an http or https address, such as https://s3.example.org")
+        return cls(
+            bucket=host,
+            prefix=prefix,
+            endpoint=endpoint,
+            requester_pays=_flag(values, "requester_pays", False),
+            bandwidth=parse_bytes(values["bandwidth"]) if values.get("bandwidth") else 0,
+            conditional=_flag(values, "conditional", True),
+            **{n: values[n] for n in ("region", "profile", "style", "sse", "kms_key", "storage_class") if n in values},
+        )
+
+    @property
+    def url(self) -> str:
+        """The URL that says all of this."""
+        said = {}
+        for field in fields(self)[2:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                said[field.name] = str(value).lower() if isinstance(value, bool) else str(value)
+        place = f"s3://{self.bucket}/{quote(self.prefix)}".rstrip("/")
+        return f"{place}?{urlencode(said, safe=':/')}" if said else place
+
+    def key(self, key: str) -> str:
+        """The name of an object in the bucket."""
+        return f"{self.prefix}/{key}" if self.prefix else key
+
+    def place(self, key: str = "") -> str:
+        """A place as a person names it; without the settings."""
+        return f"s3://{self.bucket}/{self.key(key)}".rstrip("/")
+
+
+def _flag(values: dict[str, str], name: str, default: bool) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    try:
+        return words[values[name].lower()] if name in values else default
+    except KeyError:
+        raise InvalidInput(f"{name} is true or false, not {values[name]!r}") from None
