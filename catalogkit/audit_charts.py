@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.audit_codes import CODES, GROUPS, Code, Severity
 from catalogkit.display import clip_middle, format_share, plotly_text
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["by_code", "by_group", "chances", "codes", "groups", "listing", "odds"]
 
-_COLORS: Final = {Severity.ERROR: charts.RED, Severity.WARNING: charts.ORANGE, Severity.INFO: charts.SKY}
+_COLORS: Final = {Severity.ERROR: drawing.RED, Severity.WARNING: drawing.ORANGE, Severity.INFO: drawing.SKY}
 
 
 def groups(report: AuditReport) -> pl.DataFrame:
@@ -44,9 +44,9 @@ def by_group(report: AuditReport) -> go.Figure:
     """Draw `groups` as bars of kinds, found and not, each ending in the number of findings."""
     frame = groups(report)
     places = list(range(frame.height))
-    figure = charts._figure(height=110 + 30 * frame.height)
+    figure = drawing.figure(height=110 + 30 * frame.height)
     parts = {f"kinds_of_{one.value}": (one.value, color) for one, color in _COLORS.items()}
-    for column, (name, color) in (parts | {"kinds_not_found": ("not found", charts.GREEN)}).items():
+    for column, (name, color) in (parts | {"kinds_not_found": ("not found", drawing.GREEN)}).items():
         figure.add_bar(
             y=places, x=frame[column].to_list(), name=name, orientation="h", marker_color=color,
             hovertemplate="%{x} kinds<extra>" + name + "</extra>",
@@ -57,10 +57,10 @@ def by_group(report: AuditReport) -> go.Figure:
         text=[f" {found:,} found" if found else " none" for found in frame["findings"]],
         textposition="middle right", cliponaxis=False, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-    figure.update_xaxes(title_text="kinds of faults that were looked for", **_counts(max(totals)))
+    figure.update_xaxes(title_text="kinds of faults that were looked for", **drawing.counts_axis(totals))
     labels = [plotly_text(where) for where in frame["where"]]
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=labels)
-    return figure.update_layout(barmode="stack", bargap=0.3, margin_r=charts._LABEL)
+    return drawing.legend_above(figure.update_layout(barmode="stack", bargap=0.3, margin_r=drawing.LABEL))
 
 
 def codes(report: AuditReport) -> pl.DataFrame:
@@ -90,10 +90,10 @@ def by_code(report: AuditReport, top: int = 15) -> go.Figure:
     """Draw `codes` as bars, coloured by severity."""
     frame = codes(report)
     if frame.is_empty():
-        return charts.empty("Nothing was found, so there is no kind to show.")
+        return drawing.empty("Nothing was found, so there is no kind to show.")
     shown = frame.head(top)
     places = list(range(shown.height))
-    figure = charts._figure(height=100 + 28 * shown.height)
+    figure = drawing.figure(height=100 + 28 * shown.height)
     figure.add_bar(
         y=places,
         x=shown["findings"].to_list(),
@@ -107,10 +107,10 @@ def by_code(report: AuditReport, top: int = 15) -> go.Figure:
     )
     left = frame.height - shown.height
     title = f"findings{f' (not shown: {left} more kinds)' if left else ''}"
-    figure.update_xaxes(title_text=title, **_counts(shown["findings"].max()))  # type: ignore[arg-type]
+    figure.update_xaxes(title_text=title, **drawing.counts_axis(shown["findings"]))
     labels = [f"{row[1]} {plotly_text(clip_middle(row[3].rstrip('.'), 40))}" for row in shown.iter_rows()]
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=labels)
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
+    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
 
 
 def chances(sampling: Sampling) -> pl.DataFrame:
@@ -130,21 +130,16 @@ def odds(sampling: Sampling) -> go.Figure:
     """Draw `chances` as a line."""
     frame = chances(sampling)
     if frame.is_empty():
-        return charts.empty("A sample of nothing meets nothing.")
+        return drawing.empty("A sample of nothing meets nothing.")
     if sampling.read >= sampling.copies:
-        return charts.empty("Every copy is read: nothing is left to chance.")
-    figure = charts._figure(height=300)
+        return drawing.empty("Every copy is read: nothing is left to chance.")
+    figure = drawing.figure(height=300)
     figure.add_scatter(
         x=frame["bad_copies"].to_list(), y=frame["share_met"].to_list(), mode="lines+markers",
-        line={"color": charts.BLUE, "width": 2}, marker={"size": 5}, showlegend=False,
+        line={"color": drawing.BLUE, "width": 2}, marker={"size": 5}, showlegend=False,
         text=[format_share(chance) for chance in frame["share_met"]],
         hovertemplate="of %{x} bad copies at least one: %{text}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(title_text="bad copies among all", range=[0, frame["bad_copies"][-1] + 1])
-    figure.update_yaxes(title_text="chance to meet one of them", tickformat=".0%", range=[0, 1.04])
+    figure.update_yaxes(title_text="chance to meet one of them", **drawing.shares_axis(room=0.04))
     return figure
-
-
-def _counts(largest: int) -> dict[str, object]:
-    """An axis of whole numbers that ends at the largest."""
-    return {"range": [0, largest], "tickformat": ",d", "nticks": 6} | ({"dtick": 1} if largest < 6 else {})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.display import format_bytes, plotly_text
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ __all__ = ["change_counts", "changes", "held", "timeline"]
 
 # What a drill said of a backup: a colour, and words.
 _PROOFS: Final = {
-    True: (charts.GREEN, "proved by a drill"),
-    False: (charts.RED, "a drill found it damaged"),
-    None: (charts.GREY, "never tried"),
+    True: (drawing.GREEN, "proved by a drill"),
+    False: (drawing.RED, "a drill found it damaged"),
+    None: (drawing.GREY, "never tried"),
 }
 SHOWN: Final = 40
 
@@ -35,8 +35,8 @@ def timeline(backups: pl.DataFrame) -> go.Figure:
     """
     rows = backups.drop_nulls("as_of").tail(SHOWN)
     if rows.is_empty():
-        return charts.empty("There is no backup.")
-    figure = charts._figure(height=300)
+        return drawing.empty("There is no backup.")
+    figure = drawing.figure(height=300)
     labels = [f"{when:%b %d}<br>{when:%H:%M}" for when in rows["as_of"]]
     places = list(range(rows.height))
     for proved, (color, name) in _PROOFS.items():
@@ -55,15 +55,15 @@ def timeline(backups: pl.DataFrame) -> go.Figure:
                 hovertemplate="<b>%{customdata}</b><br>added %{text}<extra></extra>",
             )
     figure.update_xaxes(tickvals=places, ticktext=labels, showgrid=False, range=[-0.6, max(rows.height, 4) - 0.4])
-    figure.update_yaxes(title_text="added to the folder", **charts._bytes_axis(max(rows["written_bytes"])))
-    return figure.update_layout(barmode="overlay", showlegend=True)
+    figure.update_yaxes(title_text="added to the folder", **drawing.bytes_axis(max(rows["written_bytes"])))
+    return drawing.legend_above(figure.update_layout(barmode="overlay"))
 
 
 def held(backups: pl.DataFrame) -> go.Figure:
     """Draw the bytes that only backups keep: shared with other backups or snapshots, and by this one alone."""
     rows = backups.drop_nulls("held_bytes").filter(pl.col("held_bytes") > 0).sort("name", descending=True).head(SHOWN)
     if rows.is_empty():
-        return charts.empty("No backup keeps anything that documents do not have anyway.")
+        return drawing.empty("No backup keeps anything that documents do not have anyway.")
     rows = rows.with_columns(shared=pl.col("held_bytes") - pl.col("only_bytes"))
     labels = [f"{when:%b %d %H:%M}" for when in rows["as_of"]]
     details = [
@@ -71,8 +71,11 @@ def held(backups: pl.DataFrame) -> go.Figure:
         f" {format_bytes(row['only_bytes'])} of them alone"
         for row in rows.to_dicts()
     ]
-    parts = {"shared": ("others keep it, too", charts.SKY), "only_bytes": ("only this backup keeps it", charts.ORANGE)}
-    return charts._stacked(rows, labels, parts, details)
+    parts = {
+        "shared": ("others keep it, too", drawing.SKY),
+        "only_bytes": ("only this backup keeps it", drawing.ORANGE),
+    }
+    return drawing.stacked(rows, labels, parts, details)
 
 
 def change_counts(recovery: Recovery) -> pl.DataFrame:
@@ -96,20 +99,19 @@ def change_counts(recovery: Recovery) -> pl.DataFrame:
 def changes(recovery: Recovery) -> go.Figure:
     """Draw `change_counts`."""
     rows = change_counts(recovery)
-    most = rows["documents"].max()
-    if not most:
-        return charts.empty("Nothing: the catalog is as the backup has it.")
-    figure = charts._figure(height=220)
+    if not rows["documents"].sum():
+        return drawing.empty("Nothing: the catalog is as the backup has it.")
+    figure = drawing.figure(height=220)
     figure.add_bar(
         y=rows["change"].to_list(),
         x=rows["documents"].to_list(),
         orientation="h",
-        marker_color=[charts.GREEN, charts.ORANGE, charts.BLUE, charts.RED],
+        marker_color=[drawing.GREEN, drawing.ORANGE, drawing.BLUE, drawing.RED],
         text=[f"{count:,}" for count in rows["documents"]],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="<b>%{y}</b>: %{text} documents<extra></extra>",
     )
-    figure.update_xaxes(title_text="documents", rangemode="tozero")
+    figure.update_xaxes(title_text="documents", **drawing.counts_axis(rows["documents"]))
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=charts._LABEL)
+    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=drawing.LABEL)

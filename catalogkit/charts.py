@@ -1,27 +1,39 @@
-"""Frames to Plotly figures, and nothing else: no reading, no writing, no showing.
+"""Frames of bytes to Plotly figures, and nothing else: no reading, no writing, no showing.
 
-Colours mean the same thing in every chart (Okabe and Ito's palette, which colour-blind readers can tell apart): blue
-is stored and needed, orange is stored twice and could go, green is spared already, grey is neither. Backgrounds are
-transparent and inks neutral, so a figure reads on a light and on a dark page; a report then sets the inks to its own.
-
-Every input is aggregated (see `catalogkit.stats`), so a figure is as small for ten million documents as for ten.
+Where bytes are, who brings them, how they grew, how old they are, how lately they were verified. Every input is
+aggregated (see `catalogkit.stats`), so a figure is as small for ten million documents as for ten.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 import polars as pl
 
 from catalogkit.display import clip_middle, format_bytes, format_share, plotly_text
+from catalogkit.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LABEL,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    bytes_axis,
+    empty,
+    faint,
+    figure,
+    legend_above,
+    shares_axis,
+    stacked,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from catalogkit.stats import Coverage, DedupTotals
 
 __all__ = [
@@ -30,50 +42,11 @@ __all__ = [
     "coverage",
     "coverage_windows",
     "duplicate_groups",
-    "empty",
     "growth",
     "savings_curve",
     "size_age",
     "where_bytes",
 ]
-
-BLUE: Final = "#0072B2"
-ORANGE: Final = "#E69F00"
-GREEN: Final = "#009E73"
-RED: Final = "#D55E00"
-SKY: Final = "#56B4E9"
-PURPLE: Final = "#CC79A7"
-GREY: Final = "#8A9099"
-INK: Final = "#7B828C"
-RULE: Final = "rgba(128,134,144,0.25)"
-
-_FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
-_AXIS: Final = {
-    "gridcolor": RULE,
-    "linecolor": RULE,
-    "zerolinecolor": RULE,
-    "automargin": True,
-    "title": {"standoff": 10},
-}
-_LABEL: Final = 76  # pixels right of a figure for the labels at the ends of its bars
-_TEMPLATE: Final = {
-    "layout": {
-        "font": {"family": _FONT, "size": 12, "color": INK},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "colorway": [BLUE, ORANGE, GREEN, RED, SKY, PURPLE, GREY],
-        "xaxis": _AXIS,
-        "yaxis": _AXIS | {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"},
-        "hoverlabel": {"align": "left", "namelength": -1},
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-        },
-    }
-}
 
 
 # -- where the bytes are -----------------------------------------------------------------------------------------
@@ -111,8 +84,8 @@ def where_bytes(totals: DedupTotals) -> go.Figure:
         total = name in {"logical", "unique", "physical"}
         starts.append(0 if total else min(level, level + size))
         level = size if total else level + size
-    figure = _figure(height=330)
-    figure.add_bar(
+    drawn = figure(height=330)
+    drawn.add_bar(
         y=names,
         x=[abs(size) for size in sizes],
         base=starts,
@@ -125,9 +98,9 @@ def where_bytes(totals: DedupTotals) -> go.Figure:
         hovertemplate="<b>%{y}</b>: %{text}<br>%{customdata}<extra></extra>",
     )
     ends = [start + abs(size) for start, size in zip(starts, sizes, strict=True)]
-    figure.update_xaxes(title_text="bytes", **_bytes_axis(max(ends), exact=True))
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=_LABEL)
+    drawn.update_xaxes(title_text="bytes", **bytes_axis(max(ends), exact=True))
+    drawn.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return drawn.update_layout(showlegend=False, bargap=0.3, margin_r=LABEL)
 
 
 def duplicate_groups(groups: pl.DataFrame, top: int = 20) -> go.Figure:
@@ -149,10 +122,10 @@ def duplicate_groups(groups: pl.DataFrame, top: int = 20) -> go.Figure:
             f"<br>saved {format_bytes(row['saved_bytes'])}, reclaimable {format_bytes(row['reclaimable_bytes'])}"
         )
     parts = {"reclaimable_bytes": ("reclaimable", ORANGE), "saved_bytes": ("saved already", GREEN)}
-    figure = _stacked(shown, labels, parts, details)
+    drawn = stacked(shown, labels, parts, details)
     left = groups.height - shown.height
     more = f"<br>(not shown: {left:,} more with {format_bytes(rest)})" if left else ""
-    return figure.update_xaxes(title_text=f"bytes beyond one copy{more}")
+    return drawn.update_xaxes(title_text=f"bytes beyond one copy{more}")
 
 
 def by_column(frame: pl.DataFrame, column: str, top: int = 12) -> go.Figure:
@@ -183,8 +156,8 @@ def by_column(frame: pl.DataFrame, column: str, top: int = 12) -> go.Figure:
         "reclaimable_bytes": ("stored, reclaimable", ORANGE),
         "saved_bytes": ("saved, not stored", GREEN),
     }
-    figure = _stacked(rows, labels, colors, details)
-    return figure.update_xaxes(title_text="bytes, stored and saved")
+    drawn = stacked(rows, labels, colors, details)
+    return drawn.update_xaxes(title_text="bytes, stored and saved")
 
 
 # -- over time, by rank, by class --------------------------------------------------------------------------------
@@ -196,23 +169,23 @@ def growth(frame: pl.DataFrame) -> go.Figure:
         return empty("No document has arrived yet.")
     periods, last = frame["period"].to_list(), frame.row(-1, named=True)
     logical, unique = frame["total_logical_bytes"].to_list(), frame["total_unique_bytes"].to_list()
-    figure = _figure(height=470)
+    drawn = figure(height=470).update_layout(margin_t=22)
     mode = "lines" if len(periods) > 1 else "markers"
     lines = [("unique", unique, BLUE, "tozeroy", "top"), ("logical", logical, GREEN, "tonexty", "bottom")]
     for name, values, color, fill, anchor in lines:
-        figure.add_scatter(
+        drawn.add_scatter(
             x=periods,
             y=values,
             name=name,
             mode=mode,
             line={"color": color, "width": 2},
             fill=fill,
-            fillcolor=_faint(color),
+            fillcolor=faint(color),
             text=[format_bytes(value) for value in values],
             hovertemplate="%{text}",
             showlegend=False,
         )
-        figure.add_annotation(
+        drawn.add_annotation(
             x=periods[-1],
             y=values[-1],
             text=f"<b>{name}</b><br>{format_bytes(values[-1])}",
@@ -228,7 +201,7 @@ def growth(frame: pl.DataFrame) -> go.Figure:
     half = (periods[-1] - periods[0]) / max(len(periods) - 1, 1) / 2 or timedelta(days=15)
     width = None if len(periods) > 1 else half / timedelta(milliseconds=1)
     for name, values, color in [("new content", fresh, BLUE), ("repeats", repeats, GREEN)]:
-        figure.add_bar(
+        drawn.add_bar(
             x=periods,
             width=width,
             y=values,
@@ -239,22 +212,22 @@ def growth(frame: pl.DataFrame) -> go.Figure:
             textposition="none",
             hovertemplate="%{text}",
         )
-    figure.update_layout(
+    drawn.update_layout(
         barmode="stack",
         bargap=0.25,
         hovermode="x unified",
         legend={"y": 0.33},
-        margin_r=_LABEL,
+        margin_r=LABEL,
         xaxis={
             "anchor": "y2",
             "title_text": "arrival (UTC)",
             "showgrid": False,
             "range": [periods[0] - half, periods[-1] + half],
         },
-        yaxis={"domain": [0.42, 1], "title_text": "bytes so far", **_bytes_axis(max(logical))},
-        yaxis2={"domain": [0, 0.32], "title_text": "in period", "anchor": "x", **_bytes_axis(max(arrived), ticks=4)},
+        yaxis={"domain": [0.42, 1], "title_text": "bytes so far", **bytes_axis(max(logical))},
+        yaxis2={"domain": [0, 0.32], "title_text": "in period", "anchor": "x", **bytes_axis(max(arrived), ticks=4)},
     )
-    return figure
+    return drawn
 
 
 def savings_curve(frame: pl.DataFrame) -> go.Figure:
@@ -265,21 +238,21 @@ def savings_curve(frame: pl.DataFrame) -> go.Figure:
             return empty("Nothing is shared and nothing is spare, so there is nothing to gain.")
         return empty(f"There is one group only: {format_bytes(saved)} saved, {format_bytes(spare)} reclaimable.")
     total, last = frame["saved_bytes"] + frame["reclaimable_bytes"], frame["rank"][-1]
-    figure = _figure(height=380)
+    drawn = figure(height=380)
     for column, name, color in [("saved_bytes", "saved already", GREEN), ("reclaimable_bytes", "reclaimable", ORANGE)]:
-        figure.add_scatter(
+        drawn.add_scatter(
             x=frame["rank"].to_list(),
             y=frame[column].to_list(),
             name=name,
             mode="lines",
             stackgroup="one",
             line={"color": color, "width": 1.5},
-            fillcolor=_faint(color, 0.45),
+            fillcolor=faint(color, 0.45),
             text=[format_bytes(value) for value in frame[column]],
             hovertemplate="%{text}",
         )
     most = frame.filter(total >= 0.8 * total[-1])["rank"][0]
-    figure.add_scatter(
+    drawn.add_scatter(
         x=[most, most],
         y=[0, total[-1]],
         mode="lines",
@@ -289,15 +262,15 @@ def savings_curve(frame: pl.DataFrame) -> go.Figure:
     )
     # A long tail needs a logarithmic axis, or the first groups share one pixel.
     logarithmic = last > 100
-    figure.update_xaxes(
+    drawn.update_xaxes(
         title_text=f"groups, most bytes first{' (logarithmic)' * logarithmic}"
         f"<br>dotted: the first {most:,} of {last:,} make up 80 %",
         type="log" if logarithmic else "linear",
         range=[0, math.log10(last)] if logarithmic else [1, last],
         dtick=1 if last < 8 else None,
     )
-    figure.update_yaxes(title_text="bytes of these groups", **_bytes_axis(total[-1]))
-    return figure.update_layout(hovermode="x unified")
+    drawn.update_yaxes(title_text="bytes of these groups", **bytes_axis(total[-1]))
+    return legend_above(drawn.update_layout(hovermode="x unified"))
 
 
 def size_age(frame: pl.DataFrame) -> go.Figure:
@@ -307,8 +280,8 @@ def size_age(frame: pl.DataFrame) -> go.Figure:
     sizes, ages = (frame[name].unique(maintain_order=True).to_list() for name in ("size_class", "age_class"))
     cells = {(row["size_class"], row["age_class"]): row for row in frame.iter_rows(named=True)}
     grid = [[cells[size, age] for age in ages] for size in sizes]
-    figure = _figure(height=360)
-    figure.add_heatmap(
+    drawn = figure(height=360)
+    drawn.add_heatmap(
         x=[_relation(age) for age in ages],
         y=[_relation(size) for size in sizes],
         z=[[cell["logical_bytes"] if cell["documents"] else None for cell in row] for row in grid],
@@ -322,9 +295,9 @@ def size_age(frame: pl.DataFrame) -> go.Figure:
         xgap=2,
         ygap=2,
     )
-    figure.update_xaxes(title_text="age of the document", type="category", showgrid=False)
-    figure.update_yaxes(title_text="size of the document", type="category", showgrid=False)
-    return figure.update_layout(plot_bgcolor=_faint(GREY, 0.07))
+    drawn.update_xaxes(title_text="age of the document", type="category", showgrid=False)
+    drawn.update_yaxes(title_text="size of the document", type="category", showgrid=False)
+    return drawn.update_layout(plot_bgcolor=faint(GREY, 0.07))
 
 
 def coverage_windows(coverage: Coverage) -> pl.DataFrame:
@@ -356,8 +329,8 @@ def coverage(coverage: Coverage) -> go.Figure:
         return empty("No store holds anything, so there is nothing to verify.")
     frame = coverage_windows(coverage)
     names, sizes, shares = (column.to_list() for column in frame.get_columns())
-    figure = _figure(height=90 + 28 * len(names))
-    figure.add_bar(
+    drawn = figure(height=90 + 28 * len(names))
+    drawn.add_bar(
         y=names,
         x=shares,
         orientation="h",
@@ -367,73 +340,10 @@ def coverage(coverage: Coverage) -> go.Figure:
         cliponaxis=False,
         hovertemplate="%{y}: %{text}<extra></extra>",
     )
-    figure.update_xaxes(title_text="share of the stored bytes", tickformat=".0%", range=[0, 1])
-    figure.update_xaxes(tickvals=[0, 0.5, 1])
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=118)
-
-
-# -- shared parts ------------------------------------------------------------------------------------------------
-
-
-def empty(reason: str) -> go.Figure:
-    """A figure that says why there is nothing to draw."""
-    figure = _figure(height=120)
-    lines = [plotly_text(line) for line in textwrap.wrap(reason, 44)]  # as much as a narrow page holds
-    figure.add_annotation(text="<br>".join(lines), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
-    return figure.update_xaxes(visible=False).update_yaxes(visible=False)
-
-
-def _figure(height: int) -> go.Figure:
-    return go.Figure(layout={"template": _TEMPLATE, "height": height, "margin": {"l": 8, "r": 16, "t": 28, "b": 8}})
-
-
-def _bytes_axis(largest: int, *, exact: bool = False, ticks: int = 6) -> dict[str, object]:
-    """An axis of sizes from 0; `exact` ends it at the largest, for bars with their labels beyond."""
-    axis: dict[str, object] = {"tickformat": "~s", "ticksuffix": "B", "rangemode": "tozero", "nticks": ticks}
-    if exact:
-        axis["range"] = [0, largest]
-    if largest < ticks:
-        axis["dtick"] = 1  # no parts of a byte
-    return axis
-
-
-def _stacked(
-    rows: pl.DataFrame, labels: Sequence[str], parts: dict[str, tuple[str, str]], details: Sequence[str]
-) -> go.Figure:
-    """Horizontal bars, one per row, stacked from the columns in `parts`, each ending in its sum."""
-    places = list(range(len(labels)))  # by place, not by label: two labels may be equal, or look like numbers
-    totals = rows.select(pl.sum_horizontal(*parts)).to_series().to_list()
-    figure = _figure(height=110 + 26 * len(labels))
-    for column, (name, color) in parts.items():
-        figure.add_bar(
-            y=places,
-            x=rows[column].to_list(),
-            name=name,
-            orientation="h",
-            marker_color=color,
-            customdata=list(details),
-            hovertemplate="%{customdata}<extra></extra>",
-        )
-    figure.add_scatter(
-        y=places,
-        x=totals,
-        mode="text",
-        text=[f" {format_bytes(total)}" for total in totals],
-        textposition="middle right",
-        cliponaxis=False,
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.update_xaxes(**_bytes_axis(max(totals), exact=True))
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=list(labels))
-    return figure.update_layout(barmode="stack", bargap=0.28, margin_r=_LABEL)
+    drawn.update_xaxes(title_text="share of the stored bytes", **shares_axis(ticks=3))
+    drawn.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    return drawn.update_layout(showlegend=False, bargap=0.35, margin_r=118)
 
 
 def _relation(label: str) -> str:
     return plotly_text(label.replace(">=", "≥ ").replace("<=", "≤ ").replace("<", "< ").replace("-", "–"))
-
-
-def _faint(color: str, opacity: float = 0.18) -> str:
-    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"

@@ -2,7 +2,7 @@
 
 A cell ends with one of these objects, never with ``fig.show()``: a figure shown that way disappears from stock
 ``nbconvert`` pages, and it costs seconds in the kernel. Each object gives every reader something: JupyterLab draws the
-figure, ``nbconvert`` and readers without JavaScript get words and a table, a log gets text.
+figure, ``nbconvert``, paper and readers without JavaScript get a still picture of it and its numbers, a log gets text.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.errors import InvalidInput
+from catalogkit.formats import clip_middle, format_bytes, format_share, format_size, plotly_text
+from catalogkit.pictures import TRACES, picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +38,7 @@ __all__ = [
     "figures_of",
     "format_bytes",
     "format_share",
+    "format_size",
     "plotly_text",
     "record",
     "table_html",
@@ -43,9 +46,6 @@ __all__ = [
 
 PLOTLY_MIME: Final = "application/vnd.plotly.v1+json"
 FIGURES_MIME: Final = "application/vnd.catalogkit.figures+json"
-
-TRACES: Final = frozenset({"scatter", "bar", "heatmap", "pie", "table", "treemap", "waterfall"})
-"""The trace types that the plotly.js inside a report can draw (see ``static/README.md``)."""
 
 # Neutral colours only: the same cell is read on white and on black. No definition lists and a few `!important`, because
 # Jupyter's own style floats the parts of such a list and aligns every table cell to the right.
@@ -59,6 +59,9 @@ STYLE: Final = """\
 .ck-notice{border-left:4px solid #e69f00;background:#e69f0018;padding:.6rem .9rem;border-radius:4px;margin:1rem 0}
 .ck-chart h3{margin:0 0 .2rem}
 .ck-chart p{margin:0 0 .5rem;max-width:72ch;opacity:.85}
+.ck-picture{overflow-x:auto;max-width:100%}
+.ck-picture svg{display:block;max-width:100%;min-width:32rem;height:auto}
+.ck-empty{font-style:italic}
 .ck-scroll{overflow-x:auto;max-width:100%}
 table.ck-table{border-collapse:collapse;font-size:.82rem;font-variant-numeric:tabular-nums}
 table.ck-table th,table.ck-table td{text-align:left!important;white-space:nowrap}
@@ -68,7 +71,6 @@ table.ck-whole{min-width:42rem}
 table.ck-whole td{white-space:normal!important;overflow-wrap:anywhere;min-width:8ch;vertical-align:top}
 </style>"""
 
-_UNITS: Final = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 _CONFIG: Final[dict[str, Any]] = {
     "displaylogo": False,
     "plotlyServerURL": "",
@@ -78,64 +80,6 @@ _CONFIG: Final[dict[str, Any]] = {
 }
 _TABLE_ROWS: Final = 50
 _CAPTION_WIDTH: Final = 100
-
-
-# -- numbers and names as text -----------------------------------------------------------------------------------
-
-
-def format_bytes(size: float) -> str:
-    """Write a size with three significant digits and a decimal unit (1 kB is 1000 bytes).
-
-    Examples
-    --------
-    >>> [format_bytes(n) for n in (0, 999, 1000, 15_360, 999_999, 2_500_000_000)]
-    ['0 B', '999 B', '1.00 kB', '15.4 kB', '1.00 MB', '2.50 GB']
-    """
-    if size < 0:
-        return "\N{MINUS SIGN}" + format_bytes(-size)
-    if size < 1000:
-        return f"{size:.0f} B"
-    value, unit = float(size), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} {_UNITS[unit]}"
-
-
-def format_share(share: float | None) -> str:
-    """Write a share (0 to 1) in percent; never 0 % or 100 % for a share that only comes near them.
-
-    Examples
-    --------
-    >>> [format_share(s) for s in (0, 0.0004, 0.256, 0.9999, 1, None)]
-    ['0 %', '<0.1 %', '25.6 %', '>99.9 %', '100 %', 'n/a']
-    """
-    if share is None:
-        return "n/a"
-    if share in (0, 1):
-        return f"{share:.0%}".replace("%", " %")
-    if 0 < share < 0.001:
-        return "<0.1 %"
-    return ">99.9 %" if 0.999 < share < 1 else f"{share * 100:.1f} %"
-
-
-def clip_middle(text: str, width: int = 28) -> str:
-    """Shorten a long name in its middle, where names differ least.
-
-    Examples
-    --------
-    >>> clip_middle("a-very-long-name-of-a-document-v2.pdf", 20)
-    'a-very-lon…nt-v2.pdf'
-    """
-    if len(text) <= width:
-        return text
-    head = width // 2
-    return f"{text[:head]}…{text[len(text) - (width - head - 1) :]}"
-
-
-def plotly_text(text: str) -> str:
-    """Write `text` so that plotly shows it as it is: plotly takes tags for markup and ``$`` for the start of TeX."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
 
 
 # -- things a cell shows -----------------------------------------------------------------------------------------
@@ -169,36 +113,58 @@ class Chart:
                 f"reports cannot draw {', '.join(sorted(unknown))}; choose among {', '.join(sorted(TRACES))}"
             )
 
+    @property
+    def reason(self) -> str:
+        """Why there is nothing to draw; empty where there is something."""
+        return str((self.figure.layout.meta or {}).get("reason", "")) or (
+            "" if self.figure.data else "Nothing to draw."
+        )
+
     def __str__(self) -> str:
-        return f"{self.title}\n{self.caption}\n{_table_text(self.table)}"
+        return f"{self.title}\n{self.caption}\n{self.reason or _table_text(self.table)}"
 
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         figure = json.loads(self.figure.to_json())
-        lines = [plotly_text(line) for line in textwrap.wrap(self.caption, _CAPTION_WIDTH)]
-        # The title and caption get room of their own above the figure; a page that shows them itself takes it away.
-        head = 44 + 17 * len(lines)
-        layout = figure["layout"]
-        margin = layout.setdefault("margin", {})
-        margin["t"] = margin.get("t", 20) + head
-        layout["height"] = layout.get("height", 360) + head
-        layout["title"] = {
-            "text": f"<b>{plotly_text(self.title)}</b>",
-            "subtitle": {"text": "<br>".join(lines), "font": {"size": 12}},
-            "font": {"size": 16},
-            "x": 0,
-            "xref": "container",
-            "yref": "container",
-            "y": 1,
-            "yanchor": "top",
-            "pad": {"t": 12, "l": 12},
-        }
-        # Closed by the report's script once the figure is drawn; open for everyone else.
+        about = {"title": self.title, "caption": self.caption}
+        head = f"<h3>{escape(self.title)}</h3><p>{escape(self.caption)}</p>"
+        if not figure["data"]:  # words say it better than an empty frame
+            reason = f'<p class="ck-empty">{escape(self.reason)}</p>'
+            page = f'{STYLE}<div class="ck-chart">{head}{reason}</div>'
+            return {"text/html": page, "text/plain": str(self)}, {"catalogkit": about}
+        still = picture(figure, self.title)
         page = (
-            f'{STYLE}<div class="ck-chart"><h3>{escape(self.title)}</h3><p>{escape(self.caption)}</p>'
-            f"<details open><summary>The numbers</summary>{table_html(self.table)}</details></div>"
+            f'{STYLE}<div class="ck-chart">{head}<div class="ck-picture">{still}</div>'
+            f"<details><summary>The numbers</summary>{table_html(self.table)}</details></div>"
         )
-        bundle = {PLOTLY_MIME: figure | {"config": _CONFIG}, "text/html": page, "text/plain": str(self)}
-        return bundle, {"catalogkit": {"title": self.title, "caption": self.caption, "head_px": head}}
+        room = _head(figure["layout"], self.title, self.caption)
+        bundle = {
+            PLOTLY_MIME: figure | {"config": _CONFIG},
+            "image/svg+xml": still,
+            "text/html": page,
+            "text/plain": str(self),
+        }
+        return bundle, {"catalogkit": about | {"head_px": room}}
+
+
+def _head(layout: dict[str, Any], title: str, caption: str) -> int:
+    """Give title and caption room of their own above a figure; a page that shows them itself takes it away again."""
+    lines = [plotly_text(line) for line in textwrap.wrap(caption, _CAPTION_WIDTH)]
+    head = 44 + 17 * len(lines)
+    margin = layout.setdefault("margin", {})
+    margin["t"] = margin.get("t", 20) + head
+    layout["height"] = layout.get("height", 360) + head
+    layout["title"] = {
+        "text": f"<b>{plotly_text(title)}</b>",
+        "subtitle": {"text": "<br>".join(lines), "font": {"size": 12}},
+        "font": {"size": 16},
+        "x": 0,
+        "xref": "container",
+        "yref": "container",
+        "y": 1,
+        "yanchor": "top",
+        "pad": {"t": 12, "l": 12},
+    }
+    return head
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,35 +8,35 @@ from typing import Final
 import plotly.graph_objects as go
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.display import clip_middle, format_bytes, format_share, plotly_text
 from catalogkit.fixity import CLASSES
 
 __all__ = ["by_class", "clock", "days"]
 
 _DAY_MS: Final = 86_400_000
-_COLORS: Final = ("#00507f", charts.BLUE, charts.SKY, "#b8cfe0", charts.PURPLE, charts.RED, charts.GREY)
+_COLORS: Final = ("#00507f", drawing.BLUE, drawing.SKY, "#b8cfe0", drawing.PURPLE, drawing.RED, drawing.GREY)
 
 
 def clock(frame: pl.DataFrame, promise_days: int = 30) -> go.Figure:
     """Draw `fixity.clock`; where the line meets the promised window is the share that keeps the promise."""
     if frame.is_empty():
-        return charts.empty("No store holds anything, so there is nothing to verify.")
+        return drawing.empty("No store holds anything, so there is nothing to verify.")
     if frame.height == 1:
-        return charts.empty("Nothing was verified yet: run `catalogkit verify`.")
+        return drawing.empty("Nothing was verified yet: run `catalogkit verify`.")
     ends = max(frame["days"][-1], promise_days) * 1.05
     last = frame["share_of_bytes"][-1]
     kept = frame.filter(pl.col("days") <= promise_days)["share_of_bytes"][-1]
     days, shares = [*frame["days"], ends], [*frame["share_of_bytes"], last]
-    figure = charts._figure(height=340)
+    figure = drawing.figure(height=340)
     figure.add_scatter(
-        x=days, y=shares, mode="lines", line={"color": charts.BLUE, "width": 2, "shape": "hv"}, fill="tozeroy",
-        fillcolor=charts._faint(charts.BLUE), text=[format_share(share) for share in shares], showlegend=False,
+        x=days, y=shares, mode="lines", line={"color": drawing.BLUE, "width": 2, "shape": "hv"}, fill="tozeroy",
+        fillcolor=drawing.faint(drawing.BLUE), text=[format_share(share) for share in shares], showlegend=False,
         hovertemplate="%{text} proved within %{x:.1f} days<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         x=[promise_days, promise_days], y=[0, 1], mode="lines", hoverinfo="skip", showlegend=False,
-        line={"color": charts.INK, "width": 1.5, "dash": "dot"},
+        line={"color": drawing.INK, "width": 1.5, "dash": "dot"},
     )  # fmt: skip
     figure.add_annotation(
         x=promise_days, y=1, text=f"<b>{format_share(kept)}</b> within {promise_days} d", showarrow=False, align="left",
@@ -44,7 +44,7 @@ def clock(frame: pl.DataFrame, promise_days: int = 30) -> go.Figure:
         yanchor="bottom",
     )  # fmt: skip
     figure.update_xaxes(title_text="days since the newest check, at most", range=[0, ends])
-    figure.update_yaxes(title_text="share of the stored bytes", tickformat=".0%", range=[0, 1.02])
+    figure.update_yaxes(title_text="share of the stored bytes", **drawing.shares_axis(room=0.02))
     return figure
 
 
@@ -52,14 +52,14 @@ def by_class(frame: pl.DataFrame, column: str, top: int = 12) -> go.Figure:
     """Draw `fixity.classes_by`: a bar for each value, stacked by the class of the newest check."""
     shown = frame.head(top)
     if shown.is_empty() or not shown.select(pl.sum_horizontal(*CLASSES).sum()).item():
-        return charts.empty("No store holds anything, so there is nothing to verify.")
+        return drawing.empty("No store holds anything, so there is nothing to verify.")
     names = [str(name or "(none)") for name in shown[column]]
     parts = {label: (label, color) for label, color in zip(CLASSES, _COLORS, strict=True) if shown[label].sum()}
     details = [
         f"{plotly_text(name)}<br>" + "<br>".join(f"{label}: {format_bytes(row[label])}" for label in parts)
         for name, row in zip(names, shown.iter_rows(named=True), strict=True)
     ]
-    figure = charts._stacked(shown, [plotly_text(clip_middle(name, 30)) for name in names], parts, details)
+    figure = drawing.stacked(shown, [plotly_text(clip_middle(name, 30)) for name in names], parts, details)
     left = frame.height - shown.height
     return figure.update_xaxes(title_text=f"stored bytes{f' (not shown: {left:,} more)' if left else ''}")
 
@@ -67,9 +67,9 @@ def by_class(frame: pl.DataFrame, column: str, top: int = 12) -> go.Figure:
 def days(frame: pl.DataFrame, as_of: datetime) -> go.Figure:
     """Draw what the ledger has for each day, idle days included: copies checked, by result."""
     if frame.is_empty():
-        return charts.empty("The ledger has no check of these days.")
-    figure = charts._figure(height=300)
-    colors = {"ok": charts.BLUE, "unknown": charts.PURPLE, "corrupt": charts.RED, "missing": charts.ORANGE}
+        return drawing.empty("The ledger has no check of these days.")
+    figure = drawing.figure(height=300)
+    colors = {"ok": drawing.BLUE, "unknown": drawing.PURPLE, "corrupt": drawing.RED, "missing": drawing.ORANGE}
     for outcome, color in colors.items():
         part = frame.filter(pl.col("outcome") == outcome)
         if part.is_empty():
@@ -85,5 +85,6 @@ def days(frame: pl.DataFrame, as_of: datetime) -> go.Figure:
     figure.update_xaxes(title_text="day (UTC)", showgrid=False, type="date", range=ends)
     if (last - first).days < 10:
         figure.update_xaxes(dtick=_DAY_MS, tickformat="%b %d")
-    figure.update_yaxes(title_text="copies checked", rangemode="tozero")
-    return figure.update_layout(barmode="stack", showlegend=True)
+    each = frame.group_by("day").agg(pl.col("checks").sum())["checks"]
+    figure.update_yaxes(title_text="copies checked", **drawing.counts_axis(each, room=0.06))
+    return drawing.legend_above(figure.update_layout(barmode="stack"))

@@ -1,8 +1,8 @@
 """A notebook that has run, as one HTML page: every chart in it, nothing loaded from anywhere.
 
 plotly.js travels inside the page, gzipped; a short script unpacks it in the browser. A content security policy lets no
-other script run and no address be asked, whatever a title or an id in the catalog says. Without JavaScript, and in the
-time before it has run, each chart is its caption and the table of its numbers.
+other script run and no address be asked, whatever a title or an id in the catalog says. Without JavaScript, in the
+time before it has run, and on paper, each chart is a still picture.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PLOTLY: Final = "plotly-4.1.1.min.js.gz"
 _ANSI: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TITLE: Final = re.compile(r"<h1>(.*?)</h1>", re.DOTALL)
 _HEADING: Final = re.compile(r"<h2>(.*?)</h2>", re.DOTALL)
+_STILL: Final = '<div class="ck-picture">'
 _TAGS: Final = re.compile(r"<[^>]*>")
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -139,13 +140,17 @@ def _output(output: Mapping[str, Any], plots: list[str]) -> str:
         return f"<div>{data['text/html'].replace(STYLE, '')}</div>"
     if "text/markdown" in data:
         return _markdown(data["text/markdown"])
+    if "image/svg+xml" in data:  # inside an <img> no script in it runs
+        return (
+            f'<img alt="" src="data:image/svg+xml;base64,{base64.b64encode(data["image/svg+xml"].encode()).decode()}">'
+        )
     if "image/png" in data:
         return f'<img alt="" src="data:image/png;base64,{escape(data["image/png"])}">'
     return f"<pre>{escape(data['text/plain'])}</pre>" if "text/plain" in data else ""
 
 
 def _chart(data: Mapping[str, Any], about: Mapping[str, Any], plots: list[str]) -> str:
-    """A place for the figure, put before the numbers of the chart; the figure itself goes to the end of the page."""
+    """A place for the figure, put before its still picture; the figure itself goes to the end of the page."""
     name = f"chart-{len(plots) + 1}"
     figure = {key: deepcopy(data[PLOTLY_MIME].get(key, {})) for key in ("data", "layout", "config")}
     layout = figure["layout"]
@@ -159,8 +164,8 @@ def _chart(data: Mapping[str, Any], about: Mapping[str, Any], plots: list[str]) 
     label = escape(about.get("title", "chart"))
     place = f'<div class="ck-plot" id="{name}" role="img" aria-label="{label}"></div>'
     page: str = data.get("text/html", "").replace(STYLE, "")
-    if about and "<details open>" in page:
-        return page.replace("<details open>", f"{place}<details open>", 1)
+    if about and _STILL in page:
+        return page.replace(_STILL, place + _STILL, 1)
     return f'<div class="ck-chart">{place}</div>'
 
 

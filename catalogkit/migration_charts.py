@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.display import format_bytes, plotly_text
 from catalogkit.plan import StepKind
 
@@ -42,13 +42,13 @@ def types(plan: Plan, locations: pl.DataFrame, top: int = 12) -> pl.DataFrame:
 def by_type(frame: pl.DataFrame) -> go.Figure:
     """Draw `types` as bars of bytes, each with its number of copies."""
     if frame.is_empty():
-        return charts.empty("Nothing has to move: every copy has its name in this layout.")
-    figure = charts._figure(height=110 + 30 * frame.height)
+        return drawing.empty("Nothing has to move: every copy has its name in this layout.")
+    figure = drawing.figure(height=110 + 30 * frame.height)
     figure.add_bar(
         y=list(range(frame.height)),
         x=frame["bytes"].to_list(),
         orientation="h",
-        marker_color=charts.BLUE,
+        marker_color=drawing.BLUE,
         text=[format_bytes(size) for size in frame["bytes"]],
         textposition="outside",
         cliponaxis=False,
@@ -56,10 +56,10 @@ def by_type(frame: pl.DataFrame) -> go.Figure:
         hovertemplate="%{text} in %{customdata} copies<extra></extra>",
     )
     largest = max(frame["bytes"].to_list())
-    figure.update_xaxes(title_text="bytes of the copies", **charts._bytes_axis(largest, exact=True))
+    figure.update_xaxes(title_text="bytes of the copies", **drawing.bytes_axis(largest, exact=True))
     labels = [plotly_text(name) for name in frame["media_type"]]
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(frame.height)), ticktext=labels)
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
+    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
 
 
 def names(plan: Plan) -> pl.DataFrame:

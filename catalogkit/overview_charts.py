@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import plotly.graph_objects as go
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.display import clip_middle, format_bytes, format_share, plotly_text
 
 if TYPE_CHECKING:
@@ -18,8 +18,12 @@ __all__ = ["states", "stores", "treemap"]
 # The palette, lightened until dark ink can be read on each of it, on a light and on a dark page.
 _TILES: Final = ("#7db9dc", "#7accb5", "#f2cf7f", "#a9d8f4", "#e3b8d1", "#ec9f6b", "#c3c8ce")
 _STATES: Final = {
-    "needed": charts.BLUE, "kept": charts.SKY, "condemned": charts.ORANGE, "incoming": charts.GREY, "gone": charts.RED
-}  # fmt: skip
+    "needed": drawing.BLUE,
+    "kept": drawing.SKY,
+    "condemned": drawing.ORANGE,
+    "incoming": drawing.GREY,
+    "gone": drawing.RED,
+}
 
 
 def treemap(frame: pl.DataFrame, columns: Sequence[str], top: int = 60) -> go.Figure:
@@ -30,7 +34,7 @@ def treemap(frame: pl.DataFrame, columns: Sequence[str], top: int = 60) -> go.Fi
     outer, inner = columns
     rows = frame.select(pl.col(outer, inner).fill_null(""), "stored_bytes").filter(pl.col("stored_bytes") > 0)
     if rows.is_empty():
-        return charts.empty("Nothing that a document needs is stored.")
+        return drawing.empty("Nothing that a document needs is stored.")
     rest = rows.slice(top).group_by(outer).agg(pl.col("stored_bytes").sum(), parts=pl.len())
     shown = [(*row, 1) for row in rows.head(top).rows()]
     shown += [(name, f"{parts:,} others", size, parts) for name, size, parts in rest.sort(outer).rows()]
@@ -55,7 +59,7 @@ def treemap(frame: pl.DataFrame, columns: Sequence[str], top: int = 60) -> go.Fi
         tints.append(colors[name])
         details.append(f"{format_bytes(size)}, {format_share(size / total)} of all")
     line = {"width": 1.5, "color": "rgba(255,255,255,0.75)"}
-    figure = charts._figure(height=430)
+    figure = drawing.figure(height=430)
     figure.add_treemap(
         ids=ids, labels=labels, parents=parents, values=values, branchvalues="total", text=details,
         texttemplate="<b>%{label}</b><br>%{text}", hovertemplate="<b>%{label}</b><br>%{text}<extra></extra>",
@@ -68,35 +72,35 @@ def treemap(frame: pl.DataFrame, columns: Sequence[str], top: int = 60) -> go.Fi
 def stores(frame: pl.DataFrame) -> go.Figure:
     """Draw `stats.store_usage`: what each store holds, of that spare copies, and what no document needs."""
     if frame.is_empty() or not frame["physical_bytes"].sum():
-        return charts.empty("No store holds any bytes.")
+        return drawing.empty("No store holds any bytes.")
     rows = frame.with_columns(
         needed_bytes=pl.col("physical_bytes") - pl.col("reclaimable_bytes") - pl.col("unreferenced_bytes")
     ).sort("physical_bytes", "store", descending=[True, False])
     parts = {
-        "needed_bytes": ("needed", charts.BLUE),
-        "reclaimable_bytes": ("spare copies", charts.ORANGE),
-        "unreferenced_bytes": ("no document needs them", charts.PURPLE),
+        "needed_bytes": ("needed", drawing.BLUE),
+        "reclaimable_bytes": ("spare copies", drawing.ORANGE),
+        "unreferenced_bytes": ("no document needs them", drawing.PURPLE),
     }
     details = [
         f"{plotly_text(row['store'])}<br>{row['objects']:,} objects, {format_bytes(row['physical_bytes'])}"
         for row in rows.iter_rows(named=True)
     ]
     names = [plotly_text(clip_middle(name, 30)) for name in rows["store"]]
-    return charts._stacked(rows, names, parts, details).update_xaxes(title_text="physical bytes")
+    return drawing.stacked(rows, names, parts, details).update_xaxes(title_text="physical bytes")
 
 
 def states(frame: pl.DataFrame) -> go.Figure:
     """Draw `overview.states` as bars; a state that nothing is in is left out."""
     rows = frame.filter((pl.col("stored_bytes") > 0) | (pl.col("state") == "needed"))
     if not rows["stored_bytes"].sum():
-        return charts.empty("Nothing is stored.")
-    figure = charts._figure(height=100 + 34 * rows.height)
+        return drawing.empty("Nothing is stored.")
+    figure = drawing.figure(height=100 + 34 * rows.height)
     figure.add_bar(
         y=rows["state"].to_list(), x=rows["stored_bytes"].to_list(), orientation="h",
         marker_color=[_STATES[name] for name in rows["state"]], customdata=rows.select("meaning", "contents").rows(),
         text=[format_bytes(size) for size in rows["stored_bytes"]], textposition="outside", cliponaxis=False,
         hovertemplate="<b>%{y}</b>: %{text} in %{customdata[1]:,} contents<br>%{customdata[0]}<extra></extra>",
     )  # fmt: skip
-    figure.update_xaxes(title_text="stored bytes", **charts._bytes_axis(max(rows["stored_bytes"]), exact=True))
+    figure.update_xaxes(title_text="stored bytes", **drawing.bytes_axis(max(rows["stored_bytes"]), exact=True))
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=charts._LABEL)
+    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=drawing.LABEL)

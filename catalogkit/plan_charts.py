@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.approval import Selection
 from catalogkit.display import format_bytes, plotly_text
 from catalogkit.selecting import Choice
@@ -41,8 +42,8 @@ def freed(plan: Plan) -> go.Figure:
     """Draw `freed_steps` as bars that start where the one above ended."""
     steps = freed_steps(plan)
     if not plan.head.physical_bytes:
-        return charts.empty("Nothing is stored.")
-    figure = charts._figure(height=120 + 34 * steps.height)
+        return drawing.empty("Nothing is stored.")
+    figure = drawing.figure(height=120 + 34 * steps.height)
     level, starts = 0, []
     sizes = steps["bytes"].to_list()
     for place, size in enumerate(sizes):
@@ -54,16 +55,16 @@ def freed(plan: Plan) -> go.Figure:
         x=[abs(size) for size in sizes],
         base=starts,
         orientation="h",
-        marker_color=[charts.GREY, *[charts.ORANGE] * (len(sizes) - 2), charts.BLUE],
+        marker_color=[drawing.GREY, *[drawing.ORANGE] * (len(sizes) - 2), drawing.BLUE],
         text=[format_bytes(size) for size in sizes],
         textposition="outside",
         cliponaxis=False,
         customdata=(names := [plotly_text(name) for name in steps["step"]]),
         hovertemplate="<b>%{customdata}</b>: %{text}<extra></extra>",
     )
-    figure.update_xaxes(title_text="bytes", **charts._bytes_axis(max(sizes), exact=True))
+    figure.update_xaxes(title_text="bytes", **drawing.bytes_axis(max(sizes), exact=True))
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(len(sizes))), ticktext=names)
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
+    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
 
 
 def age_classes(plan: Plan) -> pl.DataFrame:
@@ -89,10 +90,12 @@ def ages(plan: Plan) -> go.Figure:
     """Draw `age_classes` as stacked bars, a colour for each reason."""
     classes = age_classes(plan)
     if classes.is_empty():
-        return charts.empty("Nothing in the plan has an age.")
-    figure = charts._figure(height=300)
+        return drawing.empty("Nothing in the plan has an age.")
+    figure = drawing.figure(height=300)
+    colors = cycle((drawing.BLUE, drawing.ORANGE, drawing.GREEN, drawing.RED, drawing.SKY, drawing.PURPLE))
     for (reason,), part in classes.group_by(["reason"], maintain_order=True):
         figure.add_bar(
+            marker_color=next(colors),
             x=[(low + high) / 2 for low, high in part.select("from_days", "under_days").rows()],
             width=(part["under_days"] - part["from_days"]).to_list(),
             y=part["units"].to_list(),
@@ -100,6 +103,8 @@ def ages(plan: Plan) -> go.Figure:
             customdata=part.select("from_days", "under_days").rows(),
             hovertemplate="%{customdata[0]} to under %{customdata[1]} days: %{y:,} units<extra></extra>",
         )
-    figure.update_xaxes(title_text="days since it became what the plan says", rangemode="tozero")
-    figure.update_yaxes(title_text="units", rangemode="tozero")
-    return figure.update_layout(barmode="stack", bargap=0.05, showlegend=len(figure.data) > 1)
+    each = classes.group_by("from_days").agg(pl.col("units").sum())["units"]
+    figure.update_xaxes(title_text="age in days", rangemode="tozero")
+    figure.update_yaxes(title_text="units", **drawing.counts_axis(each, room=0.06))
+    figure.update_layout(barmode="stack", bargap=0.05, showlegend=False)
+    return drawing.legend_above(figure) if len(figure.data) > 1 else figure

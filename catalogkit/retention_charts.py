@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.display import format_bytes, plotly_text
+from catalogkit.pictures import SLIDER
 from catalogkit.policies import deciding
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ __all__ = ["age_size", "age_size_classes", "backtest", "by_reason", "cards", "da
 _SIZES: Final = {"< 10 kB": 0, "10 kB – 1 MB": 10**4, "1 – 10 MB": 10**6, "10 – 100 MB": 10**7, "≥ 100 MB": 10**8}
 _AGES: Final = {"< 30 d": 0, "30 – 90 d": 30, "90 – 180 d": 90, "180 d – 1 y": 180, "1 – 2 y": 365, "≥ 2 y": 730}
 _DAYS: Final = (7, 14, 21, 30, 45, 60, 75, 90, 120, 150, 180, 210, 240, 270, 300, 365, 450, 545, 730, 1095, 1825, 3650)
-_SLIDER: Final = 96  # pixels below a figure for its slider
 
 
 def reasons(decided: pl.DataFrame) -> pl.DataFrame:
@@ -39,22 +39,22 @@ def by_reason(decided: pl.DataFrame) -> go.Figure:
     """Draw `reasons` as bars: blue is kept, orange is to be forgotten."""
     rows = reasons(decided)
     if rows.is_empty():
-        return charts.empty("There are no documents to decide about.")
-    figure = charts._figure(height=110 + 34 * rows.height)
+        return drawing.empty("There are no documents to decide about.")
+    figure = drawing.figure(height=110 + 34 * rows.height)
     figure.add_bar(
         y=[f"{row['decision']}: {row['reason']}" for row in rows.to_dicts()],
         x=rows["documents"].to_list(),
         orientation="h",
-        marker_color=[charts.BLUE if kind == "keep" else charts.ORANGE for kind in rows["decision"]],
+        marker_color=[drawing.BLUE if kind == "keep" else drawing.ORANGE for kind in rows["decision"]],
         text=[f"{count:,}" for count in rows["documents"]],
         textposition="outside",
         cliponaxis=False,
         customdata=[[row["words"], format_bytes(row["logical_bytes"])] for row in rows.to_dicts()],
         hovertemplate="<b>%{y}</b>: %{text} documents, %{customdata[1]}<br>%{customdata[0]}<extra></extra>",
     )
-    figure.update_xaxes(title_text="documents", rangemode="tozero", tickformat=",d", nticks=6)
+    figure.update_xaxes(title_text="documents", **drawing.counts_axis(rows["documents"]))
     figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=charts._LABEL)
+    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
 
 
 def age_size_classes(decided: pl.DataFrame) -> pl.DataFrame:
@@ -87,10 +87,10 @@ def age_size_classes(decided: pl.DataFrame) -> pl.DataFrame:
 def age_size(decided: pl.DataFrame) -> go.Figure:
     """Draw `age_size_classes` as a heat map: the darker, the larger the share that is to be forgotten."""
     if decided.is_empty():
-        return charts.empty("There are no documents to class.")
+        return drawing.empty("There are no documents to class.")
     cells = {(row["size"], row["last_seen"]): row for row in age_size_classes(decided).to_dicts()}
     grid = [[cells[size, age] for age in _AGES] for size in _SIZES]
-    figure = charts._figure(height=330)
+    figure = drawing.figure(height=330)
     figure.add_heatmap(
         x=list(_AGES),
         y=list(_SIZES),
@@ -105,7 +105,7 @@ def age_size(decided: pl.DataFrame) -> go.Figure:
         hoverongaps=False,
         zmin=0,
         zmax=1,
-        colorscale=[[0, "#d6e6f2"], [0.5, "#f3cf80"], [1, charts.ORANGE]],
+        colorscale=[[0, "#d6e6f2"], [0.5, "#f3cf80"], [1, drawing.ORANGE]],
         showscale=False,
         xgap=2,
         ygap=2,
@@ -113,7 +113,7 @@ def age_size(decided: pl.DataFrame) -> go.Figure:
     )
     figure.update_xaxes(title_text="since it was last seen", type="category", showgrid=False)
     figure.update_yaxes(title_text="size of the document", type="category", showgrid=False)
-    return figure.update_layout(plot_bgcolor=charts._faint(charts.GREY, 0.07))
+    return figure.update_layout(plot_bgcolor=drawing.faint(drawing.GREY, 0.07))
 
 
 def days_to_try(decided: pl.DataFrame, now: int) -> list[int]:
@@ -135,7 +135,7 @@ def freed_by_days(decided: pl.DataFrame, now: int) -> go.Figure:
         The value of ``age_days`` in force.
     """
     if decided.is_empty():
-        return charts.empty("There are no documents, so nothing can be freed.")
+        return drawing.empty("There are no documents, so nothing can be freed.")
     tried = days_to_try(decided, now)
     every = max(tried[-1] // 200, 1)
     line = deciding.freed_by_days(decided, [*range(1, tried[-1] + 1, every), *tried])
@@ -144,14 +144,14 @@ def freed_by_days(decided: pl.DataFrame, now: int) -> go.Figure:
         f"{row['days']:,} days: {format_bytes(row['freed_bytes'])}, {row['documents']:,} documents" for row in picked
     ]
     start = tried.index(now)
-    figure = charts._figure(height=380 + _SLIDER)
+    figure = drawing.figure(height=380 + SLIDER).update_layout(margin_t=28)
     figure.add_scatter(
         x=line["days"].to_list(),
         y=line["freed_bytes"].to_list(),
         mode="lines",
-        line={"color": charts.ORANGE, "width": 2, "shape": "hv"},
+        line={"color": drawing.ORANGE, "width": 2, "shape": "hv"},
         fill="tozeroy",
-        fillcolor=charts._faint(charts.ORANGE),
+        fillcolor=drawing.faint(drawing.ORANGE),
         text=[f"{format_bytes(row['freed_bytes'])}, {row['documents']:,} documents" for row in line.to_dicts()],
         hovertemplate="kept %{x} days: %{text}<extra></extra>",
         showlegend=False,
@@ -160,7 +160,7 @@ def freed_by_days(decided: pl.DataFrame, now: int) -> go.Figure:
         x=[now],
         y=[picked[start]["freed_bytes"]],
         mode="markers",
-        marker={"color": charts.BLUE, "size": 12},
+        marker={"color": drawing.BLUE, "size": 12},
         hoverinfo="skip",
         showlegend=False,
     )
@@ -194,7 +194,7 @@ def freed_by_days(decided: pl.DataFrame, now: int) -> go.Figure:
     )
     figure.update_xaxes(title_text="age_days: how long a document is kept", range=[0, tried[-1] * 1.02])
     largest = max(line["freed_bytes"].to_list(), default=0)
-    return figure.update_yaxes(title_text="bytes freed", **charts._bytes_axis(largest))
+    return figure.update_yaxes(title_text="bytes freed", **drawing.bytes_axis(largest))
 
 
 def cards(report: RetentionBacktest) -> list[tuple[str, str, str]]:
@@ -237,23 +237,23 @@ def backtest(report: RetentionBacktest) -> go.Figure:
     """Draw a back-test: bytes saved at each step above, documents forgotten and asked for again below."""
     steps = report.steps
     if not report.episodes.height:
-        return charts.empty("In that time the policy would have forgotten nothing.")
+        return drawing.empty("In that time the policy would have forgotten nothing.")
     at, saved = steps["at"].to_list(), steps["saved_bytes"].to_list()
-    figure = charts._figure(height=430)
+    figure = drawing.figure(height=430)
     figure.add_scatter(
         x=at,
         y=saved,
         name="bytes saved",
         mode="lines" if len(at) > 1 else "markers",
-        line={"color": charts.GREEN, "width": 2, "shape": "hv"},
+        line={"color": drawing.GREEN, "width": 2, "shape": "hv"},
         fill="tozeroy",
-        fillcolor=charts._faint(charts.GREEN),
+        fillcolor=drawing.faint(drawing.GREEN),
         text=[format_bytes(size) for size in saved],
         hovertemplate="%{text}",
     )
     for column, name, color in (
-        ("forgotten", "forgotten", charts.ORANGE),
-        ("regretted", "asked for again", charts.RED),
+        ("forgotten", "forgotten", drawing.ORANGE),
+        ("regretted", "asked for again", drawing.RED),
     ):
         some = steps.filter(pl.col(column) > 0)
         figure.add_scatter(
@@ -265,14 +265,15 @@ def backtest(report: RetentionBacktest) -> go.Figure:
             yaxis="y2",
             hovertemplate="%{y:,} documents",
         )
-    most = int(steps.select(pl.max_horizontal("forgotten", "regretted").max()).item())
     figure.update_layout(
         hovermode="x unified",
         xaxis={"anchor": "y2", "title_text": "step (UTC)", "showgrid": False},
-        yaxis={"domain": [0.45, 1], "title_text": "bytes saved", **charts._bytes_axis(max(saved))},
+        yaxis={"domain": [0.45, 1], "title_text": "bytes saved", **drawing.bytes_axis(max(saved))},
         yaxis2={
-            "domain": [0, 0.33], "title_text": "documents", "anchor": "x", "rangemode": "tozero", "nticks": 4,
-            "tickformat": ",d", "range": [0, most * 1.15],
+            "domain": [0, 0.33],
+            "title_text": "documents",
+            "anchor": "x",
+            **drawing.counts_axis([*steps["forgotten"], *steps["regretted"]], ticks=4, room=0.15),
         },
-    )  # fmt: skip
-    return figure
+    )
+    return drawing.legend_above(figure)

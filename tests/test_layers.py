@@ -23,10 +23,13 @@ ROOMS = {
         content
         errors
         fixity
+        formats
         layouts
         model
         opportunities
         overview
+        pictures
+        pictures.*
         plan
         planners
         planners.*
@@ -38,6 +41,7 @@ ROOMS = {
         selecting
         sniff
         stats
+        ticks
         unit_table
         units
     """,
@@ -85,6 +89,7 @@ ROOMS = {
         backup_charts
         charts
         display
+        drawing
         eviction_charts
         exporter
         fixity_charts

@@ -4,9 +4,6 @@ var Plotly = require("plotly.js/lib/core");
 Plotly.register([
     require("plotly.js/lib/bar"),
     require("plotly.js/lib/heatmap"),
-    require("plotly.js/lib/pie"),
-    require("plotly.js/lib/table"),
-    require("plotly.js/lib/treemap"),
-    require("plotly.js/lib/waterfall")
+    require("plotly.js/lib/treemap")
 ]);
 module.exports = Plotly;

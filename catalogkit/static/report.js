@@ -1,4 +1,4 @@
-// Draws the charts of a report. The page reads without it: every chart is followed by its numbers.
+// Draws the charts of a report in place of their still pictures, which stay where this fails, and on paper.
 (async () => {
   "use strict";
   const plots = [...document.querySelectorAll(".ck-plot")];
@@ -11,18 +11,12 @@
   });
   if (!plots.length) return;
 
-  const table = (plot) => plot.parentElement.querySelector("details") ?? {};
   const fail = (plot, error) => {
-    table(plot).open = true;
-    plot.removeAttribute("style");
+    plot.parentElement.classList.remove("ck-drawn");
     plot.className = "ck-failed";
-    plot.textContent = `This browser could not draw the chart; its numbers are below. (${error.message})`;
+    plot.textContent = `This browser could not draw the chart; here is a picture of it. (${error.message})`;
   };
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  // Paper is white, whatever the screen is.
-  const paper = { "--ink": "#111", "--soft": "#444", "--grid": "#ddd", "--rule": "#ccc", "--page": "#fff" };
-  let printing = false;
-  const css = (name) => printing ? paper[name] : getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   // The figures come with neutral inks; here they take those of the page.
   const dress = (figure, width) => {
@@ -46,7 +40,11 @@
         if (layout[key].title) delete layout[key].title;
       }
       for (const key of Object.keys(layout).filter((name) => name.startsWith("xaxis"))) {
-        if (layout[key].type !== "category") Object.assign(layout[key], { nticks: 4, tickangle: 0 });
+        const axis = layout[key];
+        if (axis.type !== "category") Object.assign(axis, { nticks: 4, tickangle: 0 });
+        if (axis.tickvals?.length > 4) {
+          for (const name of ["tickvals", "ticktext"]) axis[name] = axis[name].filter((_, place) => place % 2 === 0);
+        }
       }
       template.font.size = 11;
     }
@@ -62,8 +60,8 @@
     for (const [i, plot] of plots.entries()) {
       if (plot.className === "ck-failed") continue;
       try {
-        const [data, layout, config] = dress(figures[i], printing ? 640 : plot.clientWidth);
-        if (printing) layout.width = 640;
+        plot.parentElement.classList.add("ck-drawn");
+        const [data, layout, config] = dress(figures[i], plot.clientWidth);
         await Plotly.react(plot, data, layout, config);
       } catch (error) {
         fail(plot, error);
@@ -71,10 +69,6 @@
     }
   };
 
-  plots.forEach((plot, i) => {
-    plot.style.minHeight = figures[i].layout.height + "px";
-    table(plot).open = false;
-  });
   try {
     const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
     const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -90,11 +84,9 @@
   }
   await draw();
   let narrow = innerWidth < 640;
-  dark.addEventListener("change", () => draw());
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
   addEventListener("resize", () => {
     if (innerWidth < 640 !== narrow) { narrow = !narrow; draw(); }
   });
-  addEventListener("beforeprint", () => { printing = true; draw(); });
-  addEventListener("afterprint", () => { printing = false; draw(); });
   document.documentElement.dataset.drawn = plots.filter((plot) => plot.className !== "ck-failed").length;
 })();

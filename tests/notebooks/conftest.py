@@ -10,8 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
+from catalogkit.display import PLOTLY_MIME
 from catalogkit.reports import ReportResult, run_report
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,32 @@ class Page:
             "[...document.querySelectorAll('.ck-plot')].map(plot => (plot._fullData ?? []).map(trace => trace.type))"
         )
         return found
+
+
+def titles_of(notebook: Path) -> list[str]:
+    """The titles of the figures that a notebook that ran has, in order."""
+    return [
+        output.metadata.catalogkit.title
+        for cell in nbformat.read(notebook, 4).cells
+        for output in cell.get("outputs", ())
+        if PLOTLY_MIME in output.get("data", {})
+    ]
+
+
+def pictures_of(page: Any, within: str = "body") -> list[str]:
+    """The titles of the still pictures that can be seen in a page: each is large, and has marks with some colour."""
+    found: list[str] = page.evaluate(
+        """within => [...document.querySelectorAll(within + ' svg[role=img][aria-label]')].filter(picture => {
+            const box = picture.getBoundingClientRect();
+            const marks = [...picture.querySelectorAll('rect, polyline, circle')].filter(mark => {
+                const paint = mark.getAttribute('fill') + mark.getAttribute('stroke');
+                return paint.includes('#') && mark.getBoundingClientRect().width > 0;
+            });
+            return picture.checkVisibility() && box.width > 300 && box.height > 80 && marks.length;
+        }).map(picture => picture.getAttribute('aria-label'))""",
+        within,
+    )
+    return found
 
 
 @pytest.fixture(scope="module")  # its driver keeps an event loop running in this thread, in the way of later tests

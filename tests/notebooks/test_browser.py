@@ -15,6 +15,7 @@ import pytest
 from catalogkit.display import PLOTLY_MIME, TRACES, Chart
 from catalogkit.html import to_html
 from catalogkit.reports import ReportResult, list_reports
+from tests.notebooks.conftest import pictures_of, titles_of
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +65,7 @@ def is_whole(opened: Any, report: ReportResult, width: int) -> None:
     assert opened.complaints == []
     assert opened.types() == asked_for(report.ipynb)
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
-    assert opened.page.locator(".ck-chart details[open]").count() == 0
+    assert not opened.page.locator(".ck-picture").first.is_visible()
 
 
 def cut_off(opened: Any) -> list[str]:
@@ -94,13 +95,40 @@ def test_a_change_of_scheme_recolours_the_charts(new_page: Callable[..., Any], r
     assert opened.complaints == []
 
 
-def test_without_javascript_every_chart_is_its_numbers(new_page: Callable[..., Any], report: ReportResult) -> None:
-    opened = new_page(java_script_enabled=False)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_without_javascript_every_chart_is_a_picture(
+    new_page: Callable[..., Any], report: ReportResult, scheme: str
+) -> None:
+    """In the inks of the page, with the numbers a click away."""
+    opened = new_page(java_script_enabled=False, color_scheme=scheme)
     opened.open(report.html, drawn=False)
-    tables = opened.page.locator(".ck-chart table")
-    assert tables.count() == len(asked_for(report.ipynb))
-    assert all(tables.nth(i).is_visible() for i in range(tables.count()))
+    assert pictures_of(opened.page) == titles_of(report.ipynb)
+    assert opened.page.locator(".ck-chart details table").count() == len(titles_of(report.ipynb))
+    ink = opened.page.locator(".ck-picture text").first.evaluate("text => getComputedStyle(text).color")
+    assert (sum(map(int, ink[4:-1].split(","))) > 384) == (scheme == "dark")
     assert not opened.page.locator("#code-toggle").is_visible()
+
+
+@pytest.mark.parametrize("name", list_reports())
+def test_what_prints_is_whole(
+    new_page: Callable[..., Any], report_of: Callable[[str], ReportResult], name: str
+) -> None:
+    """On paper every chart is a picture in dark ink, from a dark screen, too; nothing is wider than the sheet."""
+    opened = new_page(color_scheme="dark", viewport={"width": 688, "height": 1000})  # what A4 leaves between margins
+    opened.open(report_of(name).html)
+    opened.page.emulate_media(media="print")
+    assert pictures_of(opened.page) == titles_of(report_of(name).ipynb)
+    assert not opened.page.locator(".ck-plot").first.is_visible()
+    ink = opened.page.locator(".ck-picture text").first.evaluate("text => getComputedStyle(text).color")
+    assert sum(map(int, ink[4:-1].split(","))) < 200
+    wide: list[str] = opened.page.evaluate(
+        """[...document.querySelectorAll('main *')]
+            .filter(one => one.checkVisibility() && one.getBoundingClientRect().right > innerWidth + 1)
+            .map(one => one.outerHTML.slice(0, 200))"""
+    )
+    assert wide == []
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 688
+    assert opened.page.pdf(format="A4").startswith(b"%PDF")
 
 
 def test_the_code_is_shown_on_request(new_page: Callable[..., Any], report: ReportResult) -> None:
@@ -117,10 +145,7 @@ def hostile_page(path: Path) -> Path:
         go.Bar(x=[HOSTILE], y=[1], text=[HOSTILE], name=HOSTILE),
         go.Scatter(x=[1], y=[1], text=[f"<a href='javascript:alert(3)'>{HOSTILE}</a>"], mode="text"),
         go.Heatmap(z=[[1]], x=[HOSTILE], text=[[HOSTILE]], texttemplate="%{text}"),
-        go.Pie(labels=[HOSTILE], values=[1]),
         go.Treemap(labels=[HOSTILE], parents=[""], values=[1]),
-        go.Waterfall(x=[HOSTILE], y=[1]),
-        go.Table(header={"values": [HOSTILE]}, cells={"values": [[HOSTILE]]}),
     ]
     assert {trace.type for trace in traces} == TRACES
     cells = [nbformat.v4.new_markdown_cell(f"# {HOSTILE}")]
@@ -148,9 +173,7 @@ def test_every_trace_type_is_drawn_and_hostile_names_do_nothing(new_page: Callab
     assert opened.refused == opened.requests[1:]
 
 
-def test_a_chart_that_cannot_be_drawn_says_so_and_shows_its_numbers(
-    new_page: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_chart_that_cannot_be_drawn_says_so_and_stays_a_picture(new_page: Callable[..., Any], tmp_path: Path) -> None:
     page = hostile_page(tmp_path / "broken.html")
     text = page.read_text()
     start = text.index('id="plotly">') + len('id="plotly">')
@@ -158,5 +181,5 @@ def test_a_chart_that_cannot_be_drawn_says_so_and_shows_its_numbers(
     opened = new_page()
     opened.page.goto(page.as_uri())
     opened.page.locator(".ck-failed").first.wait_for()
-    assert opened.page.locator(".ck-failed").count() == 7
-    assert opened.page.locator(".ck-chart table").first.is_visible()
+    assert opened.page.locator(".ck-failed").count() == len(TRACES)
+    assert opened.page.locator(".ck-picture svg").first.is_visible()

@@ -53,7 +53,7 @@ def test_the_report_shows_every_chart_with_words_and_numbers(report: ReportResul
     for chart in charts:
         assert chart.data[PLOTLY_MIME]["data"], "the demo has something to show in every chart"
         assert len(chart.metadata.catalogkit.caption) > 40
-        assert "<table" in chart.data["text/html"]
+        assert "<table" in chart.data["text/html"] and chart.data["image/svg+xml"] in chart.data["text/html"]
         assert chart.data["text/plain"].startswith(chart.metadata.catalogkit.title)
     assert not [
         output for output in outputs(report.ipynb) if output.output_type == "error" or output.get("name") == "stderr"

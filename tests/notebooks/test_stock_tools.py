@@ -14,7 +14,8 @@ import nbformat
 import pytest
 
 from catalogkit.display import PLOTLY_MIME
-from catalogkit.reports import ReportResult
+from catalogkit.reports import ReportResult, list_reports
+from tests.notebooks.conftest import pictures_of, titles_of
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "verification_coverage.ipynb"
@@ -60,6 +61,21 @@ def test_nbconvert_takes_a_notebook_of_anybody(tmp_path: Path) -> None:
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "mine.ipynb")
     page = convert(tmp_path / "mine.ipynb").read_text()
     assert "<title>Mine</title>" in page and "Content-Security-Policy" in page
+
+
+@pytest.mark.browser
+def test_stock_nbconvert_shows_a_picture_of_every_figure(
+    report_of: Callable[[str], ReportResult], new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Of what papermill left, stock nbconvert makes pages that show every figure where no JavaScript runs."""
+    for name in list_reports():
+        (tmp_path / f"{name}.ipynb").write_bytes(report_of(name).ipynb.read_bytes())
+    done = stock("nbconvert", "--to", "html", "--no-input", *sorted(tmp_path.glob("*.ipynb")), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for notebook in tmp_path.glob("*.ipynb"):
+        opened = new_page(java_script_enabled=False, viewport={"width": 1280, "height": 900})
+        opened.open(notebook.with_suffix(".html"), drawn=False)
+        assert pictures_of(opened.page) == titles_of(notebook) != []
 
 
 def test_the_engine_leaves_the_page_beside_the_notebook(ran: Path) -> None:

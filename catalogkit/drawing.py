@@ -1,0 +1,169 @@
+"""What all charts have in common: colours, type, axes, bars that stack, and words where there is nothing to draw.
+
+Colours mean the same thing in every chart (Okabe and Ito's palette, which colour-blind readers can tell apart): blue
+is stored and needed, orange is stored twice and could go, green is spared already, grey is neither. Backgrounds are
+transparent and inks neutral, so a figure reads on a light and on a dark page; a report then sets the inks to its own.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Final
+
+import plotly.graph_objects as go
+import polars as pl
+
+from catalogkit.display import format_bytes, format_size, plotly_text
+from catalogkit.ticks import round_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "INK",
+    "LABEL",
+    "ORANGE",
+    "PURPLE",
+    "RED",
+    "SKY",
+    "bytes_axis",
+    "counts_axis",
+    "empty",
+    "faint",
+    "figure",
+    "legend_above",
+    "shares_axis",
+    "stacked",
+]
+
+BLUE: Final = "#0072B2"
+ORANGE: Final = "#E69F00"
+GREEN: Final = "#009E73"
+RED: Final = "#D55E00"
+SKY: Final = "#56B4E9"
+PURPLE: Final = "#CC79A7"
+GREY: Final = "#8A9099"
+INK: Final = "#7B828C"
+RULE: Final = "rgba(128,134,144,0.25)"
+
+LABEL: Final = 76  # pixels right of a figure for the labels at the ends of its bars
+_LEGEND: Final = 28  # pixels above a figure for its legend
+_FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
+_AXIS: Final = {
+    "gridcolor": RULE,
+    "linecolor": RULE,
+    "zerolinecolor": RULE,
+    "automargin": True,
+    "title": {"standoff": 10},
+}
+_TEMPLATE: Final = {
+    "layout": {
+        "font": {"family": _FONT, "size": 12, "color": INK},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "colorway": [BLUE, ORANGE, GREEN, RED, SKY, PURPLE, GREY],
+        "xaxis": _AXIS,
+        "yaxis": _AXIS | {"ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)"},
+        "hoverlabel": {"align": "left", "namelength": -1},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1,
+            "yanchor": "bottom",
+            "traceorder": "normal",
+        },
+    }
+}
+
+
+def figure(height: int) -> go.Figure:
+    """An empty figure of so many pixels, in the common style."""
+    return go.Figure(layout={"template": _TEMPLATE, "height": height, "margin": {"l": 8, "r": 16, "t": 10, "b": 8}})
+
+
+def legend_above(figure: go.Figure) -> go.Figure:
+    """Make room for a legend above, and show it."""
+    height = figure.layout.height - figure.layout.margin.t + _LEGEND
+    return figure.update_layout(showlegend=True, margin_t=_LEGEND, height=height)
+
+
+def empty(reason: str) -> go.Figure:
+    """A figure that says why there is nothing to draw; `display.Chart` shows the words alone."""
+    blank = figure(height=120)
+    lines = [plotly_text(line) for line in textwrap.wrap(reason, 44)]  # as much as a narrow page holds
+    blank.add_annotation(text="<br>".join(lines), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    return blank.update_layout(meta={"reason": reason}).update_xaxes(visible=False).update_yaxes(visible=False)
+
+
+def bytes_axis(largest: int, *, exact: bool = False, ticks: int = 6) -> dict[str, object]:
+    """An axis of sizes from 0, written as everywhere else; `exact` ends it at the largest, for labels beyond bars."""
+    steps = round_steps(0, max(largest, 1), ticks - 1, whole=True)
+    axis: dict[str, object] = {"tickvals": steps, "ticktext": [format_size(step) for step in steps]}
+    return axis | ({"range": [0, max(largest, 1)]} if exact else {"rangemode": "tozero"})
+
+
+def counts_axis(counts: Iterable[int], *, ticks: int = 6, room: float = 0.0) -> dict[str, object]:
+    """An axis of whole numbers that ends at the largest of these, or beyond it by a share of it."""
+    end = max(counts, default=0) or 1
+    steps = round_steps(0, end, ticks - 1, whole=True)
+    return {"range": [0, end * (1 + room)], "tickvals": steps, "ticktext": [f"{step:,.0f}" for step in steps]}
+
+
+def shares_axis(*, room: float = 0.0, ticks: int = 6) -> dict[str, object]:
+    """An axis from nothing to the whole."""
+    steps = round_steps(0, 1, ticks - 1)
+    return {"range": [0, 1 + room], "tickvals": steps, "ticktext": [f"{step * 100:.0f} %" for step in steps]}
+
+
+def stacked(
+    rows: pl.DataFrame, labels: Sequence[str], parts: dict[str, tuple[str, str]], details: Sequence[str]
+) -> go.Figure:
+    """Horizontal bars, one per row, stacked from the columns in `parts`, each ending in its sum.
+
+    Parameters
+    ----------
+    rows
+        A frame with the columns of `parts`.
+    labels
+        What is written beside each bar.
+    parts
+        Columns of bytes, each with its name in the legend and its colour.
+    details
+        What hovering over a bar says.
+    """
+    places = list(range(len(labels)))  # by place, not by label: two labels may be equal, or look like numbers
+    totals = rows.select(pl.sum_horizontal(*parts)).to_series().to_list()
+    drawn = figure(height=92 + 26 * len(labels))
+    for column, (name, color) in parts.items():
+        drawn.add_bar(
+            y=places,
+            x=rows[column].to_list(),
+            name=name,
+            orientation="h",
+            marker_color=color,
+            customdata=list(details),
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    drawn.add_scatter(
+        y=places,
+        x=totals,
+        mode="text",
+        text=[f" {format_bytes(total)}" for total in totals],
+        textposition="middle right",
+        cliponaxis=False,
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    drawn.update_xaxes(**bytes_axis(max(totals), exact=True))
+    drawn.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=list(labels))
+    drawn.update_layout(barmode="stack", bargap=0.28, margin_r=LABEL)
+    return legend_above(drawn)
+
+
+def faint(color: str, opacity: float = 0.18) -> str:
+    """The colour, so transparent that a grid shows through."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
