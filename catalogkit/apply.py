@@ -11,15 +11,17 @@ condemned bytes are looked for before they are taken back. Applying the plan aga
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.acts import ACTS, PREPARATIONS, REMOVES
+from catalogkit.acts import ACTS, PREPARATIONS, REMOVES, TOGETHER
 from catalogkit.acts.world import GONE, Result, Step, World, unless
 from catalogkit.errors import InvalidInput, PlanError, StoreError, StoreFull
 from catalogkit.intents import new_owner, retire, settle_intents
@@ -30,6 +32,7 @@ from catalogkit.signals import STOPPED, operation
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from catalogkit.acts.world import Fetcher
@@ -273,17 +276,17 @@ def _carry_out(world: World, collection: Collection, plan: Plan, steps: list[Ste
     settled = settle_intents(collection, dead, when) if dead else {}
     _prepare(world, steps)
     results: Decided = []
+    ids = {name: number for name, (number, _) in world.stores.items()}
     with collection.catalog.hand(plan.id, as_of=when) as hand, world.transaction(hand):
         for store in touched:
             store.reach()
         # Somebody else may be applying the same plan: what they decided meanwhile is not decided twice.
         already = hand.decided(steps[0].unit, steps[-1].unit)
-        for step in steps:
-            if (step.unit, step.step) in already:
-                continue
-            result = unless(settled[step.document_id]) if step.kind == StepKind.ABANDON else _act(world, step)
-            _note(world, hand, step, result)
-            results.append((step, result))
+        left = [step for step in steps if (step.unit, step.step) not in already] if already else steps
+        for kind, some in itertools.groupby(left, key=attrgetter("kind")):
+            for step, result in _act_on(world, kind, list(some), settled):
+                _note(ids, hand, step, result)
+                results.append((step, result))
         # A disk that goes away in the middle looks like files that are gone: it must still be there, or nothing was.
         if any(result.why == GONE for _, result in results):
             for store in touched:
@@ -297,7 +300,7 @@ def _prepare(world: World, steps: list[Step]) -> None:
     """Do the long reading and writing of a batch before its transaction."""
     world.moved()
     for step in steps:
-        prepare = PREPARATIONS.get(StepKind(step.kind))
+        prepare = PREPARATIONS.get(step.kind)
         if prepare is not None and not _nowhere(world, step):
             try:
                 prepare(world, step)
@@ -319,6 +322,18 @@ def _nowhere(world: World, step: Step) -> str:
     return f"this collection has no store {missing[0]!r}" if missing else ""
 
 
+def _act_on(world: World, kind: str, steps: list[Step], settled: dict[int, str]) -> Iterator[tuple[Step, Result]]:
+    """Carry out neighbours of one kind, one by one or together; each result is to be noted before the next is asked."""
+    if kind in TOGETHER:
+        nowhere = [_nowhere(world, step) for step in steps]
+        found = iter(TOGETHER[kind](world, [step for step, why in zip(steps, nowhere, strict=True) if not why]))
+        for step, why in zip(steps, nowhere, strict=True):
+            yield step, Result("failed", why) if why else next(found)
+        return
+    for step in steps:
+        yield step, unless(settled[step.document_id]) if kind == StepKind.ABANDON else _act(world, step)
+
+
 def _act(world: World, step: Step) -> Result:
     if why := _nowhere(world, step):
         return Result("failed", why)
@@ -326,15 +341,14 @@ def _act(world: World, step: Step) -> Result:
     if step.kind in PREPARATIONS and "failed" in world.hand.outcomes_before(step.unit, step.step):
         return Result("failed", "an earlier step of its unit failed")
     try:
-        return ACTS[StepKind(step.kind)](world, step)
+        return ACTS[step.kind](world, step)
     except StoreFull:
         raise  # what follows would fail as well
     except (StoreError, InvalidInput) as problem:
         return Result("failed", str(problem))
 
 
-def _note(world: World, hand: Hand, step: Step, result: Result) -> None:
-    ids = {name: number for name, (number, _) in world.stores.items()}
+def _note(ids: dict[str, int], hand: Hand, step: Step, result: Result) -> None:
     at, source = ids.get(step.store or ""), ids.get(step.from_store or "")
     if step.from_key is not None and step.from_store is None:
         source = at

@@ -1,26 +1,26 @@
-"""What the executor can do, one function for every kind of step; `apply` drives them."""
+"""What the executor can do, a function for every kind of step; `apply` drives them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.acts.facts import condemn, forget, purge, rearm, recall
+from catalogkit.acts.facts import condemn, forget, rearm, recall
 from catalogkit.acts.leaving import drop, prepare_drop, prepare_quarantine, quarantine
 from catalogkit.acts.placing import copy, link, prepare_copy, prepare_fetch, prepare_link
+from catalogkit.acts.purging import purge
 from catalogkit.acts.sharing import clone, prepare_clone
 from catalogkit.plan import StepKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from catalogkit.acts.world import Result, Step, World
 
-ACTS: Final[dict[StepKind, Callable[[World, Step], Result]]] = {
+ACTS: Final[dict[str, Callable[[World, Step], Result]]] = {
     StepKind.CONDEMN: condemn,
     StepKind.REARM: rearm,
     StepKind.FORGET: forget,
     StepKind.RECALL: recall,
-    StepKind.PURGE: purge,
     StepKind.COPY: copy,
     StepKind.LINK: link,
     StepKind.CLONE: clone,
@@ -28,8 +28,10 @@ ACTS: Final[dict[StepKind, Callable[[World, Step], Result]]] = {
     StepKind.QUARANTINE: quarantine,
     StepKind.FETCH: copy,
 }
+# What is done with all steps of a batch together: there are many, and what each has to ask can be asked at once.
+TOGETHER: Final[dict[str, Callable[[World, Sequence[Step]], list[Result]]]] = {StepKind.PURGE: purge}
 # What is read and written before the transaction, so that nobody has to wait for it.
-PREPARATIONS: Final[dict[StepKind, Callable[[World, Step], None]]] = {
+PREPARATIONS: Final[dict[str, Callable[[World, Step], None]]] = {
     StepKind.COPY: prepare_copy,
     StepKind.LINK: prepare_link,
     StepKind.CLONE: prepare_clone,

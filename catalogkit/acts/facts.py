@@ -1,15 +1,12 @@
-"""Steps that change what the catalog says: condemn, rearm, forget, recall; and purge, which ends what is condemned."""
+"""Steps that change what the catalog says: condemn, rearm, forget, recall."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from catalogkit.acts.world import GONE, Result, Step, World, unless
+from catalogkit.acts.world import Result, Step, World, unless
 from catalogkit.layouts import digest_of
 from catalogkit.model import Outcome
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NEEDED: Final = "it is all that is left of bytes that something needs; repair them first"
 
@@ -18,7 +15,7 @@ def condemn(world: World, step: Step) -> Result:
     """Condemn a blob, or a stray file that is still the one that was planned."""
     if step.sha256 is not None:
         return unless(world.hand.condemn_blob(step.digest, step.since))
-    if why := world.changed(step) or _needed(world, step):
+    if why := world.changed(step) or needed(world, step):
         return unless(why)
     store_id, _ = world.place(step)
     return unless(world.hand.condemn_stray(store_id, step.key, step.bytes, step.inode, step.mtime_ns))
@@ -48,44 +45,11 @@ def _lost(world: World, step: Step) -> str:
     return "no copy of its bytes is left" if condemned and not world.bytes_left(step.digest) else ""
 
 
-def _needed(world: World, step: Step) -> str:
-    """A stray may be what somebody moved, or what an older catalog does not know yet: all that is left of a blob."""
+def needed(world: World, step: Step) -> str:
+    """Whether a stray is all that is left of a blob: somebody moved it, or an older catalog does not know it yet."""
     wanted, named = world.hand.lost(step.bytes), digest_of(step.key)
     if named and world.hand.state(named) == "live" and not world.bytes_left(named):
         wanted = [*wanted, named]
     _, store = world.place(step)
     right = any(world.proofs.look(store, step.key, one, step.bytes).outcome is Outcome.OK for one in wanted)
     return NEEDED if right else ""
-
-
-def purge(world: World, step: Step) -> Result:
-    """Remove a copy of a condemned blob, or a condemned stray, that nothing needs."""
-    hand = world.hand
-    if step.sha256 is None:
-        store_id, _ = world.place(step)
-        return _removed(
-            world,
-            step,
-            hand.stray_purgeable(store_id, step.key, step.since) or _needed(world, step),
-            lambda: hand.drop_stray(store_id, step.key),
-        )
-    digest = step.digest
-    if step.store is None:
-        why = hand.purgeable(digest, step.since, None, None)
-        if not why:
-            hand.end_blob(digest)
-        return unless(why)
-    store_id, _ = world.place(step)
-    why = hand.purgeable(digest, step.since, store_id, step.key)
-    return _removed(world, step, why, lambda: hand.drop_copy(digest, store_id, step.key))
-
-
-def _removed(world: World, step: Step, why: str, drop: Callable[[], None]) -> Result:
-    """Remove a file and drop its record, unless there is a reason not to."""
-    why = why or world.changed(step)
-    if why and why != GONE:
-        return unless(why)
-    result = Result("done", GONE) if why else world.remove(step)
-    if result.outcome == "done":
-        drop()
-    return result

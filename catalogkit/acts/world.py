@@ -193,14 +193,21 @@ class World:
         return "" if seen == (step.inode, step.mtime_ns, step.bytes) else NOT_PLANNED
 
     def remove(self, step: Step) -> Result:
-        """Remove a file of a store of ours; one in its owner's hands only leaves the catalog."""
+        """Remove a file of a store of ours that is still the one that was planned; done, too, where it was gone.
+
+        One in its owner's hands only leaves the catalog.
+        """
         store = self.local(step.store)
         if store is None:
             return DONE
         try:
-            freed = store.remove(step.key)
+            freed = store.remove_planned(step.key, step.inode, step.mtime_ns, step.bytes)
+        except (FileNotFoundError, NotADirectoryError):
+            return Result("done", GONE)
         except OSError as problem:
             return Result("failed", f"it cannot be removed: {problem.strerror}")
+        if freed is None:
+            return unless(NOT_PLANNED)
         self.named(store, step.key)
         return Result("done", "", 1, freed)
 

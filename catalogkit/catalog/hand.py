@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from catalogkit.model import Digest, LocationRecord
@@ -78,14 +79,18 @@ class Hand(Protocol):
     def recall(self, document_id: int, digest: Digest) -> str:
         """Bring a forgotten document back, under its old id, as it was."""
 
-    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
-        """Whether a blob is still condemned, garbage since then without a break, and has a copy there, if given."""
+    def purgeable(self, copies: Sequence[tuple[bytes, int, int | None, str | None]]) -> list[str]:
+        """For each (digest, garbage since, store id, key) why it may not be removed; empty where it may.
+
+        It may where the blob is still condemned, was garbage since then without a break, is needed by no intent, root,
+        moment or hold, and has a copy there; without a store and a key it is about the blob alone.
+        """
 
     def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
         """Whether a stray is still condemned since then and no record knows it."""
 
-    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
-        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
+    def drop_copies(self, copies: Sequence[tuple[bytes, int, str]]) -> None:
+        """Forget copies (digest, store id, key) whose bytes are gone; with its last one a blob is purged."""
 
     def end_blob(self, digest: Digest) -> None:
         """Mark a blob without copies as purged; it stays as a fact."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalogkit.errors import InvalidInput, StoreError, StoreFull
 from catalogkit.layouts import layout_of, segment
-from catalogkit.model import Digest
+from catalogkit.model import Digest, inode_of
+from catalogkit.stores.contract import mtime_of
 from catalogkit.stores.files import Files, out_of_room, parents
 
 if TYPE_CHECKING:
@@ -149,6 +150,28 @@ class Publisher:
         """Remove a temporary name; one that cannot be removed now is swept with its folder later."""
         with contextlib.suppress(OSError):
             self.files.unlink(temp)
+
+    def remove_planned(self, key: str, inode: int | None, mtime_ns: int | None, size: int) -> int | None:
+        """Remove the file at `key` if it looks as it did (of no size: of any), for the executor alone.
+
+        Returns
+        -------
+        int or None
+            The bytes that this freed, which is nothing for a name among several; None where another file lies.
+
+        Raises
+        ------
+        FileNotFoundError, NotADirectoryError
+            Where nothing lies.
+        OSError
+            If it cannot be removed.
+        """
+        path = self.path(key)
+        about = os.lstat(path)
+        if (inode_of(about), mtime_of(about), size and about.st_size) != (inode, mtime_ns, size):
+            return None
+        self.files.unlink(path)
+        return about.st_size if about.st_nlink == 1 else 0
 
     def remove(self, key: str) -> int:
         """Remove the file at `key`, for the executor alone; returns the bytes that this freed.

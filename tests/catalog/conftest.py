@@ -4,5 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-for part in ("audits", "backups", "contents", "documents", "feeds", "intake", "ledger", "moments", "past", "questions"):
+PARTS = (
+    "audits", "backups", "contents", "copies", "damage", "documents", "feeds", "intake", "ledger", "moments", "past",
+    "purging", "questions", "quotas",
+)  # fmt: skip
+for part in PARTS:
     pytest.register_assert_rewrite(f"tests.catalog.contract_{part}")

@@ -22,6 +22,7 @@ from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
 from tests.catalog.contract_past import Past
+from tests.catalog.contract_purging import Purging
 from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
 from tests.catalog.contract_quotas import Quotas
 from tests.catalog.desk import Desk
@@ -53,6 +54,7 @@ class CatalogContract(
     Copies,
     Contents,
     Quotas,
+    Purging,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

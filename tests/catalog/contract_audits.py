@@ -60,7 +60,7 @@ class Audits:
         desk.forget(desk.catalog.find(artifact_id="a2")[0].id)
         desk.condemn("content 2")
         with desk.catalog.hand(PLAN, as_of=NOW) as hand:
-            hand.drop_copy(sha("content 2"), desk.store_id, desk.entry("content 2").key)
+            hand.drop_copies([(sha("content 2"), desk.store_id, desk.entry("content 2").key)])
         assert desk.catalog.unchanged(page) == {ids[sha("content 0")]}
 
     def test_a_second_look_waits_for_whoever_is_writing(self, connect: Connect) -> None:
@@ -73,7 +73,7 @@ class Audits:
         page = catalog.copies(limit=9)
         found: list[set[int]] = []
         with catalog.hand(PLAN, as_of=NOW) as hand:
-            hand.drop_copy(sha("one"), desk.store_id, page[0].key)
+            hand.drop_copies([(sha("one"), desk.store_id, page[0].key)])
             assert other.copies(limit=9) == page
             asker = threading.Thread(target=lambda: found.append(other.unchanged(page)))
             asker.start()

@@ -137,7 +137,7 @@ class Contents:
         assert desk.condemn("one") == ""
         assert desk.catalog.content_of(sha("one")) == told(text="words")
         with desk.catalog.hand("f" * 64, as_of=NOW) as hand:
-            hand.drop_copy(sha("one"), desk.store_id, cas_key(sha("one")))
+            hand.drop_copies([(sha("one"), desk.store_id, cas_key(sha("one")))])
         assert desk.state("one") == "purged"
         assert desk.catalog.content_of(sha("one")) is None
         assert desk.catalog.content_texts() == []

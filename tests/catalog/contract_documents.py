@@ -234,7 +234,7 @@ class Blobs:
         desk.forget(desk.put_one())
         desk.condemn("one")
         with desk.catalog.hand(PLAN, as_of=NOW) as hand:
-            hand.drop_copy(sha("one"), desk.store_id, cas_key(sha("one")))
+            hand.drop_copies([(sha("one"), desk.store_id, cas_key(sha("one")))])
         assert desk.state("one") == "purged"
         (intent,) = desk.stage(desk.entry())
         assert desk.state("one") == "incoming"

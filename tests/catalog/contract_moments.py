@@ -179,9 +179,9 @@ class Moments:
         assert desk.condemn("one", NOW + DAY) == ""
         since = to_us(desk.catalog.condemned(as_of=NOW)["since"][0])
         with desk.catalog.hand(PLAN, as_of=NOW) as hand:
-            assert hand.purgeable(sha("one"), since, None, None)
+            assert all(hand.purgeable([(sha("one"), since, None, None)]))
         with desk.catalog.hand(PLAN, as_of=NOW + DAY) as hand:
-            assert hand.purgeable(sha("one"), since, None, None) == ""
+            assert hand.purgeable([(sha("one"), since, None, None)]) == [""]
 
     # -- past positions ----------------------------------------------------------------------------------------
 

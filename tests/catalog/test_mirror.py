@@ -160,7 +160,7 @@ def test_a_refresh_takes_in_every_kind_of_change(desk: Desk, mirror: Mirror) -> 
         step()
         assert_equal(mirror, catalog)
     with catalog.hand(PLAN, as_of=NOW) as hand:
-        hand.drop_copy(sha("one"), desk.store_id, catalog.locations_of(sha("one"))[0].key)
+        hand.drop_copies([(sha("one"), desk.store_id, catalog.locations_of(sha("one"))[0].key)])
     assert_equal(mirror, catalog)
     with catalog.hand(PLAN, as_of=NOW) as hand:
         assert hand.recall(3, sha("three")) == ""
@@ -213,7 +213,7 @@ def test_after_any_changes_the_mirror_is_the_catalog(
             elif what == "purge" and desk.state(content) == "condemned":
                 with catalog.hand(PLAN, as_of=clock) as hand:
                     for copy in catalog.locations_of(sha(content)):
-                        hand.drop_copy(sha(content), desk.store_id, copy.key)
+                        hand.drop_copies([(sha(content), desk.store_id, copy.key)])
             elif what == "look":
                 assert_equal(mirror, catalog)
         assert_equal(mirror, catalog)

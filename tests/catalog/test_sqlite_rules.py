@@ -47,7 +47,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("doomed", "gone"):
             assert desk.condemn(name) == ""
         with catalog.hand(PLAN, as_of=NOW) as hand:
-            hand.drop_copy(sha("gone"), desk.store_id, cas_key(sha("gone")))
+            hand.drop_copies([(sha("gone"), desk.store_id, cas_key(sha("gone")))])
         desk.stage(desk.entry("coming", "coming"))  # incoming, with an intent
         desk.stage(desk.entry("spare", "again"))  # live, with an intent
         desk.put(desk.at("twice-1.pdf", "twice", "twice-1"), desk.at("twice-2.pdf", "twice", "twice-2"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from catalogkit.acts import ACTS
+from catalogkit.acts import ACTS, TOGETHER
 from catalogkit.apply import apply
 from catalogkit.approval import approve_plan
 from catalogkit.collection import init, open_collection
@@ -247,14 +247,14 @@ def test_a_failed_step_is_tried_again_and_a_plan_with_one_is_not_ended(
     """What could not be removed is reported, keeps its record, and is done by the next apply."""
     condemn(littered)
     plan = plan_purge(littered, AT_ONCE)
-    remove = littered.store.remove
+    unlink, bad = littered.store.files.unlink, littered.store.path(plan.frame["key"][3])
 
-    def sometimes(key: str) -> int:
-        if key == plan.frame["key"][3]:
+    def sometimes(path: str) -> None:
+        if path == bad:
             raise PermissionError(1, "Operation not permitted")
-        return remove(key)
+        unlink(path)
 
-    monkeypatch.setattr(littered.store, "remove", sometimes)
+    monkeypatch.setattr(littered.store.files, "unlink", sometimes)
     report = run(littered, plan)
     assert (report.done, report.failed, report.removed) == (10, 1, 10)
     assert report.notes[0]["outcome"] == "failed" and "Operation not permitted" in report.notes[0]["why"]
@@ -269,14 +269,14 @@ def test_a_file_that_cannot_be_looked_at_fails_alone(littered: Collection, monke
     """Unknown never leads to deletion, and one unreadable folder does not stop the rest."""
     condemn(littered)
     plan = plan_purge(littered, AT_ONCE)
-    bad, real = littered.store.path(plan.frame["key"][0]), os.stat
+    bad, real = littered.store.path(plan.frame["key"][0]), os.lstat
 
     def fails(path: object, *args: object, **kwargs: object) -> os.stat_result:
         if path == bad:
             raise PermissionError(13, "Permission denied")
         return real(path, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(os, "stat", fails)
+    monkeypatch.setattr(os, "lstat", fails)
     report = run(littered, plan)
     monkeypatch.undo()
     assert (report.done, report.failed) == (10, 1)
@@ -344,7 +344,7 @@ def test_the_executor_never_reads_the_kind_of_a_plan() -> None:
 
 def test_every_kind_of_step_can_be_carried_out() -> None:
     """The executor knows all kinds there are."""
-    known = {*ACTS, StepKind.ABANDON}
+    known = {*ACTS, *TOGETHER, StepKind.ABANDON}
     assert known == set(StepKind)
 
 
@@ -354,7 +354,7 @@ def test_only_the_executor_removes() -> None:
 
     import catalogkit
 
-    doors = ("remove", "hand", "settle_names", "swap")
+    doors = ("remove", "remove_planned", "hand", "settle_names", "swap")
     for path in Path(catalogkit.__file__).parent.rglob("*.py"):
         calls = {
             ast.unparse(node.func)

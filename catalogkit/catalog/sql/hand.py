@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.sql.queries import copies_of
@@ -10,14 +11,33 @@ from catalogkit.layouts import digest_of, fold, layout_of
 from catalogkit.model import Digest, Layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from catalogkit.catalog.sql.base import Session
     from catalogkit.model import LocationRecord
 
 _NOTED: Final = (
-    "plan_id, unit, step, kind, outcome, why, sha256, document_id, store_id, key, bytes, at_us, from_store_id,"
-    " from_key, effect"
+    "plan_id, unit, step, kind, outcome, why, sha256, document_id, store_id, key, from_store_id, from_key, bytes,"
+    " at_us, effect"
+)
+
+_ASKED: Final = 2000  # in one question; SQLite takes 32,766 values in a statement
+# One question for many copies costs less than half of one for each.
+_PURGEABLE: Final = (
+    "WITH asked (number, sha256, since_us, store_id, key) AS (VALUES {{}})"
+    " SELECT number FROM asked a WHERE EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = a.sha256"
+    " AND b.state = 'condemned' AND b.refs = 0 AND b.garbage_since_us = a.since_us)"
+    " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = a.sha256)"
+    " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = a.sha256)"
+    " AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = a.sha256 AND {in_force})"
+    " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = a.sha256 AND released_us IS NULL AND {in_force})"
+    # Where no place is given in any row, an engine with types needs to be told the type.
+    " AND (a.key IS NULL OR EXISTS (SELECT 1 FROM locations l"
+    " WHERE l.store_id = CAST(a.store_id AS BIGINT) AND l.key = a.key AND l.sha256 = a.sha256))"
+).format(in_force="(expires_us IS NULL OR expires_us > ?)")
+_END: Final = (
+    "UPDATE blobs SET state = 'purged', changed_us = ? WHERE sha256 = ? AND state = 'condemned'"
+    " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)"
 )
 
 
@@ -27,7 +47,8 @@ class Hand:
     def __init__(self, db: Session, plan_id: str, at_us: int) -> None:
         self._db, self._plan_id, self._at_us = db, plan_id, at_us
         self._notes: list[tuple[Any, ...]] = []
-        self._noted: dict[int, dict[int, str]] = {}
+        self._told: dict[int, dict[int, str]] = {}  # of the notes that somebody asked about: unit, step, outcome
+        self._counted = 0
         self._lost: dict[int, list[Digest]] | None = None
 
     def note(
@@ -42,10 +63,7 @@ class Hand:
         effect: str = "",
     ) -> None:
         """Write a step into the journal; `subject` is (digest, document id, store id, key, from store id, from key)."""
-        self._noted.setdefault(unit, {})[step] = outcome
-        self._notes.append(
-            (self._plan_id, unit, step, kind, outcome, why, *subject[:4], freed, self._at_us, *subject[4:], effect)
-        )
+        self._notes.append((self._plan_id, unit, step, kind, outcome, why, *subject, freed, self._at_us, effect))
 
     def write_down(self) -> None:
         """Add the notes to the journal, in the transaction of what they tell."""
@@ -72,7 +90,10 @@ class Hand:
         """The outcomes of a unit's earlier steps, those of this batch included."""
         sql = "SELECT step, outcome FROM journal WHERE plan_id = ? AND unit = ? AND step < ?"
         found = dict(self._db.execute(sql, (self._plan_id, unit, step)).fetchall())
-        found |= {number: outcome for number, outcome in self._noted.get(unit, {}).items() if number < step}
+        for _, about, number, _, outcome, *_ in self._notes[self._counted :]:
+            self._told.setdefault(about, {})[number] = outcome
+        self._counted = len(self._notes)
+        found |= {number: outcome for number, outcome in self._told.get(unit, {}).items() if number < step}
         return set(found.values())
 
     @contextlib.contextmanager
@@ -181,21 +202,16 @@ class Hand:
         self._db.execute("RELEASE recall")
         return why
 
-    def purgeable(self, digest: Digest, since_us: int, store_id: int | None, key: str | None) -> str:
-        """Whether a blob is still condemned, garbage since then without a break, and has a copy there; says why not."""
-        row = self._db.execute(
-            "SELECT 1 FROM blobs b WHERE sha256 = ?1 AND state = 'condemned' AND refs = 0 AND garbage_since_us = ?2"
-            " AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.sha256 = b.sha256)"
-            " AND NOT EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
-            " AND NOT EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256"
-            " AND (expires_us IS NULL OR expires_us > ?3))"
-            " AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND released_us IS NULL"
-            " AND (expires_us IS NULL OR expires_us > ?3))"
-            " AND (?5 IS NULL OR"
-            " EXISTS (SELECT 1 FROM locations l WHERE l.store_id = ?4 AND l.key = ?5 AND l.sha256 = b.sha256))",
-            (digest, since_us, self._at_us, store_id, key),
-        ).fetchone()
-        return "" if row else "it is not condemned any more, or something needs it again"
+    def purgeable(self, copies: Sequence[tuple[bytes, int, int | None, str | None]]) -> list[str]:
+        """For each (digest, garbage since, store id, key) why it may not be removed; empty where it may."""
+        may: set[int] = set()
+        for start in range(0, len(copies), _ASKED):
+            part = copies[start : start + _ASKED]
+            rows = ", ".join(f"({number}, ?, ?, ?, ?)" for number in range(len(part)))
+            values = [*itertools.chain.from_iterable(part), self._at_us, self._at_us]
+            may.update(start + row[0] for row in self._db.execute(_PURGEABLE.format(rows), values))
+        no = "it is not condemned any more, or something needs it again"
+        return ["" if number in may else no for number in range(len(copies))]
 
     def stray_purgeable(self, store_id: int, key: str, since_us: int) -> str:
         """Whether a stray is still condemned since then and no record knows it; says why not."""
@@ -207,18 +223,14 @@ class Hand:
         ).fetchone()
         return "" if row else "it is not condemned any more, or a record knows it now"
 
-    def drop_copy(self, digest: Digest, store_id: int, key: str) -> None:
-        """Forget a copy whose bytes are gone; with the last one the blob is purged."""
-        self._db.execute("DELETE FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?", (store_id, key, digest))
-        self.end_blob(digest)
+    def drop_copies(self, copies: Sequence[tuple[bytes, int, str]]) -> None:
+        """Forget copies (digest, store id, key) whose bytes are gone; with its last one a blob is purged."""
+        self._db.executemany("DELETE FROM locations WHERE sha256 = ? AND store_id = ? AND key = ?", copies)
+        self._db.executemany(_END, [(self._at_us, digest) for digest, _, _ in copies])
 
     def end_blob(self, digest: Digest) -> None:
         """Mark a blob without copies as purged; it stays as a fact."""
-        self._db.execute(
-            "UPDATE blobs SET state = 'purged', changed_us = ? WHERE sha256 = ? AND state = 'condemned'"
-            " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
-            (self._at_us, digest),
-        )
+        self._db.execute(_END, (self._at_us, digest))
 
     def drop_stray(self, store_id: int, key: str) -> None:
         """Forget a stray whose file is gone."""
