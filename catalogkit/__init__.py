@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from catalogkit.snapshots import query_at as query_at
     from catalogkit.snapshots import take_snapshot as take_snapshot
     from catalogkit.telemetry import start as start_telemetry  # noqa: F401 - it has a longer name at this door
+    from catalogkit.tenants import MultiTenantCatalog as MultiTenantCatalog
+    from catalogkit.tenants import TenantSettings as TenantSettings
     from catalogkit.verify import verify as verify
     from catalogkit.verify import verify_batch as verify_batch
     from catalogkit.viewing import make_views as make_views
@@ -100,10 +102,12 @@ _WHERE: Final = {
     "OrphanFile": "audit",
     "Maintenance": "maintaining",
     "MigrationReport": "migrating",
+    "MultiTenantCatalog": "tenants",
     "Plan": "plan",
     "RepairPolicy": "planners.repair",
     "RetentionDecision": "policies.retention",
     "RetentionPolicy": "planning",
+    "TenantSettings": "tenants",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",
     "approve": "planning",

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 IN_PLACE: Final = "in-place"
 
 
-def _now() -> datetime:
+def utc_now() -> datetime:
+    """The present, in UTC."""
     return datetime.now(UTC)
 
 
@@ -52,7 +53,9 @@ class Collection:
         Gives the time where a call does not (`as_of`); tests put their own here.
     """
 
-    def __init__(self, path: Path, config: Config, catalog: Catalog, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self, path: Path, config: Config, catalog: Catalog, *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         self.path, self.config, self.catalog, self.clock = path, config, catalog, clock
         rows = {row.name: row for row in catalog.stores()}
         settings = config.store
@@ -90,6 +93,19 @@ class Collection:
         store_id = self._ids[IN_PLACE]
         store = self._stores[store_id]  # type: ignore[assignment]
         return store_id, store
+
+    def tenant(self, named: str = "") -> str:
+        """Whose documents are meant: the one that is named, else the one whose collection it is, else ``default``.
+
+        Raises
+        ------
+        InvalidInput
+            If the collection is another tenant's alone.
+        """
+        owner = self.config.tenant.id
+        if owner and named not in ("", owner):
+            raise InvalidInput(f"this collection is the tenant {owner}'s alone; nothing of {named!r} belongs into it")
+        return named or owner or "default"
 
     def now(self) -> datetime:
         """The collection's clock, in UTC."""
@@ -303,7 +319,7 @@ def init(
     catalog: str = "sqlite:///catalog.sqlite",
     layout: str = "cas",
     template: str | None = None,
-    clock: Callable[[], datetime] = _now,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Collection:
     """Make a collection.
 
@@ -369,7 +385,7 @@ def catalog_file(path: Path | str | None = None) -> Path:
     return folder / url.removeprefix("sqlite:///")
 
 
-def open_collection(path: Path | str | None = None, *, clock: Callable[[], datetime] = _now) -> Collection:
+def open_collection(path: Path | str | None = None, *, clock: Callable[[], datetime] = utc_now) -> Collection:
     """Open a collection.
 
     Parameters
@@ -404,4 +420,4 @@ def open_collection(path: Path | str | None = None, *, clock: Callable[[], datet
         raise
 
 
-__all__ = ["Collection", "NotACollection", "init", "open_collection"]
+__all__ = ["Collection", "NotACollection", "init", "open_collection", "utc_now"]

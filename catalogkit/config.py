@@ -87,6 +87,12 @@ class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
         return f"TelemetryConfig({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
 
+class TenantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whose collection it is, alone; nothing where several tenants' documents may lie in one."""
+
+    id: str = ""
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A collection's settings."""
 
@@ -97,6 +103,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     backup: BackupConfig = BackupConfig()
     maintain: MaintainConfig = MaintainConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+    tenant: TenantConfig = TenantConfig()
 
 
 def read_config(folder: Path) -> Config:
@@ -169,6 +176,14 @@ def rewrite_layout(folder: Path, layout: str) -> Config:
         except (tomllib.TOMLDecodeError, InvalidInput):
             continue
     raise InvalidInput(f"{path} cannot be edited safely; write {line} below [store] yourself")
+
+
+def add_tenant(folder: Path, tenant: TenantConfig, policies: str) -> None:
+    """Write down, in one step, whose collection it is, and its policies, as TOML; the rest stays as it was written."""
+    text = (folder / CONFIG_NAME).read_text(encoding="utf-8-sig")
+    wanted = f"{text}\n[tenant]\nid = {_toml(tenant.id)}\n\n{policies}".rstrip() + "\n"
+    parse_config(tomllib.loads(wanted))
+    _put(folder, wanted)
 
 
 def _put(folder: Path, text: str) -> None:

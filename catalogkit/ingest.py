@@ -96,7 +96,7 @@ def ingest(
     mode: str = "copy",
     resolver: str = "",
     run_id: str = "",
-    tenant: str = "default",
+    tenant: str = "",
     follow_links: bool = False,
     as_of: datetime | None = None,
     progress: OnProgress = quiet,
@@ -118,7 +118,7 @@ def ingest(
         (reflink, else hard link, which makes the source read-only, else copy); ``reference`` records the file where
         it is and proves it there.
     resolver, run_id, tenant
-        What applies where a manifest is silent.
+        What applies where a manifest is silent. In a tenant's own collection everything is its own.
     as_of
         The time of this run; the collection's clock without it.
     executor
@@ -156,7 +156,8 @@ def ingest(
     how = _mode(mode)
     when = as_of or collection.now()
     report = IngestReport(run_id or f"ingest-{when:%Y%m%dT%H%M%S.%f}Z")
-    about = About(resolver=resolver, run_id=report.run_id, tenant=tenant)
+    owner = collection.tenant(tenant)
+    about = About(resolver=resolver, run_id=report.run_id, tenant=owner, alone=bool(collection.config.tenant.id))
     about.arrival(about.identity("any", "any"), 0)  # what is not acceptable shows before anything is taken in
     found: Iterable[Candidate | PassedOver] = ()
     if manifest is not None:
@@ -186,7 +187,7 @@ def register_or_get(
     source_url: str,
     resolver: str = "",
     variant: str = "",
-    tenant: str = "default",
+    tenant: str = "",
     run_id: str = "",
     content_type: str = "",
     fetched_at: datetime | None = None,
@@ -215,7 +216,7 @@ def register_or_get(
         source_url=source_url,
         resolver=resolver,
         variant=variant,
-        tenant=tenant,
+        tenant=collection.tenant(tenant),
         run_id=run_id,
         content_type=content_type,
         fetched_at=fetched_at,
@@ -436,7 +437,8 @@ def _own(collection: Collection) -> set[str]:
     """What lies in the collection's folder and is not a document; a store folder anywhere."""
     database = os.path.realpath(collection.catalog.url.removeprefix("sqlite:///"))
     files = (database + ending for ending in ("", "-wal", "-shm", "-journal"))
-    return {collection.store.root, str(collection.path / CONFIG_NAME), *files}
+    others = {str(collection.path.parent)} if collection.config.tenant.id else set()
+    return {collection.store.root, str(collection.path / CONFIG_NAME), *files, *others}
 
 
 __all__ = ["IngestReport", "ingest", "register_or_get"]

@@ -96,6 +96,7 @@ class Settler:
         self.owner, self.as_of, self.lease, self.report = owner, as_of, lease, report
         self.layout = Layout.REFERENCE if mode is Mode.REFERENCE else collection.layout
         self.over_quota = ""
+        self._alone = bool(collection.config.tenant.id)
         self._listed: list[tuple[_Work, Committed]] = []
         self._inside = cache(self._lies_inside)
         if self.layout is Layout.REFERENCE:
@@ -138,7 +139,7 @@ class Settler:
         if not problem and item.expected is not None and taken.digest != item.expected:
             problem = f"it has SHA-256 {taken.digest}, its manifest says {item.expected}"
         if not problem and self._inside(self._folder(item)):
-            problem = "it lies in the store itself"
+            problem = "it lies in the store itself" if not self._alone else "it lies in a tenant's folder"
         if problem:
             self.report.fail(item.path, problem)
             if taken.temp:
@@ -184,13 +185,18 @@ class Settler:
             self.over_quota = work.problem = f"{over}; forget some documents first, or have it raised"
 
     def _folder(self, item: Candidate) -> str:
-        """Where the file lies; one that stays where it is stays where a link to it leads."""
-        linked = self.layout is Layout.REFERENCE and os.path.islink(item.path)
+        """Where the file lies; one that stays where it is stays where a link to it leads.
+
+        Between tenants no link leads anywhere.
+        """
+        linked = (self._alone or self.layout is Layout.REFERENCE) and os.path.islink(item.path)
         return path_text(os.path.dirname(os.path.realpath(item.path))) if linked else item.folder
 
     def _lies_inside(self, folder: str) -> bool:
-        real, root = os.path.realpath(text_path(folder)), self.collection.store.root
-        return real == root or real.startswith(root + os.sep)
+        real, roots = os.path.realpath(text_path(folder)), [self.collection.store.root]
+        if self._alone:
+            roots.append(str(self.collection.path.parent))
+        return any(real == root or real.startswith(root + os.sep) for root in roots)
 
     # -- where it goes -----------------------------------------------------------------------------------------
 

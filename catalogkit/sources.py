@@ -48,12 +48,13 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a folder's documents have in common."""
+    """What a folder's documents have in common; `alone` says that no other tenant's may be among them."""
 
     resolver: str = ""
     run_id: str = ""
     tenant: str = "default"
     variant: str = ""
+    alone: bool = False
 
     def identity(self, name: str, url: str) -> Identity:
         """The identity of a file: its name is the artifact id, the ``file:`` URL of its path the source URL."""
@@ -289,6 +290,8 @@ def _row(row: bytes, about: About) -> tuple[str, Arrival, Digest | None]:
     if not isinstance(given, dict):
         raise InvalidInput("it is not a JSON object")
     facts = msgspec.convert({key: value for key, value in given.items() if value is not None}, ManifestRow)
+    if about.alone and facts.tenant not in ("", about.tenant):
+        raise InvalidInput(f"it names the tenant {facts.tenant}; this collection is {about.tenant}'s alone")
     extra = {key: value for key, value in given.items() if key not in ManifestRow.__struct_fields__}
     arrival = Arrival(
         artifact_id=facts.artifact_id,

@@ -79,6 +79,7 @@ ROOMS = {
         snapshots
         sources
         sync
+        tenants
         verify
         versions
         viewing

@@ -17,6 +17,7 @@ from catalogkit.commands import (
     reporting,
     retention,
     taking,
+    tenants,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ _ROOMS = (
     recovering,
     moving,
     maintaining,
+    tenants,
 )
 
 

@@ -1,0 +1,213 @@
+"""Tenants of one folder: adding one, what each has and may have, and what it cost."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalogkit.door import DONE, Json, machine
+from catalogkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from catalogkit.billing import Prices
+    from catalogkit.door import Door
+    from catalogkit.tenants import MultiTenantCatalog
+
+tenants = typer.Typer(help="Organisations that share a machine and see nothing of each other.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="TENANT", help="Small letters, digits, - and _.")]
+Documents = Annotated[int | None, typer.Option(min=0, help="Its quota of documents; without it, no limit.")]
+Bytes = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Its quota of bytes, such as 50GB; without it, no limit.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    for name, command in (("add", add), ("list", show), ("quota", quota), ("usage", usage)):
+        tenants.command(name)(command)
+    app.add_typer(tenants, name="tenant", rich_help_panel=None)
+
+
+def add(
+    context: typer.Context,
+    name: Name,
+    max_documents: Documents = None,
+    max_bytes: Bytes = None,
+    store: Annotated[str, typer.Option(help="Where its bytes go; relative to its folder.")] = "file:store",
+    layout: Annotated[str, typer.Option(help="cas (by content) or policy (by readable path).")] = "cas",
+    policies: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML with its [retention], [dedup], [maintain], ...")
+    ] = None,
+    as_json: Json = False,
+) -> int:
+    """Make a tenant: a collection of its own in tenants/TENANT below the folder that -C names."""
+    from catalogkit.tenants import TenantSettings
+    from catalogkit.terminal import say, tell
+    from catalogkit.units import parse_bytes
+
+    try:
+        text = policies.read_text(encoding="utf-8-sig") if policies else ""
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InvalidInput(f"{policies} cannot be read: {problem}") from None
+    settings = TenantSettings(
+        max_documents=max_documents,
+        max_bytes=None if max_bytes is None else parse_bytes(max_bytes),
+        store=store,
+        layout=layout,
+        policies=text,
+    )
+    with _all(context.obj).register_tenant(name, settings) as collection:
+        place = str(collection.path)
+    say({"tenant": name, "path": place}, machine(context, as_json), "Made a tenant")
+    if not machine(context, as_json):
+        tell(f"Work on it as on any collection: `catalogkit -C {place} ingest ...`")
+    return DONE
+
+
+def show(context: typer.Context, as_json: Json = False) -> int:
+    """Every tenant: what it has, and what it may have."""
+    from catalogkit.display import format_bytes
+    from catalogkit.terminal import say, tell
+
+    rows = _all(context.obj).frame().to_dicts()
+    if machine(context, as_json):
+        say({"tenants": rows}, True, "")
+        return DONE
+    for row in rows:
+        documents = "" if row["max_documents"] is None else f" of {row['max_documents']:,}"
+        size = "" if row["max_bytes"] is None else f" of {format_bytes(row['max_bytes'])}"
+        had = f"{row['documents']:>11,}{documents} documents  {format_bytes(row['logical_bytes'])}{size}"
+        sys.stdout.write(f"{row['tenant']:<20} {had}, stored in {format_bytes(row['physical_bytes'])}\n")
+    if not rows:
+        tell("No tenants here: add one with `catalogkit tenant add`.")
+    return DONE
+
+
+def quota(
+    context: typer.Context,
+    name: Name,
+    max_documents: Documents = None,
+    max_bytes: Bytes = None,
+    as_json: Json = False,
+) -> int:
+    """Change how much a tenant may keep; what it has stays, be it more."""
+    from catalogkit.terminal import say
+    from catalogkit.units import parse_bytes
+
+    size = None if max_bytes is None else parse_bytes(max_bytes)
+    _all(context.obj).set_quota(name, max_documents=max_documents, max_bytes=size)
+    limits = {"max_documents": max_documents, "max_bytes": size}
+    say({"tenant": name, **limits}, machine(context, as_json), "Quota")
+    return DONE
+
+
+def usage(
+    context: typer.Context,
+    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="A month; else this one, so far.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="TIME", help="From then, instead of a month.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="Until then; without it, until now.")] = None,
+    gb_month: Annotated[str, typer.Option(metavar="PRICE", help="Of a GB kept for a month.")] = "0.023",
+    thousand_requests: Annotated[str, typer.Option(metavar="PRICE", help="Of a thousand reads.")] = "0.0004",
+    currency: Annotated[str, typer.Option(help="What prices are in.")] = "USD",
+    out: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it as .csv or .parquet, too.")] = None,
+    as_json: Json = False,
+) -> int:
+    """What each tenant's documents cost: charged in full and shared fairly. On a collection, by its tenants."""
+    from catalogkit.billing import Prices
+    from catalogkit.terminal import say
+
+    prices = Prices(gb_month=_price(gb_month), thousand_requests=_price(thousand_requests), currency=currency)
+    start, end = period(month, since, until, datetime.now(UTC))
+    frame = _bill(context.obj, start, end, prices)
+    if out:
+        write(frame, out)
+    if machine(context, as_json):
+        money = [name for name in frame.columns if name.endswith("cost")]
+        rows = [{**row, **{name: str(row[name]) for name in money}} for row in frame.iter_rows(named=True)]
+        say({"start": start, "end": end, "currency": currency, "tenants": rows}, True, "")
+        return DONE
+    _tell(frame, start, end, prices)
+    return DONE
+
+
+def period(month: str | None, since: str | None, until: str | None, now: datetime) -> tuple[datetime, datetime]:
+    """The time a bill is about; it ends now where it would end later."""
+    from catalogkit.units import parse_when
+
+    if month is not None and (since or until):
+        raise InvalidInput("give either --month, or --since and --until")
+    if since:
+        return parse_when(since), min(parse_when(until), now) if until else now
+    if until:
+        raise InvalidInput("--until needs --since")
+    match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", month or f"{now:%Y-%m}", re.ASCII)
+    if not match or match[1] in ("0000", "9999"):
+        raise InvalidInput(f"not a month: {month!r}; give one such as 2026-05")
+    start = datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+    following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    if start >= now:
+        raise InvalidInput(f"{match[0]} has not begun")
+    return start, min(following, now)
+
+
+def write(frame: pl.DataFrame, out: Path) -> None:
+    """Write a bill as CSV or Parquet, by the ending of the name."""
+    if out.suffix not in (".csv", ".parquet"):
+        raise InvalidInput(f"{out} must end in .csv or .parquet")
+    try:
+        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
+    except OSError as problem:
+        raise InvalidInput(f"{out} cannot be written: {problem}") from None
+
+
+def _tell(frame: pl.DataFrame, start: datetime, end: datetime, prices: Prices) -> None:
+    from catalogkit.billing import NOBODY
+    from catalogkit.display import format_bytes
+
+    head = ("tenant", "documents", "bytes", "fair part", "in full", "fairly", "reads", "for reads")
+    line = "{:<20} {:>10} {:>10} {:>10} {:>14} {:>14} {:>9} {:>14}\n"
+    when = f"From {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, costs in {prices.currency}"
+    sys.stdout.write(f"{when}\n\n{line.format(*head)}")
+    for row in frame.iter_rows(named=True):
+        name = "(no tenant)" if row["tenant"] == NOBODY else row["tenant"]
+        sizes = (format_bytes(row["logical_bytes"]), format_bytes(row["fair_bytes"]))
+        money = (f"{row['full_cost']:,}", f"{row['fair_cost']:,}", f"{row['requests']:,}", f"{row['requests_cost']:,}")
+        sys.stdout.write(line.format(name[:20], f"{row['documents']:,}", *sizes, *money))
+
+
+def _bill(door: Door, start: datetime, end: datetime, prices: Prices) -> pl.DataFrame:
+    from catalogkit.collection import home_of
+    from catalogkit.config import CONFIG_NAME
+    from catalogkit.tenants import bill_of
+
+    if (home_of(door.folder) / CONFIG_NAME).exists():
+        with door.open() as collection:
+            return bill_of([collection], start, end, prices)
+    return _all(door).bill(start, end, prices)
+
+
+def _all(door: Door) -> MultiTenantCatalog:
+    from catalogkit.collection import home_of
+    from catalogkit.config import CONFIG_NAME
+    from catalogkit.tenants import MultiTenantCatalog
+
+    home = home_of(door.folder)
+    if (home / CONFIG_NAME).exists():
+        raise InvalidInput(f"{home} is a collection; name the folder that holds, or shall hold, the tenants with -C")
+    return MultiTenantCatalog(home)
+
+
+def _price(text: str) -> Any:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise InvalidInput(f"not a price: {text!r}; give one such as 0.023") from None

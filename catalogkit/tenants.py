@@ -1,0 +1,223 @@
+"""Tenants: organisations that share a machine and a bill, and see nothing of each other.
+
+Each tenant is a collection of its own: its own catalog, stores, mirror, plans, policies and quota. That is the wall: a
+handle that was opened for one tenant has no row of another in any database it can ask, whatever SQL it is given. The
+operator, who has all of them, sums up and bills.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.collection import Collection, init, open_collection, utc_now
+from catalogkit.config import CONFIG_NAME, TenantConfig, add_tenant, parse_config, read_config
+from catalogkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    import polars as pl
+
+    from catalogkit.billing import Prices
+    from catalogkit.model import DocumentRecord
+
+__all__ = ["TENANTS", "MultiTenantCatalog", "TenantSettings", "bill_of"]
+
+FOLDER: Final = "tenants"
+# Small letters only, since a file system may take two spellings for one folder; and no name that leads elsewhere.
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_PAGE: Final = 10_000
+
+TENANTS: Final[dict[str, str]] = {
+    "tenant": "String", "documents": "Int64", "logical_bytes": "Int64", "physical_bytes": "Int64",
+    "max_documents": "Int64", "max_bytes": "Int64", "path": "String",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSettings:
+    """What a new tenant gets.
+
+    Attributes
+    ----------
+    max_documents, max_bytes
+        Its quota, each document with all its bytes; None for as much as it likes.
+    store, layout
+        Where its bytes go, and how they are named; see `catalogkit.init`.
+    policies
+        More of its ``catalogkit.toml``, as TOML: sections such as ``[retention]``, ``[dedup]`` and ``[maintain]``.
+    """
+
+    max_documents: int | None = None
+    max_bytes: int | None = None
+    store: str = "file:store"
+    layout: str = "cas"
+    policies: str = ""
+
+
+class MultiTenantCatalog:
+    """The tenants below one folder.
+
+    Parameters
+    ----------
+    path
+        The folder; made with the first tenant. Each tenant's collection lies in ``tenants/<its name>`` there, and every
+        command works on it as on any other: ``catalogkit -C path/tenants/acme verify``.
+
+    Examples
+    --------
+    >>> both = ck.MultiTenantCatalog("organisations")
+    >>> with both.register_tenant("acme", ck.TenantSettings(max_documents=1000)) as acme:
+    ...     ck.ingest(acme, "downloads").ingested
+    3
+    >>> [record.artifact_id for record in both.get_tenant_records("acme")]
+    ['a.txt', 'b.txt', 'c.txt']
+    """
+
+    def __init__(self, path: Path | str, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.path, self.clock = Path(os.path.realpath(path)), clock
+
+    def register_tenant(self, org_id: str, settings: TenantSettings | None = None) -> Collection:
+        """Make a tenant, and open it. Where a first attempt was cut short, this one completes it.
+
+        Raises
+        ------
+        InvalidInput
+            If the name or the settings are not acceptable, or the tenant is there already; nothing is changed then.
+        """
+        wanted, folder = settings or TenantSettings(), self._folder(org_id)
+        _check(wanted)
+        if org_id in self:
+            raise InvalidInput(f"{org_id} is registered already; change its quota with `tenant quota`, its policies in"
+                               f" {folder / CONFIG_NAME}")  # fmt: skip
+        if not (folder / CONFIG_NAME).exists():
+            init(folder, store=wanted.store, layout=wanted.layout, clock=self.clock).close()
+        with open_collection(folder, clock=self.clock) as made:
+            made.catalog.set_quota(documents=wanted.max_documents, bytes=wanted.max_bytes)
+        # Last, because it is what makes the collection the tenant's.
+        add_tenant(folder, TenantConfig(id=org_id), wanted.policies)
+        return self.tenant(org_id)
+
+    def tenant(self, org_id: str) -> Collection:
+        """A handle that is bound to one tenant; it is a collection like any other.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such tenant.
+        """
+        if org_id not in self:
+            raise InvalidInput(f"there is no tenant {org_id!r}; register it first")
+        return open_collection(self._folder(org_id), clock=self.clock)
+
+    def __contains__(self, org_id: str) -> bool:
+        folder = self._folder(org_id)
+        return (folder / CONFIG_NAME).exists() and read_config(folder).tenant.id == org_id
+
+    def names(self) -> list[str]:
+        """The tenants' names, in order."""
+        try:
+            found = sorted(os.listdir(self.path / FOLDER))
+        except FileNotFoundError:
+            return []
+        return [name for name in found if _NAME.fullmatch(name) and name in self]
+
+    def get_tenant_records(self, org_id: str) -> list[DocumentRecord]:
+        """Every document of one tenant, by id."""
+        records: list[DocumentRecord] = []
+        with self.tenant(org_id) as collection:
+            while page := collection.catalog.find(limit=_PAGE, after_id=records[-1].id if records else 0):
+                records += page
+        return records
+
+    def set_quota(self, org_id: str, *, max_documents: int | None, max_bytes: int | None) -> None:
+        """Change how much a tenant may keep; what it has stays, be it more."""
+        with self.tenant(org_id) as collection:
+            collection.catalog.set_quota(documents=max_documents, bytes=max_bytes)
+
+    def frame(self) -> pl.DataFrame:
+        """What each tenant has, and may have: a row each, by name (`TENANTS`)."""
+        import polars as pl
+
+        rows: list[dict[str, Any]] = []
+        for name in self.names():
+            with self.tenant(name) as collection:
+                totals, quota = collection.catalog.totals(), collection.catalog.quota()
+                rows.append({
+                    **{key: totals[key] for key in ("documents", "logical_bytes", "physical_bytes")},
+                    "tenant": name, "max_documents": quota and quota.max_documents,
+                    "max_bytes": quota and quota.max_bytes, "path": str(collection.path),
+                })  # fmt: skip
+        return pl.DataFrame(rows, schema={name: getattr(pl, kind)() for name, kind in TENANTS.items()}, orient="row")
+
+    def bill(self, start: datetime, end: datetime, prices: Prices | None = None) -> pl.DataFrame:
+        """What each tenant cost from `start` until `end`; see `catalogkit.billing.bill`.
+
+        No bytes are shared between tenants, so full and fair charge are the same; each pays for its own garbage, too.
+        """
+        with ExitStack() as stack:
+            return bill_of([stack.enter_context(self.tenant(name)) for name in self.names()], start, end, prices)
+
+    def _folder(self, org_id: str) -> Path:
+        if not isinstance(org_id, str) or not _NAME.fullmatch(org_id):
+            raise InvalidInput(
+                f"{org_id!r} is no name for a tenant: up to 63 small letters, digits, - and _, the first no sign"
+            )
+        return self.path / FOLDER / org_id
+
+    def __repr__(self) -> str:
+        return f"MultiTenantCatalog({str(self.path)!r})"
+
+
+def bill_of(
+    collections: list[Collection], start: datetime, end: datetime, prices: Prices | None = None
+) -> pl.DataFrame:
+    """The bill of one collection, by the tenants of its documents, or of several that share nothing.
+
+    Raises
+    ------
+    InvalidInput
+        If the period ends before it begins, or has not ended yet.
+    """
+    import polars as pl
+
+    from catalogkit.billing import bill
+    from catalogkit.model import schema
+
+    tables = ("document_versions", "blobs", "locations", "accesses")
+    frames: dict[str, list[pl.DataFrame]] = {table: [pl.DataFrame(schema=schema(table))] for table in tables}
+    for number, collection in enumerate(collections):
+        if end > collection.now():
+            raise InvalidInput("a period that has not ended yet has no bill; let it end now, or earlier")
+        for table in tables:
+            found = collection.frame(table)
+            # The same bytes in two catalogs are two things, and so are documents and inodes with the same number.
+            apart = [
+                pl.format("{}:{}", pl.lit(number), name).alias(name) for name in ("sha256", "store") if name in found
+            ]
+            numbers = [
+                (pl.col(name) * len(collections) + number).alias(name) for name in ("document_id",) if name in found
+            ]
+            frames[table].append(found.with_columns(*apart, *numbers))
+    return bill(*(pl.concat(frames[table]) for table in tables), start=start, end=end, prices=prices)
+
+
+def _check(settings: TenantSettings) -> None:
+    for name in ("max_documents", "max_bytes"):
+        limit = getattr(settings, name)
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise InvalidInput(f"{name} must be a whole number that is not negative, or None")
+    try:
+        given = tomllib.loads(settings.policies)
+    except tomllib.TOMLDecodeError as problem:
+        raise InvalidInput(f"the policies are no TOML: {problem}") from None
+    if taken := {"catalog", "store", "tenant"} & given.keys():
+        raise InvalidInput(f"{', '.join(sorted(taken))} is not for the policies to say")
+    parse_config(given)
