@@ -1,9 +1,9 @@
 """What each tenant's documents cost over a period: charged in full and shared fairly, side by side.
 
-A blob that several tenants have is stored once. *Charged in full*, each of them pays for all of it; *shared fairly*,
-each pays an equal part for as long as they share it. Fair parts and what nobody has (garbage in its grace, what only
-snapshots keep) add up to what lay in the stores, to the last byte: sums are kept as whole numbers and fractions, and
-rounded once, at the end, so that the rounded parts still add up.
+A blob that several tenants have is stored once. *Charged in full*, each of them pays for all of it, as it would without
+the others; *shared fairly*, each pays an equal part of all its copies, for as long as they share it. Fair parts and what
+nobody has (garbage in its grace, what only snapshots keep) add up to what lay in the stores, to the last byte: sums are
+whole numbers and fractions, rounded once, at the end, so that the rounded parts still add up.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ def bill(
     Notes
     -----
     Copies of a blob that lie there now count since each was made; what lay there before the oldest of them, or lies
-    there no more because the blob was purged, counts as one copy. What is missing takes no room.
+    there no more because the blob was purged, counts as one copy. What is missing takes no room. In full, a tenant pays
+    for one copy, or for its equal part where there are more copies than tenants.
     """
     if start >= end:
         raise InvalidInput("a period ends after it begins")
@@ -109,22 +110,20 @@ def bill(
     first, last = _us(start), _us(end)
     held = _held(versions, first, last)
     pieces = _pieces(held, _stored(blobs, locations, first, last), blobs)
-    size = pl.col("bytes").cast(pl.Int128) * pl.col("copies")
-    during = pieces.with_columns(weight=size * (pl.col("stop") - pl.col("start")))
-    at_end = pieces.filter(pl.col("stop") == last).with_columns(weight=size)
-    full, fair = _parts(during, held)
-    full_now, fair_now = _parts(at_end, held)
+    full, fair = _parts(pieces, held, pl.col("stop") - pl.col("start"))
+    full_now, fair_now = _parts(pieces.filter(pl.col("stop") == last), held, pl.lit(1))
     requests = _requests(versions, accesses, first, last)
     documents = _documents(versions, last)
     tenants = sorted({*full, *fair, *full_now, *requests, *documents} - {NOBODY}, key=lambda one: (-fair[one], one))
     names = [*tenants, NOBODY]
     fair_bytes = _whole({name: fair_now[name] for name in names})
+    full_bytes = _whole({name: full_now[name] for name in names})
     fair_costs = _money({name: fair[name] / GB_MONTH for name in names}, costs.gb_month)
     full_costs = _money({name: full[name] / GB_MONTH for name in names}, costs.gb_month)
     asked = _money({name: Fraction(requests[name], 1000) for name in names}, costs.thousand_requests)
     rows = [
         (
-            name, *documents.get(name, (0, 0)), int(full_now[name]), fair_bytes[name],
+            name, *documents.get(name, (0, 0)), full_bytes[name], fair_bytes[name],
             float(full[name] / GB_MONTH), float(fair[name] / GB_MONTH), requests[name],
             full_costs[name], fair_costs[name], asked[name],
         )
@@ -211,21 +210,24 @@ def _pieces(held: pl.DataFrame, stored: pl.DataFrame, blobs: pl.DataFrame) -> pl
     )
 
 
-def _parts(pieces: pl.DataFrame, held: pl.DataFrame) -> tuple[defaultdict[str, Fraction], defaultdict[str, Fraction]]:
-    """The ``weight`` of the pieces by tenant: in full, and shared equally; what nobody has is fairly nobody's."""
+def _parts(
+    pieces: pl.DataFrame, held: pl.DataFrame, time: pl.Expr
+) -> tuple[defaultdict[str, Fraction], defaultdict[str, Fraction]]:
+    """Bytes times `time` by tenant: in full, and shared equally; what nobody has is fairly nobody's."""
     full: defaultdict[str, Fraction] = defaultdict(Fraction)
     fair: defaultdict[str, Fraction] = defaultdict(Fraction)
+    size = pl.col("bytes").cast(pl.Int128) * time
     owned = (
         pieces.filter(pl.col("tenants") > 0)
         .join(held.rename({"start": "since", "stop": "until"}), on="sha256")
         .filter(pl.col("since") <= pl.col("start"), pl.col("stop") <= pl.col("until"))
         .group_by("tenant", "tenants")
-        .agg(pl.col("weight").sum())
+        .agg(all=(size * pl.col("copies")).sum(), alone=(size * pl.max_horizontal("copies", "tenants")).sum())
     )
-    for tenant, sharing, weight in owned.iter_rows():
-        full[tenant] += weight
-        fair[tenant] += Fraction(weight, sharing)
-    fair[NOBODY] += int(pieces.filter(pl.col("tenants") == 0)["weight"].sum())
+    for tenant, sharing, together, alone in owned.iter_rows():
+        full[tenant] += Fraction(alone, sharing)
+        fair[tenant] += Fraction(together, sharing)
+    fair[NOBODY] += int(pieces.filter(pl.col("tenants") == 0).select((size * pl.col("copies")).sum()).item())
     return full, fair
 
 

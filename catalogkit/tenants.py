@@ -12,6 +12,7 @@ import re
 import tomllib
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,6 @@ from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     import polars as pl
 
@@ -177,14 +177,24 @@ class MultiTenantCatalog:
 
 
 def bill_of(
-    collections: list[Collection], start: datetime, end: datetime, prices: Prices | None = None
+    collections: list[Collection],
+    start: datetime,
+    end: datetime,
+    prices: Prices | None = None,
+    *,
+    by: str = "tenant",
 ) -> pl.DataFrame:
     """The bill of one collection, by the tenants of its documents, or of several that share nothing.
+
+    Parameters
+    ----------
+    by
+        Another property of documents to bill by, such as ``resolver``; those without one are ``(none)``.
 
     Raises
     ------
     InvalidInput
-        If the period ends before it begins, or has not ended yet.
+        If the period ends before it begins, or has not ended yet, or there is nothing to bill by.
     """
     import polars as pl
 
@@ -192,6 +202,8 @@ def bill_of(
     from catalogkit.model import schema
 
     tables = ("document_versions", "blobs", "locations", "accesses")
+    if schema("document_versions").get(by) != pl.String() or by == "sha256":
+        raise InvalidInput(f"no bill by {by!r}; use tenant, resolver, variant, media_type or artifact_id")
     frames: dict[str, list[pl.DataFrame]] = {table: [pl.DataFrame(schema=schema(table))] for table in tables}
     for number, collection in enumerate(collections):
         if end > collection.now():
@@ -206,7 +218,9 @@ def bill_of(
                 (pl.col(name) * len(collections) + number).alias(name) for name in ("document_id",) if name in found
             ]
             frames[table].append(found.with_columns(*apart, *numbers))
-    return bill(*(pl.concat(frames[table]) for table in tables), start=start, end=end, prices=prices)
+    versions, *others = (pl.concat(frames[table]) for table in tables)
+    payer = pl.when(pl.col(by) == "").then(pl.lit("(none)")).otherwise(by).alias("tenant")
+    return bill(versions.with_columns(payer), *others, start=start, end=end, prices=prices)
 
 
 def _check(settings: TenantSettings) -> None:
@@ -221,3 +235,52 @@ def _check(settings: TenantSettings) -> None:
     if taken := {"catalog", "store", "tenant"} & given.keys():
         raise InvalidInput(f"{', '.join(sorted(taken))} is not for the policies to say")
     parse_config(given)
+
+
+def collections_in(path: Path | str) -> list[Collection]:
+    """The collection in a folder, or those of all tenants below it."""
+    if (Path(path) / CONFIG_NAME).exists():
+        return [open_collection(path)]
+    every = MultiTenantCatalog(path)
+    return [every.tenant(name) for name in every.names()]
+
+
+def payers(collections: list[Collection]) -> str:
+    """What to bill by where nobody says: tenants, or, of a single one, resolvers."""
+    tenants = {tenant for collection in collections for tenant in collection.frame("documents")["tenant"].unique()}
+    return "tenant" if len(tenants) > 1 else "resolver"
+
+
+def period(month: str, now: datetime) -> tuple[datetime, datetime]:
+    """The time a bill is about, until `now` at the latest: a month such as ``2026-05``, or the last 30 days."""
+    if not month:
+        return now - timedelta(days=30), now
+    match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", month, re.ASCII)
+    if not match or match[1] in ("0000", "9999"):
+        raise InvalidInput(f"not a month: {month!r}; give one such as 2026-05")
+    start = datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
+    if start >= now:
+        raise InvalidInput(f"{month} has not begun")
+    return start, min(start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1), now)
+
+
+def write(bill: pl.DataFrame, out: Path | str) -> None:
+    """Write a bill as CSV or Parquet, by the ending of the name."""
+    path = Path(out)
+    if path.suffix not in (".csv", ".parquet"):
+        raise InvalidInput(f"{path} must end in .csv or .parquet")
+    try:
+        bill.write_csv(path) if path.suffix == ".csv" else bill.write_parquet(path)
+    except OSError as problem:
+        raise InvalidInput(f"{path} cannot be written: {problem}") from None
+
+
+def shown(bill: pl.DataFrame) -> pl.DataFrame:
+    """A bill as a person reads it: nobody has a name, and GB-months are left to the file."""
+    import polars as pl
+
+    from catalogkit.billing import NOBODY
+
+    name = pl.when(pl.col("tenant") == NOBODY).then(pl.lit("(no one)")).otherwise("tenant").alias("tenant")
+    money = [pl.col(one).cast(pl.Float64) for one in ("full_cost", "fair_cost", "requests_cost")]
+    return bill.with_columns(name, *money).drop("full_gb_months", "fair_gb_months")

@@ -159,7 +159,7 @@ def test_by_day_and_by_hand(
 ) -> None:
     """Whatever happened, the figures are those of somebody who looks every day; and the parts add up, rounded too."""
     copies = [copy(number, digest, day, inode=inode) for number, (digest, day, inode) in enumerate(lying)]
-    full: defaultdict[str, int] = defaultdict(int)
+    full: defaultdict[str, Fraction] = defaultdict(Fraction)
     fair: defaultdict[str, Fraction] = defaultdict(Fraction)
     total = 0
     for day in range(20):
@@ -178,7 +178,7 @@ def test_by_day_and_by_hand(
                 if one == digest and begun <= day and (ended is None or day < ended)
             }  # fmt: skip
             for owner in owners:
-                full[owner] += now * size
+                full[owner] += Fraction(max(now, len(owners)) * size if now else 0, len(owners))
                 fair[owner] += Fraction(now * size, len(owners))
             if not owners:
                 fair[NOBODY] += now * size
@@ -186,8 +186,23 @@ def test_by_day_and_by_hand(
     found = made(rows, [blob(name, since, size) for name, (since, size) in about.items()], copies)
     day_us = 86_400 * 10**6
     for tenant, row in found.items():
-        assert row["full_gb_months"] == pytest.approx(full[tenant] * day_us / billing.GB_MONTH)
+        assert row["full_gb_months"] == pytest.approx(float(full[tenant]) * day_us / billing.GB_MONTH)
         assert row["fair_gb_months"] == pytest.approx(float(fair[tenant]) * day_us / billing.GB_MONTH)
     assert sum(fair.values()) == total
     exact = Fraction(total * day_us, billing.GB_MONTH) * Fraction("0.023") * 10**6
     assert sum(row["fair_cost"] for row in found.values()) == Decimal(round(exact)).scaleb(-6)
+
+
+def test_the_chart_of_a_bill() -> None:
+    """A bar and a mark for each tenant, no mark where nothing is charged in full, words where there is nothing."""
+    from catalogkit import billing_charts
+
+    versions = versions_of([version(1, "a", "x", 0, None, 10**9), version(2, "b", "x", 0, None, 10**9)])
+    blobs = frame("blobs", [blob("x", 0, 10**9), blob("y", 0, 10**9)])
+    copies = frame("locations", [copy(1, "x", 0), copy(2, "y", 0)])
+    found = bill(versions, blobs, copies, frame("accesses", []), start=START, end=END)
+    bars, marks = billing_charts.costs(found, Prices()).data
+    assert list(bars.y) == ["a", "b", "(no one)"] and list(marks.x)[2] is None
+    assert list(bars.x)[0] == pytest.approx(list(marks.x)[0] / 2, rel=1e-4)
+    nothing = bill(versions.head(0), blobs.head(0), copies.head(0), frame("accesses", []), start=START, end=END)
+    assert "nothing to pay for" in str(billing_charts.costs(nothing, Prices()).to_dict())

@@ -88,6 +88,7 @@ ROOMS = {
         analytics
         audit_charts
         backup_charts
+        billing_charts
         charts
         display
         drawing

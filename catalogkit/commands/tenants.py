@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -123,10 +122,11 @@ def usage(
 ) -> int:
     """What each tenant's documents cost: charged in full and shared fairly. On a collection, by its tenants."""
     from catalogkit.billing import Prices
+    from catalogkit.tenants import write
     from catalogkit.terminal import say
 
     prices = Prices(gb_month=_price(gb_month), thousand_requests=_price(thousand_requests), currency=currency)
-    start, end = period(month, since, until, datetime.now(UTC))
+    start, end = _period(month, since, until)
     frame = _bill(context.obj, start, end, prices)
     if out:
         write(frame, out)
@@ -139,34 +139,18 @@ def usage(
     return DONE
 
 
-def period(month: str | None, since: str | None, until: str | None, now: datetime) -> tuple[datetime, datetime]:
-    """The time a bill is about; it ends now where it would end later."""
+def _period(month: str | None, since: str | None, until: str | None) -> tuple[datetime, datetime]:
+    from catalogkit.tenants import period
     from catalogkit.units import parse_when
 
+    now = datetime.now(UTC)
     if month is not None and (since or until):
         raise InvalidInput("give either --month, or --since and --until")
     if since:
         return parse_when(since), min(parse_when(until), now) if until else now
     if until:
         raise InvalidInput("--until needs --since")
-    match = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", month or f"{now:%Y-%m}", re.ASCII)
-    if not match or match[1] in ("0000", "9999"):
-        raise InvalidInput(f"not a month: {month!r}; give one such as 2026-05")
-    start = datetime(int(match[1]), int(match[2]), 1, tzinfo=UTC)
-    following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-    if start >= now:
-        raise InvalidInput(f"{match[0]} has not begun")
-    return start, min(following, now)
-
-
-def write(frame: pl.DataFrame, out: Path) -> None:
-    """Write a bill as CSV or Parquet, by the ending of the name."""
-    if out.suffix not in (".csv", ".parquet"):
-        raise InvalidInput(f"{out} must end in .csv or .parquet")
-    try:
-        frame.write_csv(out) if out.suffix == ".csv" else frame.write_parquet(out)
-    except OSError as problem:
-        raise InvalidInput(f"{out} cannot be written: {problem}") from None
+    return period(month or f"{now:%Y-%m}", now)
 
 
 def _tell(frame: pl.DataFrame, start: datetime, end: datetime, prices: Prices) -> None:
@@ -178,7 +162,7 @@ def _tell(frame: pl.DataFrame, start: datetime, end: datetime, prices: Prices) -
     when = f"From {start:%Y-%m-%d %H:%M} until {end:%Y-%m-%d %H:%M} UTC, costs in {prices.currency}"
     sys.stdout.write(f"{when}\n\n{line.format(*head)}")
     for row in frame.iter_rows(named=True):
-        name = "(no tenant)" if row["tenant"] == NOBODY else row["tenant"]
+        name = "(no one)" if row["tenant"] == NOBODY else row["tenant"]
         sizes = (format_bytes(row["logical_bytes"]), format_bytes(row["fair_bytes"]))
         money = (f"{row['full_cost']:,}", f"{row['fair_cost']:,}", f"{row['requests']:,}", f"{row['requests_cost']:,}")
         sys.stdout.write(line.format(name[:20], f"{row['documents']:,}", *sizes, *money))
@@ -186,13 +170,14 @@ def _tell(frame: pl.DataFrame, start: datetime, end: datetime, prices: Prices) -
 
 def _bill(door: Door, start: datetime, end: datetime, prices: Prices) -> pl.DataFrame:
     from catalogkit.collection import home_of
-    from catalogkit.config import CONFIG_NAME
-    from catalogkit.tenants import bill_of
+    from catalogkit.tenants import bill_of, collections_in
 
-    if (home_of(door.folder) / CONFIG_NAME).exists():
-        with door.open() as collection:
-            return bill_of([collection], start, end, prices)
-    return _all(door).bill(start, end, prices)
+    opened = collections_in(home_of(door.folder))
+    try:
+        return bill_of(opened, start, end, prices)
+    finally:
+        for collection in opened:
+            collection.close()
 
 
 def _all(door: Door) -> MultiTenantCatalog:
