@@ -1,9 +1,9 @@
 """What each tenant's documents cost over a period: charged in full and shared fairly, side by side.
 
 A blob that several tenants have is stored once. *Charged in full*, each of them pays for all of it, as it would without
-the others; *shared fairly*, each pays an equal part of all its copies, for as long as they share it. Fair parts and what
-nobody has (garbage in its grace, what only snapshots keep) add up to what lay in the stores, to the last byte: sums are
-whole numbers and fractions, rounded once, at the end, so that the rounded parts still add up.
+the others; *shared fairly*, each pays an equal part of all its copies, for as long as they share it. Fair parts and
+what nobody has (garbage in its grace, what only snapshots keep) add up to what lay in the stores, to the last byte:
+sums are whole numbers and fractions, rounded once, at the end, so that the rounded parts still add up.
 """
 
 from __future__ import annotations

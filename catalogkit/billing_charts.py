@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 import polars as pl
 
-from catalogkit import charts
+from catalogkit import drawing
 from catalogkit.billing import NOBODY
 from catalogkit.display import clip_middle, format_bytes, plotly_text
 
@@ -22,7 +22,7 @@ def costs(bill: pl.DataFrame, prices: Prices, top: int = 20) -> go.Figure:
     rows = bill.with_columns(name=pl.when(pl.col("tenant") == NOBODY).then(pl.lit("(no one)")).otherwise("tenant"))
     rows = rows.filter((pl.col("tenant") != NOBODY) | (pl.col("fair_cost") > 0)).head(top)
     if rows.select((pl.col("full_cost") + pl.col("fair_cost")).sum()).item() in (None, 0):
-        return charts.empty("Nothing lay in the stores in this time, so there is nothing to pay for.")
+        return drawing.empty("Nothing lay in the stores in this time, so there is nothing to pay for.")
     names = [plotly_text(clip_middle(name, 30)) for name in rows["name"]]
     details = [
         f"{row['documents']:,} documents<br>{format_bytes(row['logical_bytes'])} of documents, "
@@ -30,14 +30,14 @@ def costs(bill: pl.DataFrame, prices: Prices, top: int = 20) -> go.Figure:
         f"in full {row['full_cost']:,} {prices.currency}, fairly {row['fair_cost']:,} {prices.currency}"
         for row in rows.iter_rows(named=True)
     ]
-    figure = charts._figure(height=120 + 34 * rows.height)
+    figure = drawing.figure(height=120 + 34 * rows.height)
     figure.add_bar(
         y=names, x=[float(cost) for cost in rows["fair_cost"]], orientation="h", name="fair part",
-        marker_color=charts.BLUE, customdata=details, hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
+        marker_color=drawing.BLUE, customdata=details, hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
     )  # fmt: skip
     figure.add_scatter(
         y=names, x=[float(cost) or None for cost in rows["full_cost"]], mode="markers", name="in full",
-        marker={"symbol": "line-ns", "size": 18, "line": {"width": 3, "color": charts.ORANGE}},
+        marker={"symbol": "line-ns", "size": 18, "line": {"width": 3, "color": drawing.ORANGE}},
         customdata=details, hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
     )  # fmt: skip
     left = bill.height - rows.height

@@ -202,7 +202,7 @@ def test_the_chart_of_a_bill() -> None:
     copies = frame("locations", [copy(1, "x", 0), copy(2, "y", 0)])
     found = bill(versions, blobs, copies, frame("accesses", []), start=START, end=END)
     bars, marks = billing_charts.costs(found, Prices()).data
-    assert list(bars.y) == ["a", "b", "(no one)"] and list(marks.x)[2] is None
-    assert list(bars.x)[0] == pytest.approx(list(marks.x)[0] / 2, rel=1e-4)
+    assert list(bars.y) == ["a", "b", "(no one)"] and marks.x[2] is None
+    assert bars.x[0] == pytest.approx(marks.x[0] / 2, rel=1e-4)
     nothing = bill(versions.head(0), blobs.head(0), copies.head(0), frame("accesses", []), start=START, end=END)
     assert "nothing to pay for" in str(billing_charts.costs(nothing, Prices()).to_dict())
