@@ -142,10 +142,10 @@ def _rendered(path: Path, text: str, home: Path, chance: random.Random) -> bool:
     size = chance.choice([9, 11, 13])
     body = "".join(f"<p>{html.escape(part)}</p>" for part in _paragraphs(text))
     story = pymupdf.Story(f"<body style='font-size:{size}px'>{body}</body>")
-    writer, more = pymupdf.DocumentWriter(str(home)  + ".pdf"), 1
+    writer, more = pymupdf.DocumentWriter(str(home) + ".pdf"), 1
     while more:
         device = writer.begin_page(_PAGE)
-        more, _ = story.place(_PAGE + (50, 60, -50, -60))
+        more, _ = story.place((50, 60, _PAGE.width - 50, _PAGE.height - 60))
         story.draw(device)
         writer.end_page()
     writer.close()
@@ -183,7 +183,8 @@ def _book(path: Path, text: str, home: Path, chance: random.Random) -> bool:
         book.writestr(
             "META-INF/container.xml",
             '<?xml version="1.0"?><container version="1.0" xmlns="urn:oasis:names:tc:opendocument:xmlns:container">'
-            '<rootfiles><rootfile full-path="c.opf" media-type="application/oebps-package+xml"/></rootfiles></container>',
+            '<rootfiles><rootfile full-path="c.opf" media-type="application/oebps-package+xml"/></rootfiles>'
+            "</container>",
         )
         book.writestr(
             "c.opf",
@@ -231,6 +232,6 @@ def _paragraphs(text: str) -> list[str]:
 
 def _names(chance: random.Random, count: int) -> Iterator[str]:
     """Words that no document has, the same for the same chance."""
-    syllables = "ka lo mi tu re na po vi sa ge do fu".split()
+    syllables = ["ka", "lo", "mi", "tu", "re", "na", "po", "vi", "sa", "ge", "do", "fu"]
     for _ in range(count):
         yield "".join(chance.choice(syllables) for _ in range(3))

@@ -13,6 +13,7 @@ from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, re
 from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
+from catalogkit.searching import Searching
 from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore, ReferenceStore
 
@@ -33,7 +34,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Collection:
+class Collection(Searching):
     """A catalog and its stores, opened together.
 
     Open one with `catalogkit.open`, make one with `catalogkit.init`. It is a context manager; closing it gives the

@@ -283,7 +283,7 @@ def schema(table: str) -> dict[str, pl.DataType]:
     ----------
     table
         ``documents``, ``versions``, ``document_versions``, ``blobs``, ``locations``, ``checks``, ``accesses``,
-        ``contents`` or ``roots``.
+        ``contents``, ``found`` (what a search answers) or ``roots``.
 
     Notes
     -----
@@ -295,6 +295,7 @@ def schema(table: str) -> dict[str, pl.DataType]:
         "str": pl.String(),
         "strs": pl.List(pl.String()),
         "int": pl.Int64(),
+        "float": pl.Float64(),
         "bool": pl.Boolean(),
         "time": pl.Datetime("us", "UTC"),
     }

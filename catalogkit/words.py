@@ -21,6 +21,8 @@ UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 _ACCENT: Final = re.compile(r"[\u0300-\u036f]")
 _PARTS: Final = re.compile(r'(?P<minus>-)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
 _WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+# Whatever changes what `folded` makes of a text gets another name here, and indexes are built anew.
+FORM: Final = "1"
 LONGEST: Final = 32
 
 
@@ -84,7 +86,9 @@ Term(words=('draft',), prefix=False, wanted=False)]
             prefix = part["word"] is not None and said.endswith("*")
             terms.append(Term(tuple(words), prefix, part["minus"] is None))
     if not any(term.wanted for term in terms):
-        raise InvalidInput(f"there is no word to look for in {text[:80]!r}; give one, such as: cells \"open access\" -draft")
+        raise InvalidInput(
+            f'there is no word to look for in {text[:80]!r}; give one, such as: cells "open access" -draft'
+        )
     if sum(len(term.words) for term in terms) > LONGEST:
         raise InvalidInput(f"that is more than {LONGEST} words; look for fewer")
     return list(dict.fromkeys(terms))

@@ -22,10 +22,14 @@ ROOMS = {
         columns
         content
         errors
+        filters
         fixity
         formats
+        found
         layouts
         model
+        near
+        near.*
         opportunities
         overview
         pictures
@@ -39,11 +43,13 @@ ROOMS = {
         progress
         reprs
         selecting
+        snippets
         sniff
         stats
         ticks
         unit_table
         units
+        words
     """,
     "world": """
         catalog
@@ -56,6 +62,7 @@ ROOMS = {
     """,
     "held": """
         collection
+        searching
     """,
     "acts": """
         acts.*

@@ -26,6 +26,7 @@ from catalogkit.catalog.rows import (
     SourceStat,
     StoreRow,
 )
+from catalogkit.catalog.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Protocol):
+class Catalog(Contents, Search, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str

@@ -143,6 +143,28 @@ class ContentText:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A document that a search found; the higher the score, the better, among those of one answer."""
+
+    id: int
+    score: float
+    tenant: str
+    artifact_id: str
+    source_url: str
+    resolver: str
+    variant: str
+    sha256: str
+    bytes: int
+    media_type: str
+    title: str | None
+    authors: tuple[str, ...]
+    language: str | None
+    page_count: int | None
+    created_at: datetime
+    preview: str
+
+
 @dataclass(frozen=True, slots=True)
 class PlanRow:
     """A plan that was applied, or is being applied: when, and what came of its steps so far."""

@@ -16,6 +16,7 @@ from catalogkit.commands import (
     repairing,
     reporting,
     retention,
+    searching,
     taking,
     tenants,
 )
@@ -30,6 +31,7 @@ _ROOMS = (
     taking,
     checking,
     asking,
+    searching,
     past,
     reporting,
     plans,

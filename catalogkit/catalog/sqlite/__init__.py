@@ -14,12 +14,13 @@ from catalogkit.catalog.sql.queries import Queries
 from catalogkit.catalog.sql.quotas import Quotas
 from catalogkit.catalog.sqlite.images import Images
 from catalogkit.catalog.sqlite.intake import Intake
+from catalogkit.catalog.sqlite.search import Search
 from catalogkit.catalog.sqlite.soundness import Soundness
 
 __all__ = ["SQLiteCatalog"]
 
 
 class SQLiteCatalog(
-    Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Soundness, Duplicates, Damage, Contents, Quotas
+    Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Soundness, Duplicates, Damage, Contents, Quotas, Search
 ):
     """A `Catalog` in one SQLite file."""

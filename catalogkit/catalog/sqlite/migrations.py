@@ -37,6 +37,7 @@ MIGRATIONS: Final = (
     Migration(4, "moments"),
     Migration(5, "contents"),
     Migration(6, "quota"),
+    Migration(7, "search"),
 )
 
 
