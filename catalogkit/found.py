@@ -29,7 +29,7 @@ class SearchResults(pl.DataFrame):
     most of the words, each between ``**``; or the beginning where the words are elsewhere.
     """
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self, *, _from_series: bool = False) -> str:
         rows = "".join(_row(row) for row in self.head(_SHOWN).iter_rows(named=True))
         more = f"<p>and {self.height - _SHOWN:,} more</p>" if self.height > _SHOWN else ""
         many = "1 document" if self.height == 1 else f"{self.height:,} documents"

@@ -48,7 +48,7 @@ def _best(text: str, terms: Sequence[Term], length: int) -> int:
     """Where the first part begins that has most of the terms."""
     patterns = [_pattern(term) for term in terms]
     best, most = 0, 0
-    for begin in range(0, min(len(text), _FAR), length // 2):
+    for begin in range(0, min(len(text), _FAR), max(length // 2, 1)):
         part = folded(text[begin : begin + length])
         count = sum(pattern.search(part) is not None for pattern in patterns)
         if count > most:

@@ -46,7 +46,7 @@ class Term:
 
 
 def folded(text: str) -> str:
-    """A text as it is indexed: words that differ in nothing that counts are the same letters.
+    """A text in which words that differ in nothing that counts are the same letters.
 
     Examples
     --------
@@ -58,6 +58,11 @@ def folded(text: str) -> str:
     plain = unicodedata.normalize("NFKC", text).replace("\u00ad", "").casefold()
     plain = unicodedata.normalize("NFC", _ACCENT.sub("", unicodedata.normalize("NFD", plain)))
     return UNSPACED.sub(r" \g<0> ", plain)
+
+
+def indexed(text: str) -> str:
+    """A text as an index takes it: its folded words, so that no engine's own idea of what a letter is matters."""
+    return text.lower() if text.isascii() else " ".join(words_of(text))
 
 
 def words_of(text: str) -> list[str]:

@@ -16,8 +16,8 @@ class Search(Protocol):
     """Every document can be found by its names (artifact, address, resolver, variant, and the title that came with it),
     and by the title, authors and text that somebody told of its content.
 
-    An engine indexes what `words.folded` makes of these, and looks for terms as `words.parse_query` gives them: a word,
-    and one next to the other for several. Index and catalog may part for a while: `index_documents` brings them
+    An engine indexes what `words.indexed` makes of these, and looks for terms as `words.parse_query` gives them: a
+    word, or several next to each other. Index and catalog may part for a while: `index_documents` brings them
     together, a few at a time; what changed is found as it is now, or not at all, and what is gone is never found.
     """
 

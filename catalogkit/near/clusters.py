@@ -81,9 +81,8 @@ def clusters(
             near = _within_two(middle, group)
             star = [one for row in rest if row in near and (one := _member(texts, middle, row))]
             if star:
-                found.append(
-                    _kept_first(texts, sorted([middle, *(one.row for one in star)], key=rank.get), middle, star)
-                )
+                best = sorted([middle, *(one.row for one in star)], key=rank.__getitem__)
+                found.append(_kept_first(texts, best, middle, star))
             taken = {one.row for one in star}
             left = [row for row in rest if row not in taken]
     return found

@@ -83,5 +83,5 @@ def _estimated(some: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
         column = numbers[f"{n}"]
         agree += (column.gather(at_a) == column.gather(at_b)).cast(pl.UInt8)
     return (
-        some.with_columns(estimate=agree.cast(pl.Float64) / NUMBERS).filter(pl.col("estimate") >= ESTIMATE).cast(PAIRS)  # type: ignore[arg-type]
+        some.with_columns(estimate=agree.cast(pl.Float64) / NUMBERS).filter(pl.col("estimate") >= ESTIMATE).cast(PAIRS)
     )

@@ -25,6 +25,7 @@ from tests.catalog.contract_past import Past
 from tests.catalog.contract_purging import Purging
 from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
 from tests.catalog.contract_quotas import Quotas
+from tests.catalog.contract_search import Search
 from tests.catalog.desk import Desk
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class CatalogContract(
     Contents,
     Quotas,
     Purging,
+    Search,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

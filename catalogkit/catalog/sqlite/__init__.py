@@ -21,6 +21,19 @@ __all__ = ["SQLiteCatalog"]
 
 
 class SQLiteCatalog(
-    Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Soundness, Duplicates, Damage, Contents, Quotas, Search
+    Intake,
+    Ledger,
+    Queries,
+    Past,
+    Moments,
+    Feeds,
+    Images,
+    Plans,
+    Soundness,
+    Duplicates,
+    Damage,
+    Contents,
+    Quotas,
+    Search,
 ):
     """A `Catalog` in one SQLite file."""

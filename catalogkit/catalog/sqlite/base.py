@@ -227,36 +227,13 @@ def _utc(us: int) -> str | None:
         return f"{from_us(us - us % 1_000_000):%Y-%m-%d %H:%M:%S}"
     except OverflowError:
         return None
+
+
 def _folded(value: object) -> str | None:
     """What `words.folded` makes of a value, for statements."""
     from catalogkit.words import folded
 
     return None if value is None else folded(str(value))
-
-
-def framed(cursor: sqlite3.Cursor, columns: Mapping[str, pl.DataType], limit: float = math.inf) -> pl.DataFrame:
-    """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits,
-    and JSON becomes lists.
-
-    Rows come in chunks, so that a table of millions never stands in memory as Python objects.
-    """
-    import polars as pl
-
-    stored = {pl.Datetime: pl.Int64(), pl.Boolean: pl.Int64(), pl.List: pl.String()}
-    raw = {name: stored.get(type(kind), kind) for name, kind in columns.items()}
-    if "sha256" in raw:
-        raw["sha256"] = pl.Binary()
-    parts, height = [pl.DataFrame(schema=raw)], 0
-    while height < limit and (rows := cursor.fetchmany(CHUNK)):
-        parts.append(pl.DataFrame(rows, schema=raw, orient="row"))
-        height += len(rows)
-    whole = pl.concat(parts)
-    if "sha256" in raw:
-        # A statement that made text of them already would have that turned into hex digits once more.
-        assert not (whole["sha256"].bin.size() != 32).any(), "digests come as bytes"
-        whole = whole.with_columns(pl.col("sha256").bin.encode("hex"))
-    lists = [pl.col(name).str.json_decode(kind) for name, kind in columns.items() if isinstance(kind, pl.List)]
-    return whole.with_columns(lists).cast(columns)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from catalogkit.catalog.rows import Found
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import from_us
-from catalogkit.words import FORM, folded
+from catalogkit.words import FORM, indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,7 @@ class Search(Database):
         ((new, due),) = self.rows(
             "SELECT (SELECT count(*) FROM documents WHERE id > ?), (SELECT count(*) FROM search_due)", (since,)
         )
-        return new + (due if since else 0)
+        return int(new) + (int(due) if since else 0)
 
     def index_documents(self, limit: int = 500) -> int:
         """Index some of the documents that are not, or not as they are now; how many, 0 when nothing is left to do."""
@@ -175,12 +175,12 @@ def _index(
     columns = (
         titles,
         " \n ".join(json.loads(authors)),
-        " \n ".join((artifact_id, url, resolver, variant)),
+        f"{artifact_id} \n {url} \n {resolver} \n {variant}",
         zlib.decompress(text).decode() if text else "",
     )
     facts = (document_id, content_id)
     row = db.execute("INSERT INTO search_rows (document_id, content_id) VALUES (?, ?)", facts).lastrowid
-    words = (row, *map(folded, columns))
+    words = (row, *map(indexed, columns))
     db.execute("INSERT INTO search_words (rowid, title, authors, names, text) VALUES (?, ?, ?, ?, ?)", words)
 
 
@@ -237,23 +237,20 @@ def _text(column: str, comparison: str, value: Any) -> tuple[str, list[Any]]:
 
 
 def _json(column: str, one: Filter) -> tuple[str, list[Any]]:
-    """A value inside JSON; a number is compared as one with what looks like one, everything else as text."""
+    """A value inside JSON; a number is compared as one with what is one, everything else as text."""
     path = "$" + "".join(f'."{name}"' for name in one.path)
-    value = f"json_extract({column}, ?)"
+    kind, text = f"json_type({column}, ?)", f"CAST(json_extract({column}, ?) AS TEXT)"
+    words = f"iif({kind} IN ('true', 'false'), {kind}, {text})"
     number = _number(str(one.value))
-    if one.comparison in ("<", ">", "<=", ">=") and number is not None:
-        return f"(typeof({value}) IN ('integer', 'real') AND {value} {one.comparison} ?)", [path, path, number]
-    if one.comparison in ("=", "!="):
-        # True is 1 in SQL, so what it is called is asked for, too.
-        some = f"coalesce(CAST({value} AS TEXT) = ? OR json_type({column}, ?) = ?, 0)"
-        values = [path, one.value, path, one.value]
-        if number is not None:
-            some, values = f"({some} OR coalesce(typeof({value}) IN ('integer', 'real') AND {value} = ?, 0))", [
-                *values, path, path, number,
-            ]  # fmt: skip
-        return f"NOT {some}" if one.comparison == "!=" else some, values
-    clause, values = _text(f"CAST({value} AS TEXT)", one.comparison, one.value)
-    return clause, [path, *values]
+    if number is None or one.comparison == "~":
+        clause, values = _text(words, one.comparison, one.value)
+        return f"coalesce({clause}, 0)", [path, path, path, *values]
+    how = "=" if one.comparison == "!=" else one.comparison
+    some = f"coalesce({kind} IN ('integer', 'real') AND json_extract({column}, ?) {how} ?, 0)"
+    given: list[Any] = [path, path, number]
+    if how == "=":  # what looks like a number may stand there as text
+        some, given = f"({some} OR coalesce({words} = ?, 0))", [*given, path, path, path, one.value]
+    return f"NOT {some}" if one.comparison == "!=" else some, given
 
 
 def _number(text: str) -> float | None:
