@@ -30,7 +30,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "kind": "dedup evict forget gc migrate purge repair retention tier undo",
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",
-        "query": "find frame sql",
+        "query": "find frame search sql",
         "report": "audit_report dedup_analytics eviction_scoring gc_review migration_review recovery_drill"
         " retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
