@@ -1,7 +1,7 @@
-"""Plans: a million units planned; and what guards and journal cost, beside bare loops that have neither.
+"""Plans: a million units planned; and what guards and journal cost, beside a bare loop that has neither.
 
 A catalog is filled with documents that are then forgotten, so that all its blobs are garbage. A bare loop runs the SQL
-that changes facts in the same batches, journal rows included; for a purge it removes the files, too.
+that changes facts in the same batches, journal rows included. `benchmarks.purge` does the same with files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LATER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def run(bench: Bench, planned: int | None = None, applied: int | None = None) -> Iterator[Race]:
-    """Planning, condemning, purging."""
+    """Planning, condemning."""
     planned = planned or (QUICK_PLANNED if bench.quick else PLANNED)
     applied = applied or (QUICK_APPLIED if bench.quick else APPLIED)
     work = bench.scratch()
@@ -40,16 +40,10 @@ def run(bench: Bench, planned: int | None = None, applied: int | None = None) ->
     shutil.rmtree(home)
 
     home = litter(work / "garbage", applied)
-    result = _race("condemn", bench, work, home, "plan", applied)
+    result = against_bare("condemn", bench, work, home, "plan", applied)
     for measure in ("cpu", "wall"):
         text = f"{applied:,} condemned: at most twice the {measure} time of the same SQL, bare"
         result.expect_share("bare loop", measure, 2.0, text)
-    yield result
-
-    store(home)
-    _do("condemn", home)
-    result = _race("purge", bench, work, home, "plan-purge", applied)
-    result.expect_share("bare loop", "wall", 1.3, f"{applied:,} purged: at most 1.3x the time of unlinking, bare")
     yield result
 
 
@@ -82,7 +76,7 @@ def store(home: Path) -> None:
             db.execute("UPDATE blobs SET bytes = 7")
 
 
-def _race(name: str, bench: Bench, work: Path, home: Path, plan: str, count: int) -> Race:
+def against_bare(name: str, bench: Bench, work: Path, home: Path, plan: str, count: int) -> Race:
     """Ours and the bare loop at the same job, each time on a new copy of the collection."""
     copy = work / "copy"
     contenders = []
@@ -93,7 +87,7 @@ def _race(name: str, bench: Bench, work: Path, home: Path, plan: str, count: int
             shutil.copytree(home, copy)
             if name == "purge":
                 _look_again(copy)
-            _do(plan, copy)
+            do(plan, copy)
             os.sync()
 
         check = partial(_says, done=count, removed=count if name == "purge" else 0, left=0)
@@ -129,7 +123,7 @@ def _says(out: str, **wanted: int) -> None:
 # -- what the processes do --------------------------------------------------------------------------------------------
 
 
-def _do(words: str, home: Path, plans: Path | None = None) -> dict[str, int]:
+def do(words: str, home: Path, plans: Path | None = None) -> dict[str, int]:
     plans = plans or home / "plans"
     if words.startswith("bare"):
         return _bare(home, plans, purge=words == "bare-purge")
@@ -159,7 +153,9 @@ def _bare(home: Path, plans: Path, *, purge: bool) -> dict[str, int]:
     db.execute("PRAGMA recursive_triggers = ON")
     db.execute("PRAGMA cache_size = -65536")
     root, at, done = home / "store", int(LATER.timestamp() * 1e6), 0
-    db.execute("INSERT INTO plans VALUES (?, 'bare', '{}', '{}', ?, NULL)", ("0" * 64, at))
+    db.execute(
+        "INSERT INTO plans (id, kind, head, approval, begun_us) VALUES (?, 'bare', '{}', '{}', ?)", ("0" * 64, at)
+    )
     rows = db.execute(
         "SELECT b.sha256, b.garbage_since_us, l.key FROM blobs b JOIN locations l ON l.sha256 = b.sha256"
         " ORDER BY b.sha256"
@@ -206,4 +202,4 @@ def _open(home: Path):  # type: ignore[no-untyped-def]
 
 
 if __name__ == "__main__":
-    print(json.dumps(_do(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))
+    print(json.dumps(do(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))))

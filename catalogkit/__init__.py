@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import approve as approve
     from catalogkit.planning import backtest_retention as backtest_retention
     from catalogkit.planning import gc_incremental as gc_incremental
+    from catalogkit.planning import give_up as give_up
     from catalogkit.planning import plan_dedup as plan_dedup
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
@@ -119,6 +120,7 @@ _WHERE: Final = {
     "drop_snapshot": "snapshots",
     "drill": "backups.drilling",
     "gc_incremental": "planning",
+    "give_up": "planning",
     "ingest": "ingest",
     "init": "collection",
     "is_demo": "demo",

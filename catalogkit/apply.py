@@ -137,7 +137,7 @@ def apply(
     ------
     PlanError
         If the plan is for another catalog, expired, not approved, too much, or the catalog shrank since. Nothing was
-        done then.
+        done then. If it was given up, perhaps meanwhile; whole batches before that are done.
     StoreFull
         If no room is left. Whole batches before that are done; free some space and apply the plan again.
     StoreUnreachable
@@ -159,6 +159,9 @@ def apply(
     steps = plan.frame if units is None else plan.frame.filter(pl.col("unit").is_in(units.implode()))
     left = _left(steps, catalog.decided(plan.id))
     noted = [row for row in catalog.plans() if row.id == plan.id]
+    if noted and noted[0].given_up:
+        # To go on would be to do what a person decided against; and what it kept may have gone since.
+        raise PlanError.given_up(noted[0].given_up)
     # A plan that was begun in time may be finished: what is left of it is guarded like its first steps were. One that
     # has ended was finished: what is approved of it later is a beginning.
     begun = left.is_empty() or any(row.ended_at is None for row in noted)
@@ -174,7 +177,8 @@ def apply(
     kept = steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].drop_nulls().unique()
     keeps = [Digest.parse(text) for text in kept]
     if left.height or not noted:
-        catalog.begin_plan(plan.id, plan.head.kind, plan.summary(), about, keeps=keeps, as_of=when)
+        head = plan.summary() | {"policy": dict(plan.head.policy)}
+        catalog.begin_plan(plan.id, plan.head.kind, head, about, keeps=keeps, as_of=when)
     report.already = before = steps.height - left.height
     owner = new_owner()
     world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)

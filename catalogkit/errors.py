@@ -23,6 +23,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class CatalogKitError(Exception):
     """Base of every error catalogkit raises on purpose."""
@@ -86,6 +91,11 @@ class ReportError(CatalogKitError):
 
 class PlanError(CatalogKitError):
     """A plan cannot be applied: not approved, edited, expired, for another catalog, or too much at once."""
+
+    @classmethod
+    def given_up(cls, reason: str) -> Self:
+        """What an attempt to go on with a plan that was given up ends with."""
+        return cls(f"this plan was given up ({reason}); make a new one, which looks at what there is now")
 
 
 class MaintenanceRuns(CatalogKitError):

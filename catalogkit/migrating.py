@@ -160,9 +160,14 @@ def rollback_migration(collection: Collection, *, as_of: datetime | None = None)
 
 
 def _take_over(collection: Collection, as_of: datetime | None) -> None:
-    """End what earlier runs left: planned anew, it goes on where they were, and keeps its blobs by itself."""
-    for row in collection.catalog.plans():
-        if row.kind in ("migrate", "undo") and row.ended_at is None:
+    """End what earlier runs left: planned anew, it goes on where they were, and keeps its blobs by itself.
+
+    Those are migrations, and undos of them; an undo of anything else is somebody else's to finish.
+    """
+    rows = collection.catalog.plans()
+    ours = {row.id for row in rows if row.kind == "migrate"}
+    for row in rows:
+        if row.ended_at is None and (row.id in ours or row.policy.get("undone") in ours):
             collection.catalog.end_plan(row.id, as_of=as_of or collection.now())
 
 

@@ -39,6 +39,7 @@ class State(enum.StrEnum):
     DRAFT = "Draft"
     APPROVED = "Approved"
     APPLIED = "Applied"
+    GIVEN_UP = "Given up"
 
 
 class Review(Choice):
@@ -102,12 +103,17 @@ class Review(Choice):
 
     @property
     def state(self) -> State:
-        """Draft until exactly what is selected was approved; Applied once nothing of it is left to do."""
-        if self._row is not None and self._row.ended_at is not None:
-            return State.APPLIED
+        """Draft until exactly what is selected was approved; Applied once nothing of it is left to do, or Given up."""
+        if self._row is not None and self.ended:
+            return State.GIVEN_UP if self._row.given_up else State.APPLIED
         if self._approved is not None and not (self._approved != self.selected).any():
             return State.APPROVED
         return State.DRAFT
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing of it is left to do: it was applied, or given up."""
+        return self._row is not None and self._row.ended_at is not None
 
     @property
     def running(self) -> bool:
@@ -130,8 +136,9 @@ class Review(Choice):
         if self._running:
             said.append("It is being applied.")
         if self._row is not None and self._row.ended_at is not None:
-            ended = at(self._row.ended_at)
-            said.append(f"It was applied {ended}; a plan is applied once. Make a new one for the rest.")
+            given_up, ended = self._row.given_up, at(self._row.ended_at)
+            how = f"given up {ended} ({given_up})" if given_up else f"applied {ended}; a plan is applied once"
+            said.append(f"It was {how}. Make a new one for the rest.")
         elif self.clock() >= head.expires_at and self._row is None:
             said.append(f"It expired {at(head.expires_at)}; it can be looked at. Make a new one to go on.")
         if self.collection is not None and self.collection.identity != head.catalog:
@@ -158,10 +165,10 @@ class Review(Choice):
 
     def must_be_open(self) -> None:
         """Raise a `PlanError` once the selection has to stay: while it is being applied, and after."""
-        if self._running or self.state is State.APPLIED:
-            raise PlanError(
-                "it is being applied" if self._running else "it was applied; nothing can be chosen any more"
-            )
+        if self._running:
+            raise PlanError("it is being applied")
+        if self.ended:
+            raise PlanError(f"it was {self.state.value.lower()}; nothing can be chosen any more")
 
     # -- explaining --------------------------------------------------------------------------------------------
 

@@ -79,7 +79,13 @@ def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False
 def receipt(row: PlanRow, approval: Approval | None, undoable: bool) -> dict[str, Any]:
     """Who approved what, when; what was done and skipped; how to undo it."""
     facts: dict[str, Any] = {
-        "state": "Applied" if row.ended_at else "Stopped; apply it again to go on",
+        "state": (
+            f"Given up: {row.given_up}"
+            if row.given_up
+            else "Applied"
+            if row.ended_at
+            else "Stopped; apply it again to go on"
+        ),
         "plan": f"{row.kind} {row.id[:12]}",
         "approved": f"{approval.approved_by}, {at(approval.approved_at)}" if approval else "without an approval",
         "begun": at(row.begun_at),

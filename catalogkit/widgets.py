@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 import anywidget
 
 from catalogkit.errors import CatalogKitError, InvalidInput
-from catalogkit.review import State
 from catalogkit.review_forms import cards, heading, receipt_html, receipt_text, render_text, rows, static_html
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ class ReviewWidget(anywidget.AnyWidget):
         from IPython.display import update_display
 
         update_display(self._receipt(), raw=True, display_id=self._receipt_id)  # type: ignore[no-untyped-call]
-        if self.review.state is State.APPLIED:
+        if self.review.ended:
             # A widget does not outlive its kernel. Nothing can be chosen any more, so a page takes its place.
             page = {"text/html": static_html(self.review, receipt=False), "text/plain": render_text(self.review)}
             update_display(page, raw=True, display_id=self._face_id)  # type: ignore[no-untyped-call]
@@ -161,6 +160,7 @@ def view(review: Review) -> dict[str, Any]:
     return {
         "heading": heading(review),
         "state": review.state.value,
+        "ended": review.ended,
         "notices": [*filter(None, [review.plan.head.complete]), *brakes],
         "brakes": brakes,
         "apply_brakes": [text for text in review.apply_brakes() if text not in brakes],

@@ -57,6 +57,7 @@ PUBLIC = [
     "drill",
     "drop_snapshot",
     "gc_incremental",
+    "give_up",
     "ingest",
     "init",
     "is_demo",

@@ -3,7 +3,8 @@
 First the catalog is asked about all of a batch, then each file is looked at and removed in one breath, then the records
 go, all in one transaction. To ask about all beforehand is as good as to ask before each: nobody else can write until
 the transaction ends, and removing what nothing needs never makes anything needed. A crash leaves records of files that
-are gone, which the next run finds gone; it never leaves a file that no record tells of.
+are gone, which the next run finds gone; it never leaves a file that no record tells of, for the transaction ends only
+when the removal is on stable storage. The disk sees to that while the records go.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ def purge(world: World, steps: Sequence[Step]) -> list[Result]:
     answers = iter(hand.purgeable(copies))
     results = [_purge(world, one, None if one.sha256 is None else next(answers)) for one in steps]
     done = [one for one, result in zip(steps, results, strict=True) if result.outcome == "done"]
-    hand.drop_copies([(one.sha256, ids[one.store], one.key) for one in done if one.sha256 and one.store])
-    for one in done:
-        if one.sha256 is None:
-            hand.drop_stray(ids[one.store or ""], one.key)
-        elif one.store is None:
-            hand.end_blob(one.digest)
+    with world.settling():
+        hand.drop_copies([(one.sha256, ids[one.store], one.key) for one in done if one.sha256 and one.store])
+        for one in done:
+            if one.sha256 is None:
+                hand.drop_stray(ids[one.store or ""], one.key)
+            elif one.store is None:
+                hand.end_blob(one.digest)
     return results
 
 

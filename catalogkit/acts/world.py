@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -256,6 +257,15 @@ class World:
         for name, keys in self.renamed.items():
             if (store := self.local(name)) is not None:
                 store.settle_names(keys)
+
+    @contextlib.contextmanager
+    def settling(self) -> Iterator[None]:
+        """Do something while the names that came or went get onto stable storage; afterwards they are."""
+        with ThreadPoolExecutor(1, thread_name_prefix="catalogkit-settle") as thread:
+            settled = thread.submit(self.settle_names)
+            yield
+        settled.result()
+        self.renamed.clear()
 
     def tidy(self) -> None:
         """Remove all temporary files."""

@@ -29,7 +29,7 @@ from catalogkit.catalog.rows import (
 from catalogkit.catalog.search import Search
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from catalogkit.audit import BadCopy, Copy, Fact
     from catalogkit.audit_codes import Code
+    from catalogkit.catalog.feed import Feed
     from catalogkit.catalog.hand import Hand
     from catalogkit.model import Arrival, Check, Digest, DocumentRecord, LocationRecord
 
@@ -45,7 +46,6 @@ __all__ = [
     "Committed",
     "Coverage",
     "Due",
-    "Feed",
     "Image",
     "ImageFacts",
     "Intent",
@@ -365,11 +365,17 @@ class Catalog(Contents, Search, Protocol):
     ) -> bool:
         """Note that a plan is being applied; False where that was noted before. One that had ended goes on.
 
-        Blobs that it `keeps` cannot be condemned until it has ended.
+        `head` is what is to be known of the plan, in plain data, its ``policy`` among it.
+
+        Blobs that it `keeps` cannot be condemned until it has ended. One that was given up is a `PlanError`.
         """
 
-    def end_plan(self, plan_id: str, *, as_of: datetime) -> None:
-        """Note that nothing of a plan is left to do, and let go of what it kept."""
+    def end_plan(self, plan_id: str, *, given_up: str = "", as_of: datetime) -> bool:
+        """Note that nothing of a plan is left to do, and let go of what it kept; False where it had ended before.
+
+        With `given_up`, words that say why, whatever is left of it is not to be done: `begin_plan` and `hand` refuse
+        it with a `PlanError` from then on.
+        """
 
     def plans(self) -> list[PlanRow]:
         """Every plan that was ever applied, newest first, with its counts."""
@@ -385,21 +391,7 @@ class Catalog(Contents, Search, Protocol):
         """(unit, step) of every step that was done or skipped; a failed one may be tried again."""
 
     def hand(self, plan_id: str, *, as_of: datetime) -> AbstractContextManager[Hand]:
-        """The hand of the executor for one batch, one transaction; nobody else writes while it is open."""
+        """The hand of the executor for one batch, one transaction; nobody else writes while it is open.
 
-
-class Feed(Protocol):
-    """Rows for a copy of the catalog: `keys` are replaced by `rows`; those without a row are gone."""
-
-    cursor: Mapping[str, Any]
-    """Where the catalog stands: plain data, for the next feed."""
-    whole: bool
-    """Whether this is all there is, so that a copy is begun anew."""
-    changed: bool
-    """Whether there is anything at all."""
-
-    def keys(self, table: str) -> pl.DataFrame:
-        """The rows of a table of the mirror that are to be replaced: a column ``id``, of blobs ``sha256``."""
-
-    def rows(self, table: str) -> Iterator[pl.DataFrame]:
-        """Those rows as they are now, in pages with the schema `model.mirrored`; of a whole feed all there are."""
+        A plan that was given up is a `PlanError`.
+        """

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from catalogkit.catalog.contract import Catalog, Feed
+    from catalogkit.catalog.contract import Catalog
+    from catalogkit.catalog.feed import Feed
 
 FORMAT: Final = 1
 TABLES: Final = ("documents", "blobs", "locations", "checks")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome
@@ -167,7 +168,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A plan that was applied, or is being applied: when, and what came of its steps so far."""
+    """A plan that was applied, is being applied, or was given up (why): when, and what came of its steps so far."""
 
     id: str
     kind: str
@@ -177,6 +178,8 @@ class PlanRow:
     skipped: int
     failed: int
     bytes_freed: int
+    given_up: str = ""
+    policy: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -81,6 +81,26 @@ def plan_undo(
     return planned(context, lambda collection: make(collection, _id_of(plan)), out, as_json)
 
 
+@planning.command("give-up")
+def give_up(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The path or the id of a plan that was begun.")],
+    reason: Annotated[str, typer.Option(help="Why; shown to whoever finds it later.")],
+    as_json: Json = False,
+) -> int:
+    """End a plan that cannot be finished: what it kept is let go; what it did stays, and can be undone."""
+    from catalogkit.planning import give_up as let_go
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        row = let_go(collection, _id_of(plan), reason)
+    counts = {name: getattr(row, name) for name in ("done", "skipped", "failed")}
+    say({"id": row.id, "kind": row.kind, "given_up": row.given_up, **counts}, machine(context, as_json), "Given up")
+    if row.done:
+        tell(f"What it did stays done; `catalogkit plan undo {row.id[:12]}` takes it back.")
+    return DONE
+
+
 @planning.command("forget")
 def plan_forget(
     context: typer.Context,
@@ -199,7 +219,8 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
         sys.stdout.write("{id:.12}  {kind:<8}  {units:>9,} units  {state:<9}  {path}\n".format_map(one))
     for one in applied:
         counts = "{done:>9,} done, {skipped:,} skipped, {failed:,} failed".format_map(one)
-        more = "" if one["ended_at"] else "  unfinished: apply it again to go on"
+        more = "" if one["ended_at"] else "  unfinished: apply it again to go on, or `plan give-up` it"
+        more = f"  given up: {one['given_up']}" if one["given_up"] else more
         sys.stdout.write(f"{one['id']:.12}  {one['kind']:<8}  {counts}  {one['begun_at']:%Y-%m-%d %H:%M}{more}\n")
     return DONE
 

@@ -6,7 +6,7 @@ from catalogkit.planning.backtest import backtest_retention
 from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
-from catalogkit.planning.keeping import approve, waiting_plans
+from catalogkit.planning.keeping import approve, give_up, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
 from catalogkit.planning.reasons import why
 from catalogkit.planning.repair import plan_repair, repair_report
@@ -19,6 +19,7 @@ __all__ = [
     "approve",
     "backtest_retention",
     "gc_incremental",
+    "give_up",
     "plan_dedup",
     "plan_forget",
     "plan_gc",

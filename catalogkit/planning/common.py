@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from catalogkit.errors import InvalidInput
 from catalogkit.plan import VALID_FOR, Head
 from catalogkit.stores.local import LocalStore
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from catalogkit.catalog.contract import PlanRow
     from catalogkit.collection import Collection
 
 
@@ -30,6 +32,20 @@ def head_of(collection: Collection, kind: str, when: datetime) -> Head:
         documents=totals["documents"],
         physical_bytes=totals["physical_bytes"],
     )
+
+
+def applied(collection: Collection, beginning: str) -> PlanRow:
+    """The one plan that was applied, or begun, whose id begins so.
+
+    Raises
+    ------
+    InvalidInput
+        If there is none, or more than one.
+    """
+    found = [row for row in collection.catalog.plans() if row.id.startswith(beginning)] if beginning else []
+    if len(found) != 1:
+        raise InvalidInput(f"{len(found) or 'no'} applied plans have an id that begins with {beginning!r}")
+    return found[0]
 
 
 def user_name() -> str:

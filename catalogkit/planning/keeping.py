@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from catalogkit.approval import DEFAULT_RULE, Approval, approve_plan
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.plan import Plan, Saved
-from catalogkit.planning.common import user_name
+from catalogkit.planning.common import applied, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from catalogkit.catalog.contract import PlanRow
     from catalogkit.collection import Collection
 
 
@@ -52,6 +53,43 @@ def approve(
     approval = approve_plan(plan, rule, include=include, exclude=exclude, approved_by=who, as_of=when)
     approval.save(os.fspath(path))
     return approval
+
+
+def give_up(collection: Collection, plan_id: str, reason: str, *, as_of: datetime | None = None) -> PlanRow:
+    """Give up a plan that was begun and is not to be finished: what it kept is let go, what is left of it never done.
+
+    What was done stays done, in the journal, and can be undone with `plan_undo`. Somebody who is applying the plan at
+    this moment is stopped before the next batch. A given-up plan is not taken up again: a new one looks at what there
+    is by then.
+
+    Parameters
+    ----------
+    plan_id
+        The id of the plan, or the beginning of it that no other has.
+    reason
+        Why, for whoever asks later.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such plan, it has ended, or no reason is given. Nothing is changed then.
+
+    Examples
+    --------
+    >>> from threading import Event
+    >>> plan, stop = ck.plan_forget(c, [3]), Event()
+    >>> stop.set()
+    >>> ck.apply(c, plan, unapproved=True, max_share=1.0, stop=stop).stopped
+    'stopped'
+    >>> ck.give_up(c, plan.id, "we keep it after all").given_up
+    'we keep it after all'
+    """
+    if not reason.strip():
+        raise InvalidInput("say why the plan is given up; whoever finds it later will ask")
+    row = applied(collection, plan_id)
+    if not collection.catalog.end_plan(row.id, given_up=reason.strip(), as_of=as_of or collection.now()):
+        raise InvalidInput(f"plan {row.id[:12]} has ended; `catalogkit plan undo {row.id[:12]}` takes back what it did")
+    return applied(collection, row.id)
 
 
 def waiting_plans(collection: Collection) -> list[dict[str, Any]]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest
 from catalogkit.planners import undo
-from catalogkit.planning.common import framed, head_of
+from catalogkit.planning.common import applied, framed, head_of
 from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
 
@@ -45,17 +44,15 @@ def plan_undo(
     >>> ck.plan_undo(c, forget.id).units
     1
     """
-    found = [row.id for row in collection.catalog.plans() if row.id.startswith(plan_id)] if plan_id else []
-    if len(found) != 1:
-        raise InvalidInput(f"{len(found) or 'no'} applied plans have an id that begins with {plan_id!r}")
-    done = [row for row in collection.catalog.journal(found[0]) if row[3] == "done"]
+    undone = applied(collection, plan_id).id
+    done = [row for row in collection.catalog.journal(undone) if row[3] == "done"]
     done = [row for row in done if units is None or row[0] in units]
     placed = {(row[0], row[5]): row[8] for row in done if row[2] in ("copy", "link")}
     dropped = {(row[0], row[8]) for row in done if row[2] == "drop"}
     done += [_cut_short(row) for row in done if (row[0], row[12]) not in dropped and _left_a_view(collection, row)]
     rows = [_row(collection, row, placed.get((row[0], row[5]))) for row in done]
     head = head_of(collection, "undo", as_of or collection.now())
-    return undo.plan_undo(head, framed(rows, undo.JOURNAL), found[0])
+    return undo.plan_undo(head, framed(rows, undo.JOURNAL), undone)
 
 
 def _left_a_view(collection: Collection, row: tuple[Any, ...]) -> bool:

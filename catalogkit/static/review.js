@@ -179,9 +179,10 @@ class Face {
     const before = this.state;
     this.state = state;
     this.title.textContent = state.heading;
-    this.steps.replaceChildren(...STEPS.map((step, i) => make("li", {
+    const steps = STEPS.includes(state.state) ? STEPS : [...STEPS.slice(0, 2), state.state];
+    this.steps.replaceChildren(...steps.map((step, i) => make("li", {
       text: `${i + 1} ${step}`, "aria-current": step === state.state ? "step" : null,
-      class: i < STEPS.indexOf(state.state) ? "ck-past" : null,
+      class: i < steps.indexOf(state.state) ? "ck-past" : null,
     })));
     this.brakes.replaceChildren(...state.notices.map((text) => make("p", { class: "ck-notice", text })));
     this.cards.replaceChildren(...state.cards.map(([label, value, what]) =>
@@ -214,7 +215,7 @@ class Face {
   buttons() {
     const state = this.state;
     if (!state) return;
-    const done = state.state === "Applied";
+    const done = state.ended;
     const frozen = done || state.running;
     this.doing.hidden = done && !state.problem;
     for (const control of [this.include, this.exclude, this.only]) control.disabled = frozen || !state.matching;
@@ -373,7 +374,7 @@ class Face {
       onclick: (event) => { event.stopPropagation(); this.active = index; this.toggle(row); this.grid.focus(); },
     });
     box.checked = row.selected;
-    box.disabled = this.state.running || this.state.state === "Applied";
+    box.disabled = this.state.running || this.state.ended;
     const values = {
       bytes: bytes(row.bytes), age_days: row.age_days === null ? "" : plural(row.age_days, "day"),
       resolver: row.resolver ?? "", media_type: row.media_type ?? "",
@@ -420,7 +421,7 @@ class Face {
   }
 
   toggle(row) {
-    if (this.state.running || this.state.state === "Applied") return;
+    if (this.state.running || this.state.ended) return;
     row.selected = !row.selected;
     this.draw();
     this.ask("toggle", { unit: row.unit });

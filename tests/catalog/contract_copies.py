@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from catalogkit.errors import PlanError
 from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome, to_us
 from tests.catalog.desk import DAY, NOW, PLAN, sha
@@ -146,3 +147,19 @@ class Copies:
         desk.catalog.end_plan(PLAN, as_of=NOW)
         assert desk.condemn("one") == ""
         assert "still needs this blob" in desk.condemn("two")
+
+    def test_a_plan_that_was_given_up_ends_for_good(self, desk: Desk) -> None:
+        """Its blobs are let go, the reason is noted, and it has neither hand nor beginning again; ended is ended."""
+        desk.forget(desk.put_one())
+        desk.catalog.begin_plan(PLAN, "test", {"policy": {"undone": "x"}}, {}, keeps=[sha("one")], as_of=NOW)
+        assert desk.catalog.end_plan(PLAN, given_up="broken", as_of=NOW + DAY) is True
+        assert desk.catalog.end_plan(PLAN, given_up="again", as_of=NOW + 2 * DAY) is False
+        assert desk.catalog.end_plan(PLAN, as_of=NOW + 2 * DAY) is False
+        (row,) = desk.catalog.plans()
+        assert (row.ended_at, row.given_up, row.policy) == (NOW + DAY, "broken", {"undone": "x"})
+        with pytest.raises(PlanError, match="given up"):
+            desk.catalog.begin_plan(PLAN, "test", {}, {}, keeps=[sha("one")], as_of=NOW)
+        with pytest.raises(PlanError, match="given up"), hand_of(desk) as hand:
+            hand.state(sha("one"))
+        with desk.catalog.hand("e" * 64, as_of=NOW) as hand:
+            assert hand.condemn_blob(sha("one"), to_us(NOW)) == ""

@@ -279,6 +279,25 @@ def test_everything_is_moved_back(policy: Collection) -> None:
     assert (go(policy).moved, policy.layout) == (10, "cas")
 
 
+def test_what_others_undo_stays_theirs_to_finish(policy: Collection) -> None:
+    """An unfinished undo of another plan is not ended, there or back; one of a migration is taken over."""
+    records = policy.catalog.find(artifact_id="a") + policy.catalog.find(artifact_id="b")
+    other = run(policy, plan_forget(policy, [record.id for record in records])).plan_id
+    half = run(policy, plan_migrate(policy, limit=3)).plan_id
+    stop = threading.Event()
+    for undone in (other, half):
+        stop.clear()
+        back = plan_undo(policy, undone)
+        assert run(policy, back, batch=1, stop=stop, progress=lambda _: stop.set()).stopped
+    unfinished = {row.policy["undone"] for row in policy.catalog.plans() if row.ended_at is None}
+    assert unfinished == {other, half}
+    for move in (go, rollback_migration):
+        move(policy)
+        assert {row.policy["undone"] for row in policy.catalog.plans() if row.ended_at is None} == {other}
+    (theirs,) = [row for row in policy.catalog.plans() if row.ended_at is None]
+    assert run(policy, plan_undo(policy, other)).done == 1, theirs
+
+
 def test_one_plan_is_moved_back(policy: Collection) -> None:
     """A plan of some copies is undone like any other plan."""
     before = located(policy)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.catalog.contract import PlanRow
 from catalogkit.catalog.sql.base import Database, framed
 from catalogkit.catalog.sql.hand import Hand
+from catalogkit.errors import PlanError
 from catalogkit.model import Digest, from_us, to_us
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import polars as pl
+
+    from catalogkit.catalog.sql.base import Session
 
 # From one blob in so many versions on, reading all of history is quicker than to look up each blob's.
 MANY: Final = 5
@@ -152,6 +155,7 @@ class Plans(Database):
     ) -> bool:
         """Note that a plan is being applied; False where that was noted before (it goes on, it is not repeated)."""
         with self.write("begin plan", to_us(as_of), plan_id) as db:
+            _refuse_given_up(db, plan_id)
             db.executemany(
                 "INSERT INTO roots SELECT 'plan', ?, sha256 FROM blobs WHERE sha256 = ? AND state IN"
                 " ('live', 'incoming') ON CONFLICT DO NOTHING",
@@ -166,22 +170,35 @@ class Plans(Database):
                 ).rowcount
             )
 
-    def end_plan(self, plan_id: str, *, as_of: datetime) -> None:
-        """Note that nothing of a plan is left to do, and let go of what it kept."""
+    def end_plan(self, plan_id: str, *, given_up: str = "", as_of: datetime) -> bool:
+        """Note that nothing of a plan is left to do, and let go of what it kept; False where it had ended before."""
         with self.write("end plan", to_us(as_of), plan_id) as db:
             db.execute("DELETE FROM roots WHERE kind = 'plan' AND name = ?", (plan_id,))
-            db.execute("UPDATE plans SET ended_us = ? WHERE id = ? AND ended_us IS NULL", (to_us(as_of), plan_id))
+            sql = "UPDATE plans SET ended_us = ?, given_up = ? WHERE id = ? AND ended_us IS NULL"
+            return db.execute(sql, (to_us(as_of), given_up, plan_id)).rowcount > 0
 
     def plans(self) -> list[PlanRow]:
         """Every plan that was ever applied, newest first, with its counts."""
+        rows = self.rows(
+            "SELECT id, p.kind, begun_us, ended_us, count(*) FILTER (WHERE outcome = 'done'),"
+            " count(*) FILTER (WHERE outcome = 'skipped'), count(*) FILTER (WHERE outcome = 'failed'),"
+            " coalesce(sum(bytes) FILTER (WHERE outcome = 'done'), 0), given_up, head"
+            " FROM plans p LEFT JOIN journal j ON j.plan_id = p.id GROUP BY p.id ORDER BY begun_us DESC, p.id"
+        )
         return [
-            PlanRow(row[0], row[1], from_us(row[2]), None if row[3] is None else from_us(row[3]), *row[4:])
-            for row in self.rows(
-                "SELECT id, p.kind, begun_us, ended_us, count(*) FILTER (WHERE outcome = 'done'),"
-                " count(*) FILTER (WHERE outcome = 'skipped'), count(*) FILTER (WHERE outcome = 'failed'),"
-                " coalesce(sum(bytes) FILTER (WHERE outcome = 'done'), 0)"
-                " FROM plans p LEFT JOIN journal j ON j.plan_id = p.id GROUP BY p.id ORDER BY begun_us DESC, p.id"
+            PlanRow(
+                row[0],
+                row[1],
+                from_us(row[2]),
+                None if row[3] is None else from_us(row[3]),
+                done=row[4],
+                skipped=row[5],
+                failed=row[6],
+                bytes_freed=row[7],
+                given_up=row[8],
+                policy=_policy(row[9]),
             )
+            for row in rows
         ]
 
     def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
@@ -204,6 +221,20 @@ class Plans(Database):
     def hand(self, plan_id: str, *, as_of: datetime) -> Iterator[Hand]:
         """The hand of the executor for one batch: everything it does is one transaction, its notes included."""
         with self.write("apply", to_us(as_of), plan_id) as db:
+            _refuse_given_up(db, plan_id)
             hand = Hand(db, plan_id, to_us(as_of))
             yield hand
             hand.write_down()
+
+
+def _policy(head: str) -> dict[str, Any]:
+    """The policy that a plan was noted with; plans of long ago were noted without."""
+    found: dict[str, Any] = json.loads(head).get("policy", {})
+    return found
+
+
+def _refuse_given_up(db: Session, plan_id: str) -> None:
+    """Refuse a plan that was given up, also by somebody else a moment ago."""
+    row = db.execute("SELECT given_up FROM plans WHERE id = ?", (plan_id,)).fetchone()
+    if row is not None and row[0]:
+        raise PlanError.given_up(row[0])

@@ -38,6 +38,7 @@ MIGRATIONS: Final = (
     Migration(5, "contents"),
     Migration(6, "quota"),
     Migration(7, "search"),
+    Migration(8, "giving_up"),
 )
 
 

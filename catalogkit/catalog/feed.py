@@ -1,0 +1,27 @@
+"""What a catalog engine hands to whoever keeps a copy of it: everything that changed, from one moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import polars as pl
+
+
+class Feed(Protocol):
+    """Rows for a copy of the catalog: `keys` are replaced by `rows`; those without a row are gone."""
+
+    cursor: Mapping[str, Any]
+    """Where the catalog stands: plain data, for the next feed."""
+    whole: bool
+    """Whether this is all there is, so that a copy is begun anew."""
+    changed: bool
+    """Whether there is anything at all."""
+
+    def keys(self, table: str) -> pl.DataFrame:
+        """The rows of a table of the mirror that are to be replaced: a column ``id``, of blobs ``sha256``."""
+
+    def rows(self, table: str) -> Iterator[pl.DataFrame]:
+        """Those rows as they are now, in pages with the schema `model.mirrored`; of a whole feed all there are."""
