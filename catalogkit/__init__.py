@@ -47,16 +47,19 @@ if TYPE_CHECKING:
     from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
     from catalogkit.planners.repair import RepairPolicy as RepairPolicy
+    from catalogkit.planning import NearDuplicates as NearDuplicates
     from catalogkit.planning import RetentionPolicy as RetentionPolicy
     from catalogkit.planning import analyze_dedup_opportunities as analyze_dedup_opportunities
     from catalogkit.planning import approve as approve
     from catalogkit.planning import backtest_retention as backtest_retention
     from catalogkit.planning import gc_incremental as gc_incremental
     from catalogkit.planning import give_up as give_up
+    from catalogkit.planning import near_duplicates as near_duplicates
     from catalogkit.planning import plan_dedup as plan_dedup
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
     from catalogkit.planning import plan_migrate as plan_migrate
+    from catalogkit.planning import plan_near as plan_near
     from catalogkit.planning import plan_purge as plan_purge
     from catalogkit.planning import plan_repair as plan_repair
     from catalogkit.planning import plan_retention as plan_retention
@@ -104,6 +107,7 @@ _WHERE: Final = {
     "Maintenance": "maintaining",
     "MigrationReport": "migrating",
     "MultiTenantCatalog": "tenants",
+    "NearDuplicates": "planning",
     "Plan": "plan",
     "RepairPolicy": "planners.repair",
     "RetentionDecision": "policies.retention",
@@ -130,10 +134,12 @@ _WHERE: Final = {
     "make_views": "viewing",
     "migrate_to_cas_gradual": "migrating",
     "open": "collection:open_collection",
+    "near_duplicates": "planning",
     "plan_dedup": "planning",
     "plan_forget": "planning",
     "plan_gc": "planning",
     "plan_migrate": "planning",
+    "plan_near": "planning",
     "plan_purge": "planning",
     "plan_retention": "planning",
     "plan_repair": "planning",

@@ -106,7 +106,7 @@ METRICS: Final = (
     ),
     Metric(
         name="catalog.query_latency_p95_ms", kind=Kind.GAUGE, percentile=95, operations=frozenset({"query"}),
-        about=f"Time of find, frame, search and sql: of 100, 95 took no longer (the last {WINDOW:,})",
+        about=f"Time of find, frame, near, search and sql: of 100, 95 took no longer (the last {WINDOW:,})",
     ),
     Metric(
         name=VERIFICATION, kind=Kind.HISTOGRAM, buckets=_MS, operations=frozenset({"verify"}),
@@ -114,7 +114,7 @@ METRICS: Final = (
     ),
     Metric(
         name=QUERY, kind=Kind.HISTOGRAM, buckets=_MS, operations=frozenset({"query"}), labels=("query",),
-        about="Time of find, frame, search and sql",
+        about="Time of find, frame, near, search and sql",
     ),
     Metric(
         name=OPERATION, kind=Kind.HISTOGRAM, buckets=_SECONDS, operations=ALLOWED["operation"],

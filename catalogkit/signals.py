@@ -27,10 +27,10 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     for name, values in {
         "operation": "apply audit backup drill ingest maintain mirror_refresh plan query rebuild recover"
         " report snapshot verify",
-        "kind": "dedup evict forget gc migrate purge repair retention tier undo",
+        "kind": "dedup evict forget gc migrate near purge repair retention tier undo",
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",
-        "query": "find frame search sql",
+        "query": "find frame near search sql",
         "report": "audit_report dedup_analytics eviction_scoring gc_review migration_review recovery_drill"
         " retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",

@@ -27,6 +27,7 @@ from catalogkit.catalog.rows import (
     StoreRow,
 )
 from catalogkit.catalog.search import Search
+from catalogkit.catalog.sketches import Sketches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,7 +62,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Search, Protocol):
+class Catalog(Contents, Search, Sketches, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str

@@ -22,7 +22,9 @@ ESTIMATE: Final = JACCARD - 0.13
 ALL_PAIRS: Final = 30
 _CHUNK: Final = 200_000
 
-SKETCHES: Final = pl.Schema({"sha256": pl.String(), "shingles": pl.Int64(), "sketch": pl.Binary()})
+SKETCHES: Final = pl.Schema(
+    {"sha256": pl.String(), "shingles": pl.Int64(), "sketch": pl.Binary(), "why_not": pl.String()}
+)
 PAIRS: Final = pl.Schema({"a": pl.Int64(), "b": pl.Int64(), "estimate": pl.Float64()})
 
 

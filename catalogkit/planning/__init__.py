@@ -8,22 +8,26 @@ from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, give_up, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
+from catalogkit.planning.near import NearDuplicates, near_duplicates, plan_near
 from catalogkit.planning.reasons import why
 from catalogkit.planning.repair import plan_repair, repair_report
 from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
 from catalogkit.planning.undo import plan_undo
 
 __all__ = [
+    "NearDuplicates",
     "RetentionPolicy",
     "analyze_dedup_opportunities",
     "approve",
     "backtest_retention",
     "gc_incremental",
     "give_up",
+    "near_duplicates",
     "plan_dedup",
     "plan_forget",
     "plan_gc",
     "plan_migrate",
+    "plan_near",
     "plan_purge",
     "plan_repair",
     "plan_retention",

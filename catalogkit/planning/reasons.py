@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, text_path
+from catalogkit.plan import Saved
 from catalogkit.planners.gc import GCPolicy
+from catalogkit.planning.keeping import waiting_plans
 from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
@@ -56,6 +58,25 @@ def why(collection: Collection, subject: str | int, *, as_of: datetime | None = 
     for copy in collection.catalog.locations_of(digest):
         place = collection.stores[collection.store_id(copy.store)].describe(copy.key)
         said.append(f"a copy lies at {place}: {copy.outcome or 'never checked'}")
+    return said + _proposed(collection, digest)
+
+
+def _proposed(collection: Collection, digest: Digest) -> list[str]:
+    """Plans that wait for somebody and would let go of these bytes because of their text."""
+    said = []
+    for waiting in waiting_plans(collection):
+        if waiting["kind"] == "near" and waiting["state"] != "expired":
+            instead = Saved.read(waiting["path"]).head.policy["instead_of"].get(str(digest))
+            if instead:
+                said.append(
+                    f"plan {waiting['id'][:12]} proposes to forget it: document {instead['kept_document_id']}, which"
+                    f" is kept, has the same text ({instead['similarity']:.0%} alike)"
+                )
+                said += [
+                    f"{where} alone begins to say: {instead[name]!r}"
+                    for where, name in (("this one", "differs"), ("the one that is kept", "kept_differs"))
+                    if instead[name]
+                ]
     return said
 
 

@@ -26,6 +26,7 @@ from tests.catalog.contract_purging import Purging
 from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
 from tests.catalog.contract_quotas import Quotas
 from tests.catalog.contract_search import Search
+from tests.catalog.contract_sketches import Sketches
 from tests.catalog.desk import Desk
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class CatalogContract(
     Quotas,
     Purging,
     Search,
+    Sketches,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

@@ -12,6 +12,7 @@ from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
 from catalogkit.catalog.sql.quotas import Quotas
+from catalogkit.catalog.sql.sketches import Sketches
 from catalogkit.catalog.sqlite.images import Images
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.search import Search
@@ -35,5 +36,6 @@ class SQLiteCatalog(
     Contents,
     Quotas,
     Search,
+    Sketches,
 ):
     """A `Catalog` in one SQLite file."""

@@ -39,6 +39,7 @@ MIGRATIONS: Final = (
     Migration(6, "quota"),
     Migration(7, "search"),
     Migration(8, "giving_up"),
+    Migration(9, "sketches"),
 )
 
 
