@@ -237,7 +237,7 @@ def _requests(versions: pl.DataFrame, accesses: pl.DataFrame, first: int, last: 
         accesses.filter(pl.col("accessed_at").dt.timestamp("us").is_between(first, last, closed="left"))
         .join(owners, on="document_id")
         .group_by("tenant")
-        .len()
+        .agg(pl.col("count").sum())
     )
     return defaultdict(int, counted.iter_rows())
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from catalogkit.accessing import Accessing, not_there
 from catalogkit.catalog import open_catalog
 from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, rewrite_layout, write_config
 from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
@@ -34,7 +35,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Collection(Searching):
+class Collection(Searching, Accessing):
     """A catalog and its stores, opened together.
 
     Open one with `catalogkit.open`, make one with `catalogkit.init`. It is a context manager; closing it gives the
@@ -263,7 +264,7 @@ class Collection(Searching):
             # A plan may have moved the bytes between the question where they are and the attempt to read them.
             if problem is not None and [copy.id for copy in self._good(record)] == [copy.id for copy in good]:
                 raise problem
-        raise StoreUnreachable(f"every copy of document {document_id} is known to be bad; run `catalogkit verify`")
+        raise not_there(self.catalog, record)
 
     def close(self) -> None:
         """Give the catalog back."""

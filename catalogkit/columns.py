@@ -109,7 +109,15 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "document_id": "int",
         "accessed_at": "time",
         "kind": "str",
+        "count": "int",
         "bytes": "int",
+    },
+    "evictions": {
+        "sha256": "str",
+        "bytes": "int",
+        "plan_id": "str",
+        "evicted_at": "time",
+        "returned_at": "time",
     },
     "roots": {
         "sha256": "str",

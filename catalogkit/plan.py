@@ -48,6 +48,7 @@ class StepKind(enum.StrEnum):
     DROP = "drop"
     QUARANTINE = "quarantine"
     FETCH = "fetch"
+    EVICT = "evict"
 
 
 # They never free anything.

@@ -17,15 +17,26 @@ if TYPE_CHECKING:
 
 # The phrase names the gravest of what happens, and to how many of what.
 _GRAVEST: Final = (
-    *(StepKind.PURGE, StepKind.ABANDON, StepKind.DROP, StepKind.QUARANTINE, StepKind.FORGET, StepKind.CONDEMN),
+    *(
+        StepKind.PURGE,
+        StepKind.EVICT,
+        StepKind.ABANDON,
+        StepKind.DROP,
+        StepKind.QUARANTINE,
+        StepKind.FORGET,
+        StepKind.CONDEMN,
+    ),
     *(StepKind.FETCH, StepKind.CLONE, StepKind.LINK, StepKind.COPY, StepKind.RECALL, StepKind.REARM),
 )
 _NOUNS: Final[dict[str, str]] = {
     StepKind.PURGE: "RECORD", StepKind.FORGET: "DOCUMENT", StepKind.RECALL: "DOCUMENT", StepKind.ABANDON: "INGEST",
+    StepKind.EVICT: "CONTENT",
 }  # fmt: skip
 # These are facts in the catalog alone, and change no file.
 _FACTS: Final = {StepKind.CONDEMN, StepKind.REARM, StepKind.FORGET, StepKind.RECALL}
-UNDOABLE: Final = {StepKind.CONDEMN, StepKind.FORGET, StepKind.COPY, StepKind.LINK, StepKind.DROP}
+UNDOABLE: Final = {
+    StepKind.CONDEMN, StepKind.FORGET, StepKind.COPY, StepKind.LINK, StepKind.DROP, StepKind.EVICT,
+}  # fmt: skip
 
 
 def phrase(totals: Totals, kinds: Mapping[str, int]) -> str:
@@ -59,6 +70,7 @@ def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False
         said.append(f"{count(purged, 'record')} of bytes that are gone will be closed")
     for kind, noun, what in (
         (StepKind.ABANDON, "unfinished ingest", "dropped for good"),
+        (StepKind.EVICT, "content", "gone until it is fetched again from where it came from"),
         (StepKind.QUARANTINE, "bad file", "put aside"),
         (StepKind.FETCH, "file", "fetched again"),
         (StepKind.CLONE, "file", "made to share its data with another, which shows nowhere"),

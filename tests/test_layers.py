@@ -22,6 +22,8 @@ ROOMS = {
         columns
         content
         errors
+        eviction
+        eviction.*
         filters
         fixity
         formats
@@ -61,6 +63,7 @@ ROOMS = {
         workers
     """,
     "held": """
+        accessing
         collection
         searching
     """,

@@ -1,4 +1,4 @@
-"""Steps that change what the catalog says: condemn, rearm, forget, recall."""
+"""Steps that change what the catalog says: condemn, rearm, forget, recall, evict."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ def forget(world: World, step: Step) -> Result:
 def recall(world: World, step: Step) -> Result:
     """Bring a forgotten document back."""
     return unless(_lost(world, step) or world.hand.recall(step.document_id, step.digest))
+
+
+def evict(world: World, step: Step) -> Result:
+    """Note that a blob's last copy is about to go on purpose; the drops that follow in its unit take its copies."""
+    return unless(world.hand.evict(step.digest))
 
 
 def _lost(world: World, step: Step) -> str:

@@ -1,6 +1,7 @@
 """Steps that take a copy away from its key: drop one of several, put bad bytes aside.
 
-Neither happens unless another copy was read, and hashed right, or there is none that could be lost.
+Neither happens unless another copy was read, and hashed right, or there is none that could be lost; or the plan noted
+before that the last copy goes on purpose.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def drop(world: World, step: Step) -> Result:
     why = SHOWN if shown else world.changed(step)
     if why not in ("", GONE, SHOWN):
         return unless(why)
-    if not _another(world, step):
+    if not hand.evicted(digest) and not _another(world, step):
         return unless(NO_OTHER)
     if store and any(one.store == step.store and store.view_at(one.key) == step.key for one in world.copies(digest)):
         return unless("a view at the place of another copy shows it")

@@ -170,7 +170,7 @@ class World:
     def size(self, digest: Digest) -> int:
         """How long a blob is."""
         copies = self.copies(digest)
-        return copies[0].bytes if copies else 0
+        return copies[0].bytes if copies else self.catalog.blob_bytes(digest) or 0
 
     def outcome(self, store: LocalStore | ReferenceStore, key: str, digest: Digest) -> Outcome:
         """What the bytes at `key` are at this moment, measured by `digest`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.rows import (
     Committed,
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Search, Sketches, Protocol):
+class Catalog(Contents, Search, Accesses, Sketches, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str
@@ -160,7 +161,7 @@ class Catalog(Contents, Search, Sketches, Protocol):
         A `commit` or a `Hand.recall` that would go over it is a `QuotaExceeded`, and nothing is changed.
         """
 
-    # holds and accesses ---------------------------------------------------------------------------------------
+    # holds ----------------------------------------------------------------------------------------------------
     def place_hold(
         self,
         reason: str,
@@ -178,9 +179,6 @@ class Catalog(Contents, Search, Sketches, Protocol):
 
     def release_hold(self, hold_id: int, *, as_of: datetime) -> None:
         """End a hold."""
-
-    def record_accesses(self, accesses: Iterable[tuple[int, datetime, str, int | None]]) -> None:
-        """Add (document id, time, kind, bytes) to the access log."""
 
     # questions ------------------------------------------------------------------------------------------------
     def document(self, document_id: int) -> DocumentRecord | None:

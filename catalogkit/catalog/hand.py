@@ -58,6 +58,15 @@ class Hand(Protocol):
     def drop_location(self, digest: Digest, store_id: int, key: str) -> str:
         """Forget one of several copies of a live blob; the last that is not known to be bad stays."""
 
+    def evict(self, digest: Digest) -> str:
+        """Note that the last copy of a live blob is about to go on purpose: whoever needs it can have it fetched again.
+
+        Refused where a document of it has no address, a hold, an ingest, another plan, a snapshot or a backup keeps it.
+        """
+
+    def evicted(self, digest: Digest) -> bool:
+        """Whether this plan noted that, the bytes did not come back since, and it could be noted at this moment."""
+
     def lost(self, size: int) -> list[Digest]:
         """Live blobs of that size of which every copy is known to be bad, as the first question found it."""
 

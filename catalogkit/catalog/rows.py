@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome
 
+    # Document id, time, kind, bytes, and how often, which is once without it.
+    Access = tuple[int, datetime, str, int | None] | tuple[int, datetime, str, int | None, int]
+
 
 @dataclass(frozen=True, slots=True)
 class StoreRow:
@@ -277,3 +280,31 @@ class ImageFacts:
     changes: int
     last_id: int
     stores: list[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessFile:
+    """A file that the access log was read from: the digest of so many bytes of it, and what it told.
+
+    A log that grows is known by its beginning.
+    """
+
+    sha256: Digest
+    bytes: int
+    name: str
+    entries: int
+    matched: int
+    first_at: datetime | None
+    last_at: datetime | None
+    imported_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """A content whose last copy was let go on purpose; `returned_at` is when its bytes came back."""
+
+    sha256: Digest
+    bytes: int
+    plan_id: str
+    evicted_at: datetime
+    returned_at: datetime | None

@@ -16,6 +16,7 @@ REASONS: Final = {
     "linked-by": "the plan that is undone made it a name of another file",
     "parted-by": "the plan that is undone gave it a file of its own",
     "dropped-by": "it was dropped by the plan that is undone",
+    "evicted-by": "it was evicted by the plan that is undone; where it came from may still have it",
 }
 # What a gatherer hands over: the steps that were done, for the bytes that were copied, linked or dropped with what
 # lies there now, and for what was dropped with a copy that is left (`from_store`, `from_key`).
@@ -34,6 +35,7 @@ _BACK: Final = {
     ("link", "new"): ("drop", "placed-by"),
     ("copy", "parted"): ("link", "parted-by"),
     ("link", "replaced"): ("copy", "linked-by"),
+    ("evict", ""): ("fetch", "evicted-by"),
     ("drop", "linked"): ("link", "dropped-by"),
     ("drop", "copied"): ("copy", "dropped-by"),
 }
@@ -72,6 +74,9 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
     )
     nothing = pl.DataFrame(_NOTHING, schema=["kind", "effect"], orient="row")
     steps = journal.with_columns(effect=effect.fill_null("")).join(nothing, on=["kind", "effect"], how="anti")
+    # What is fetched again need not be put back where it was.
+    evicted = steps.filter(pl.col("kind") == "evict").select("unit", "sha256", lost=pl.lit("lost"))
+    steps = steps.join(evicted, left_on=["unit", "sha256", "effect"], right_on=["unit", "sha256", "lost"], how="anti")
     gone = steps.join(ways, on=["kind", "effect"], how="anti")
     # What is dropped may be what several others of its content are made of again: they go before it, in one unit.
     copied = pl.col("reason").is_in(["placed-by", "dropped-by"])

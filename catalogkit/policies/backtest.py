@@ -269,7 +269,7 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
         .with_row_index("episode")
     )
     asked = (
-        log.select("who", "accessed_at")
+        log.select("who", "accessed_at", "count")
         .join_asof(
             begun.select("who", "episode", "forgotten_at", "back_at"),
             left_on="accessed_at",
@@ -280,7 +280,7 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
         .filter(pl.col("back_at").is_null() | (pl.col("accessed_at") < pl.col("back_at")))
         .drop_nulls("episode")
         .group_by("episode")
-        .agg(reads=pl.len().cast(pl.Int64), first_read=pl.col("accessed_at").min())
+        .agg(reads=pl.col("count").sum(), first_read=pl.col("accessed_at").min())
     )
     return (
         begun.join(asked, on="episode", how="left")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 PARTS = (
-    "audits", "backups", "contents", "copies", "damage", "documents", "feeds", "intake", "ledger", "moments", "past",
-    "purging", "questions", "quotas",
+    "accesses", "audits", "backups", "contents", "copies", "damage", "documents", "feeds", "intake", "ledger",
+    "moments", "past", "purging", "questions", "quotas",
 )  # fmt: skip
 for part in PARTS:
     pytest.register_assert_rewrite(f"tests.catalog.contract_{part}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.catalog.contract_accesses import Accesses
 from tests.catalog.contract_audits import Audits
 from tests.catalog.contract_backups import Backups
 from tests.catalog.contract_contents import Contents
@@ -59,6 +60,7 @@ class CatalogContract(
     Purging,
     Search,
     Sketches,
+    Accesses,
 ):
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 

@@ -61,11 +61,11 @@ class Questions:
         ]
 
     def test_the_frame_of_accesses_is_the_log(self, desk: Desk) -> None:
-        """Every entry, in the order it was written."""
+        """Every document, time and kind, in that order."""
         desk.catalog.record_accesses([(7, NOW, "read", 5), (7, NOW - DAY, "open", None)])
         frame = desk.catalog.frame("accesses")
         assert dict(frame.schema) == schema("accesses")
-        assert frame.rows() == [(7, NOW, "read", 5), (7, NOW - DAY, "open", None)]
+        assert frame.rows() == [(7, NOW - DAY, "open", 1, None), (7, NOW, "read", 1, 5)]
 
     def test_the_frame_of_roots_has_ingests_in_flight(self, desk: Desk) -> None:
         """What is being taken in is needed, whoever else needs it."""

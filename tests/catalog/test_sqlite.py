@@ -147,10 +147,10 @@ def test_a_transaction_leaves_no_name_behind(desk: Desk) -> None:
 
 
 def test_accesses_are_kept(desk: Desk) -> None:
-    """Each access is a row: document, time, kind, bytes if known."""
+    """Each document, time and kind is a row, with bytes if known."""
     document_id = desk.put_one()
     desk.catalog.record_accesses([(document_id, NOW, "read", 3), (document_id, NOW + DAY, "open", None)])
-    rows = desk.catalog.rows("SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id")  # type: ignore[attr-defined]
+    rows = desk.catalog.rows("SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY at_us")  # type: ignore[attr-defined]
     assert rows == [(document_id, to_us(NOW), "read", 3), (document_id, to_us(NOW + DAY), "open", None)]
 
 

@@ -117,6 +117,10 @@ def moment(**changes: str) -> str:
     return _insert("moments", values)
 
 
+def eviction(name: str, plan: str = "'other'") -> str:
+    return f"INSERT INTO evictions (sha256, plan_id, evicted_us) VALUES (:{name}, {plan}, 1)"
+
+
 def _insert(table: str, values: dict[str, str]) -> str:
     return f"INSERT INTO {table} ({', '.join(values)}) VALUES ({', '.join(values.values())})"
 
@@ -157,6 +161,12 @@ CHECKS = [
     ("holds", "UPDATE holds SET reason = ''"),
     ("holds", "UPDATE holds SET document_id = 1, sha256 = :held"),
     ("accesses", "INSERT INTO accesses (document_id, at_us, kind, bytes) VALUES (1, 1, 'read', -1)"),
+    ("accesses", "INSERT INTO accesses (document_id, at_us, kind, count) VALUES (1, 1, 'read', 0)"),
+    ("access_files", "INSERT INTO access_files VALUES (x'00', 1, 'log', 1, 1, NULL, NULL, 1)"),
+    ("access_files", "INSERT INTO access_files VALUES (:held, -1, 'log', 1, 1, NULL, NULL, 1)"),
+    ("access_files", "INSERT INTO access_files VALUES (:held, 1, 'log', -1, 1, NULL, NULL, 1)"),
+    ("access_files", "INSERT INTO access_files VALUES (:held, 1, 'log', 1, -1, NULL, NULL, 1)"),
+    ("evictions", eviction("twice", plan="''")),
     ("plans", "UPDATE plans SET id = 'short'"),
     ("plans", "UPDATE plans SET head = '{'"),
     ("plans", "UPDATE plans SET approval = '{'"),
@@ -232,6 +242,19 @@ OTHERS = [
     ("the ledger is overwritten", "INSERT OR REPLACE INTO checks SELECT * FROM checks", "only added to"),
     ("what is condemned becomes a root", "INSERT INTO roots VALUES ('snapshot', 'may', :doomed)", "that is alive"),
     ("a known file is called a stray", "INSERT INTO strays VALUES (1, 'docs/twice-1.pdf', 1, 1, 1, 1)", "no stray"),
+    ("what nothing refers to is evicted", eviction("kept"), "the rest is for garbage collection"),
+    ("what cannot be fetched again is evicted", "UPDATE documents SET source_url = 'ftp://x/'; " + eviction("twice"),
+     "has no address to fetch it from again"),
+    ("what is held is evicted", eviction("held"), "a hold keeps it"),
+    ("what arrives is evicted", intent(sha256=":twice") + "; " + eviction("twice"), "it is being ingested"),
+    ("what a plan needs is evicted", "INSERT INTO roots VALUES ('plan', 'one', :twice); " + eviction("twice"),
+     "another plan under way still needs it"),
+    ("an old version that is kept is evicted",
+     "UPDATE documents SET sha256 = :remembered WHERE artifact_id = 'missing'; " + eviction("remembered"),
+     "for a document that has other content now"),
+    ("the last copy goes after it came back", eviction("missing") + "; " + location(sha256=":missing")
+     + "; UPDATE locations SET outcome = NULL WHERE sha256 = :missing AND key <> 'docs/x';"
+     " DELETE FROM locations WHERE sha256 = :missing", "the last good copy"),
     ("an expected file is called a stray", f"INSERT INTO strays VALUES (1, '{cas_key(sha('coming'))}', 1, 1, 1, 1)",
      "no stray"),
 ]  # fmt: skip
@@ -239,6 +262,9 @@ OTHERS = [
 ALLOWED = [
     ("a place where nothing lies is forgotten", "DELETE FROM locations WHERE sha256 = :missing"),
     ("one of two good copies goes", "DELETE FROM locations WHERE key = 'docs/twice-1.pdf'"),
+    ("the last copies go, noted before", eviction("twice") + "; DELETE FROM locations WHERE sha256 = :twice"),
+    ("what the plan itself keeps is evicted",
+     "INSERT INTO roots VALUES ('plan', 'other', :twice); " + eviction("twice")),
     ("the copy of a condemned blob goes", "DELETE FROM locations WHERE sha256 = :doomed"),
     ("a purged blob is forgotten", "DELETE FROM blobs WHERE sha256 = :gone"),
     ("a moment that is released keeps no more",

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-ACTS = ("gc", "purge", "undo gc", "undo forget", "copies", "undo copies")
+ACTS = ("gc", "purge", "undo gc", "undo forget", "copies", "undo copies", "evict")
 # In these, copies of what is alive come and go: between a crash and the next apply a record may be one too many.
-MOVING = ("copies", "undo copies")
+MOVING = ("copies", "undo copies", "evict")
 HELD, KEPT = b"held", b"kept" * 100
 
 
@@ -71,6 +71,8 @@ class World:
                 return plan_purge(collection, AT_ONCE)
             if act == "copies":
                 return copies_plan(collection)
+            if act == "evict":
+                return evict_plan(collection)
             if act == "undo copies":
                 return plan_undo(collection, self.condemned)
             return plan_undo(collection, self.condemned if act == "undo gc" else self.forgotten)
@@ -148,6 +150,18 @@ def copies_plan(collection: Collection) -> Plan:
         step(collection, "copy", LOST, "docs/more/lost", "docs/lost"),
         step(collection, "copy", NEW, "docs/more/new", "docs/new"),
     )
+
+
+def evict_plan(collection: Collection) -> Plan:
+    """Let go of contents with one copy and with two, all of them; one is all the same still needed."""
+
+    def unit(content: bytes) -> list[Any]:
+        keys = [one.key for one in collection.catalog.locations_of(digest_of(content))]
+        drops = [step(collection, "drop", content, key, **seen(collection, key)) for key in keys]
+        return [step(collection, "evict", content, keys[0], last_copy=True), *drops]
+
+    collection.catalog.place_hold("a lawyer asks", digest=digest_of(HELD), as_of=collection.now())
+    return steps(collection, *(unit(content) for content in (MOVED, EQUAL, HELD, NEW)))
 
 
 def _die(collection: Collection) -> None:
@@ -247,7 +261,9 @@ def promises(collection: Collection) -> list[str]:
         if not path_of(collection, content).is_file() or path_of(collection, content).read_bytes() != content
     ]
     records = collection.catalog.find(limit=100)
-    unread = [f"{record.artifact_id} cannot be read" for record in records if not _reads(collection, record)]
+    evicted = {one.sha256 for one in collection.catalog.evictions() if one.returned_at is None}
+    there = [record for record in records if record.sha256 not in evicted]
+    unread = [f"{record.artifact_id} cannot be read" for record in there if not _reads(collection, record)]
     return lost + unread
 
 

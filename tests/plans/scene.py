@@ -108,6 +108,8 @@ def stored_bytes(collection: Collection) -> int:
 def broken(collection: Collection, *, whole: bool = True, every: bool = True) -> Iterator[str]:
     """Where the one rule does not hold: the bytes of every document, and of every live blob, exist and hash right.
 
+    What was evicted may be gone, and says so.
+
     `whole` looks at the database's own integrity, too; `every` at every copy that is not known to be bad, where
     otherwise one that is good will do.
     """
@@ -121,7 +123,11 @@ def broken(collection: Collection, *, whole: bool = True, every: bool = True) ->
         copies.setdefault(sha256, []).append(key if name == collection.store.name else "/" + key)
     root = Path(collection.store.root)
 
+    evicted = {row[0] for row in rows("SELECT sha256 FROM evictions WHERE returned_us IS NULL")}
+
     def good(sha256: bytes) -> bool:
+        if sha256 in evicted:
+            return True
         found = [root / key for key in copies.get(sha256, ())]
         right = (path.is_file() and digest_of(path.read_bytes()) == sha256 for path in found)
         return bool(found) and (all(right) if every else any(right))

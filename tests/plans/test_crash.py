@@ -40,7 +40,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, World]:
     return {
         "gc": build(top / "garbage", Clock(noon), condemned=False),
         **dict.fromkeys(("purge", "undo gc", "undo forget"), condemned),
-        "copies": build_copies(top / "copies", Clock(noon), applied=False),
+        **dict.fromkeys(("copies", "evict"), build_copies(top / "copies", Clock(noon), applied=False)),
         "undo copies": build_copies(top / "moved", Clock(noon), applied=True),
     }
 

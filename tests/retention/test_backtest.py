@@ -58,7 +58,7 @@ def told(
     **more: Any,
 ) -> RetentionBacktest:
     frame = pl.DataFrame(list(versions), schema=schema("document_versions"), orient="row")
-    log = [(ord(name), day(when), "read", 1) for name, when in read]
+    log = [(ord(name), day(when), "read", 1, 1) for name, when in read]
     return backtest(
         frame.with_columns(stored_bytes="bytes"),
         pl.DataFrame(log, schema=schema("accesses"), orient="row"),

@@ -87,7 +87,14 @@ _RULES: Final = (
         "no reason, or not exactly one subject",
         "reason = '' OR (document_id IS NULL) = (sha256 IS NULL)",
     ),
-    ("'access ' || id", "accesses", "a negative number", "bytes < 0"),
+    (
+        "'access to document ' || document_id",
+        "accesses",
+        "a negative number, or none",
+        "bytes < 0 OR count < 1",
+    ),
+    ("'access file ' || name", "access_files", "a negative number", "bytes < 0 OR entries < 0 OR matched < 0"),
+    ("'eviction ' || id", "evictions", "no plan", "plan_id = ''"),
     (
         "'plan ' || id",
         "plans",
@@ -118,7 +125,9 @@ _TIMES: Final = (
     ("'check ' || id", "checks", ("checked_us",)),
     ("'run ' || id", "runs", ("started_us", "ended_us")),
     ("'hold ' || id", "holds", ("placed_us", "released_us")),
-    ("'access ' || id", "accesses", ("at_us",)),
+    ("'access to document ' || document_id", "accesses", ("at_us",)),
+    ("'access file ' || name", "access_files", ("first_us", "last_us", "imported_us")),
+    ("'eviction ' || id", "evictions", ("evicted_us", "returned_us")),
     ("'plan ' || id", "plans", ("begun_us", "ended_us")),
     ("'stray ' || key", "strays", ("condemned_us",)),
     ("'moment ' || kind || ' ' || name", "moments", ("taken_us", "released_us")),
@@ -156,6 +165,7 @@ QUESTIONS: Final[dict[Code, str]] = {
     " GROUP BY l.store_id, l.sha256 HAVING count(DISTINCT l.inode) > 1",
     Code.NO_LOCATION: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL, b.refs || ' documents refer to it'"
     " FROM blobs b WHERE b.state = 'live' AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256)"
+    " AND NOT EXISTS (SELECT 1 FROM evictions e WHERE e.sha256 = b.sha256 AND e.returned_us IS NULL)"
     f" AND ({_NEEDED})",
     Code.PURGED_LOCATION: f"SELECT {_LOCATION}, 'its content ' || {_HEX.format('l.sha256')} || ' was purged'"
     f" FROM locations l JOIN blobs b ON b.sha256 = l.sha256 AND b.state = 'purged' {_STORE}",

@@ -130,6 +130,22 @@ class Hand:
                 self._lost.setdefault(length, []).append(Digest(digest))
         return self._lost.get(size, [])
 
+    def evict(self, digest: Digest) -> str:
+        """Note that the last copy of a live blob is about to go on purpose; says why it must not."""
+        return self._try(
+            "INSERT INTO evictions (sha256, plan_id, evicted_us) VALUES (?, ?, ?)"
+            " ON CONFLICT (sha256) WHERE returned_us IS NULL DO UPDATE SET plan_id = excluded.plan_id,"
+            " evicted_us = excluded.evicted_us",
+            (digest, self._plan_id, self._at_us),
+            "",
+        )
+
+    def evicted(self, digest: Digest) -> bool:
+        """Whether this plan noted that, the bytes did not come back since, and it could be noted at this moment."""
+        sql = "SELECT 1 FROM evictions WHERE sha256 = ? AND plan_id = ? AND returned_us IS NULL"
+        noted = self._db.execute(sql, (digest, self._plan_id)).fetchone() is not None
+        return noted and not self.evict(digest)
+
     def condemn_blob(self, digest: Digest, since_us: int) -> str:
         """Condemn a blob that has been garbage, without a break, since then."""
         return self._try(

@@ -1,4 +1,4 @@
-"""Runs, the verification ledger, holds and accesses."""
+"""Runs, the verification ledger, and holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, check_text, from_us, json_text, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from catalogkit.model import Check
@@ -190,11 +190,3 @@ class Ledger(Database):
             ).rowcount
         if not changed:
             raise InvalidInput(f"there is no hold {hold_id} in force")
-
-    def record_accesses(self, accesses: Iterable[tuple[int, datetime, str, int | None]]) -> None:
-        """Add (document id, time, kind, bytes) to the access log."""
-        with self.write("access") as db:
-            db.executemany(
-                "INSERT INTO accesses (document_id, at_us, kind, bytes) VALUES (?, ?, ?, ?)",
-                ((document, to_us(when), kind, count) for document, when, kind, count in accesses),
-            )

@@ -31,7 +31,9 @@ _FRAMES: Final = {
     " FROM locations l JOIN blobs b ON b.sha256 = l.sha256 JOIN stores s ON s.id = l.store_id ORDER BY l.id",
     "checks": "SELECT id, location_id, sha256, checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
-    "accesses": "SELECT document_id, at_us, kind, bytes FROM accesses ORDER BY id",
+    "accesses": "SELECT document_id, at_us, kind, count, bytes FROM accesses ORDER BY document_id, at_us, kind",
+    "evictions": "SELECT e.sha256, b.bytes, e.plan_id, e.evicted_us, e.returned_us FROM evictions e"
+    " JOIN blobs b ON b.sha256 = e.sha256 ORDER BY e.id",
     "contents": "SELECT sha256, extractor, version, CASE reason WHEN '' THEN 'ok' ELSE 'refused' END,"
     " nullif(reason, ''), detail, media_type, title, authors, language, detected_language,"
     " page_count, created_us, modified_us, encrypted,"

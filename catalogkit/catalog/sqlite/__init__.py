@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from catalogkit.catalog.sql.accesses import Accesses
 from catalogkit.catalog.sql.contents import Contents
 from catalogkit.catalog.sql.damage import Damage
 from catalogkit.catalog.sql.duplicates import Duplicates
@@ -37,5 +38,6 @@ class SQLiteCatalog(
     Quotas,
     Search,
     Sketches,
+    Accesses,
 ):
     """A `Catalog` in one SQLite file."""

@@ -40,6 +40,7 @@ MIGRATIONS: Final = (
     Migration(7, "search"),
     Migration(8, "giving_up"),
     Migration(9, "sketches"),
+    Migration(10, "accesses"),
 )
 
 

@@ -1,0 +1,61 @@
+"""Rates of requests, shrunken to those of the class: what few requests say, weighed against what its kind is like.
+
+Most objects were asked for once or never. Their own rate says little; that of their source says more. With requests of
+an object as a Poisson process whose rate varies within its class as a Gamma distribution (Robbins' empirical Bayes,
+1956), the expected rate is ``(requests + a) / (watched + a / class rate)``. The shape `a` is told by how much more the
+numbers of requests spread than chance would make them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from catalogkit.eviction.features import CLASSES
+
+SHAPES: Final = (0.02, 5.0)
+# So many objects' worth of the wider class is added to a narrower one.
+LENT: Final = 5.0
+
+
+def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
+    """Posterior means by object.
+
+    Parameters
+    ----------
+    rows
+        What `features.features` returns.
+    count, watched
+        The columns with the number of requests, and with the horizons in which they were counted.
+
+    Returns
+    -------
+    DataFrame
+        ``expected`` requests in a horizon, ``any`` (the chance of one or more), ``class`` (the rate of its class), in
+        the order of the rows.
+    """
+    typical = _class_rates(rows, count, watched)
+    table = rows.select(n=pl.col(count).cast(pl.Float64), w=watched).with_columns(rate=typical)
+    expected = pl.col("rate") * pl.col("w")
+    spread, scale = table.select(
+        ((pl.col("n") - expected) ** 2 - expected).sum(), (expected**2).sum().alias("scale")
+    ).row(0)
+    shape = min(max(scale / spread if spread and spread > 0 else SHAPES[1], SHAPES[0]), SHAPES[1])
+    alpha, beta = pl.col("n") + shape, pl.col("w") + shape / pl.col("rate")
+    return table.select(
+        expected=alpha / beta,
+        any=1 - (beta / (beta + 1)) ** alpha,
+        **{"class": pl.col("rate")},
+    )
+
+
+def _class_rates(rows: pl.DataFrame, count: str, watched: str) -> pl.Series:
+    """The rate of each row's source and kind, leaning on the source, leaning on all, where they are small."""
+    n, w = pl.col(count).sum(), pl.col(watched).sum()
+    # Half a request that nobody made, so that no rate is zero.
+    rate = pl.lit(rows.select((n + 0.5) / (w + 0.5)).item())
+    for names in CLASSES:
+        lent = LENT * pl.col(watched).mean().over(names)
+        rate = (n.over(names) + lent * rate) / (w.over(names) + lent + 1e-12)
+    return rows.select(rate).to_series()

@@ -1,0 +1,97 @@
+"""Sweeps: a crawler or a mirror that asked for everything at once, which says nothing about any one object.
+
+Left in, one sweep makes everything look wanted, and every past that holds one teaches the wrong thing. So what a sweep
+asked for alike is taken out of what is learned about objects; how often sweeps come is told beside it, and makes every
+object that much likelier to be asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from catalogkit.eviction.history import EVENTS, History
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+# A sweep asks for so large a share of what is there, within so small a part of a horizon, ...
+SHARE: Final = 0.5
+PARTS: Final = 32
+# ... which is so many times what is usual, of so many objects or more.
+TIMES: Final = 3.0
+OBJECTS_LEAST: Final = 20
+# How far back sweeps are counted, in horizons.
+LOOK_BACK: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A history without what sweeps asked for.
+
+    Attributes
+    ----------
+    history
+        What is left: requests beyond those that everything got.
+    chance
+        How likely a sweep comes within a horizon.
+    requests
+        How many requests each object is to expect of sweeps within a horizon.
+    """
+
+    history: History
+    chance: float
+    requests: float
+
+
+def swept(history: History, as_of: datetime, horizon: timedelta) -> Swept:
+    """Take sweeps out of what was known at a time."""
+    known = history.known(as_of)
+    objects, events = known.objects, known.events
+    if events.is_empty() or objects.height < OBJECTS_LEAST:
+        return Swept(known, 0.0, 0.0)
+    width = max(horizon // PARTS // timedelta(microseconds=1), 1)
+    part = (pl.lit(as_of) - pl.col("at")).dt.total_microseconds() // width
+    # What had just come is asked for by whoever waited for it.
+    began = objects.select("object", began=pl.max_horizontal("created_at", "since") + horizon / PARTS)
+    begun = began["began"].sort()
+    ended = objects["until"].drop_nulls().sort()
+    parts = (
+        events.with_columns(part=part)
+        .join(began, on="object")
+        .filter(pl.col("at") > pl.col("began"))
+        .group_by("part")
+        .agg(asked=pl.col("object").n_unique(), at=pl.col("at").max())
+        .sort("part")
+    )
+    there = begun.search_sorted(parts["at"], side="right").cast(pl.Int64) - ended.search_sorted(
+        parts["at"], side="left"
+    ).cast(pl.Int64)
+    parts = parts.with_columns(there=there).with_columns(share=pl.col("asked") / pl.col("there").clip(1))
+    usual = float(parts["share"].median() or 0.0)  # type: ignore[arg-type]
+    found = parts.filter(
+        (pl.col("there") >= OBJECTS_LEAST) & (pl.col("share") >= SHARE) & (pl.col("share") >= TIMES * usual)
+    )
+    if found.is_empty():
+        return Swept(known, 0.0, 0.0)
+    marked = events.with_columns(part=part, swept=part.is_in(found["part"].implode()))
+    taken = (
+        marked.filter("swept")
+        .group_by("part", "object")
+        .agg(pl.col("at").max(), pl.col("count").sum())
+        .with_columns(alike=pl.col("count").median().over("part").cast(pl.Int64))
+    )
+    more = taken.with_columns(count=pl.col("count") - pl.col("alike")).filter(pl.col("count") > 0)
+    rest = pl.concat([marked.filter(~pl.col("swept")).select(EVENTS.names()), more.select(EVENTS.names())])
+    # Of the last horizons, those with a sweep; one more without, because the next may be unlike them.
+    looked = min(max(int(parts["part"].max() or 0) // PARTS, 1), LOOK_BACK)  # type: ignore[arg-type]
+    recent = taken.group_by("part").agg(pl.col("alike").first()).with_columns(window=pl.col("part") // PARTS)
+    recent = recent.filter(pl.col("window") < looked)
+    return Swept(
+        History(objects, rest.sort("at", "object")),
+        recent["window"].n_unique() / (looked + 1),
+        float(recent["alike"].sum()) / (looked + 1),
+    )

@@ -1,0 +1,152 @@
+"""Eviction: letting bytes go that can be fetched again, those first that the fewest are expected to ask for.
+
+A content that goes is first noted as evicted, then its copies are dropped, in one unit: whoever looks for the bytes is
+told that they went on purpose, when and by which plan. Its documents stay. Where a good copy stays in another store,
+nothing is evicted: the copies here are dropped like any other surplus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import polars as pl
+
+from catalogkit.errors import InvalidInput
+from catalogkit.layouts import cas_key
+from catalogkit.model import Digest
+from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+
+# By what it was chosen, and whether a copy is left.
+REASONS: Final = {
+    "model": "few are expected to ask for it again; a model that was right about this log's past says so",
+    "rate": "few are expected to ask for it again, by how often it and its like were asked for",
+    "size x age": "it is large and was not met for long; no log says whether anybody asks for it",
+    "elsewhere": "a good copy of it stays in another store",
+}
+RETURN_REASONS: Final = {"wanted": "it was evicted, and somebody wants it back from where it came from"}
+# What a gatherer hands over: a row for each copy, of contents in the order in which they are to go. `ours` says that it
+# lies in the store that is to be relieved, `healthy` that it is not known to be bad.
+COPIES: Final = pl.Schema(
+    {
+        "rank": pl.Int64(),
+        "sha256": pl.String(),
+        "bytes": pl.Int64(),
+        "store": pl.String(),
+        "key": pl.String(),
+        "inode": pl.Int64(),
+        "mtime_ns": pl.Int64(),
+        "users": pl.Int64(),
+        "ours": pl.Boolean(),
+        "healthy": pl.Boolean(),
+        "document_id": pl.Int64(),
+        "artifact_id": pl.String(),
+        "resolver": pl.String(),
+        "media_type": pl.String(),
+        "tenant": pl.String(),
+    }
+)
+EVICTED: Final = pl.Schema({"sha256": pl.String(), "document_id": pl.Int64()} | {
+    name: pl.String() for name in ("artifact_id", "resolver", "media_type", "tenant")
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class EvictionPolicy:
+    """What an eviction may do.
+
+    Attributes
+    ----------
+    last_copies : bool
+        Whether the last copy of a content may go, if every document of it can be fetched again. Without it only
+        contents go of which a good copy stays in another store.
+    private : bool
+        Whether a document may be fetched again from hosts of private addresses.
+    max_share : float
+        The largest share of all stored bytes one plan may free; more is refused when it is applied.
+    """
+
+    last_copies: bool = False
+    private: bool = False
+    max_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_share <= 1:
+            raise InvalidInput(f"max_share is a share of all stored bytes, above 0 and at most 1: {self.max_share}")
+
+    def plain(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"last_copies": self.last_copies, "private": self.private, "max_share": self.max_share}
+
+
+def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPolicy) -> Plan:
+    """Let go of contents in the order of their ranks, a unit for each.
+
+    Parameters
+    ----------
+    copies
+        A row for each copy of them: the columns of `COPIES`.
+    reason
+        By what they were chosen: a key of `REASONS`.
+
+    Returns
+    -------
+    Plan
+        Units that take a last copy say so; contents whose last copy the policy keeps are counted as left out.
+    """
+    stays = (~pl.col("ours") & pl.col("healthy")).any().over("sha256")
+    mine = copies.with_columns(stays=stays).filter("ours")
+    kept = 0 if policy.last_copies else mine.filter(~pl.col("stays"))["sha256"].n_unique()
+    going = mine.filter(pl.col("stays") | policy.last_copies).sort("rank", "sha256", "store", "key")
+    file = pl.coalesce(pl.col("inode").cast(pl.String), "key")
+    drops = going.with_columns(
+        kind=pl.lit(StepKind.DROP.value),
+        object=pl.concat_str(["store", file, "sha256"], separator=":"),
+        users=pl.max_horizontal("users", pl.len().over("store", "sha256", file)),
+        order=pl.lit(1),
+    )
+    noted = going.filter(~pl.col("stays")).unique("sha256", keep="first", maintain_order=True)
+    # Where it would lie again, if it were fetched.
+    notes = noted.with_columns(
+        kind=pl.lit(StepKind.EVICT.value),
+        key=pl.col("sha256").map_elements(lambda text: cas_key(Digest.parse(text)), return_dtype=pl.String()),
+        bytes=pl.lit(0, dtype=pl.Int64),
+        inode=pl.lit(None, dtype=pl.Int64),
+        mtime_ns=pl.lit(None, dtype=pl.Int64),
+        users=pl.lit(None, dtype=pl.Int64),
+        object=pl.lit(None, dtype=pl.String),
+        order=pl.lit(0),
+    )
+    rows = (
+        pl.concat([notes.select(drops.columns), drops])
+        .sort("rank", "sha256", "order", "store", "key")
+        .with_columns(
+            unit=pl.col("sha256").rle_id().cast(pl.Int64),
+            last_copy=~pl.col("stays"),
+            reason=pl.when("stays").then(pl.lit("elsewhere")).otherwise(pl.lit(reason)),
+        )
+        .with_columns(step=pl.int_range(pl.len()).over("unit"))
+    )
+    few = f"{kept:,} content{'s' if kept > 1 else ''} stay: no copy is left elsewhere, and last copies are kept"
+    about = replace(head, policy=policy.plain(), reasons=REASONS, complete=few if kept else "")
+    return Plan(about, _filled(rows))
+
+
+def plan_return(head: Head, evicted: pl.DataFrame, home: str) -> Plan:
+    """Fetch evicted contents again, into the store `home`: the columns of `EVICTED`, a row for each."""
+    rows = evicted.sort("document_id", "sha256").with_columns(
+        unit=pl.int_range(pl.len()),
+        step=pl.lit(0),
+        kind=pl.lit(StepKind.FETCH.value),
+        reason=pl.lit("wanted"),
+        store=pl.lit(home),
+        key=pl.col("sha256").map_elements(lambda text: cas_key(Digest.parse(text)), return_dtype=pl.String()),
+        bytes=pl.lit(0),
+        last_copy=pl.lit(False),
+    )
+    return Plan(replace(head, reasons=RETURN_REASONS), _filled(rows))
+
+
+def _filled(rows: pl.DataFrame) -> pl.DataFrame:
+    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.columns]
+    return rows.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
