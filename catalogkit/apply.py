@@ -29,7 +29,8 @@ from catalogkit.model import Digest
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import STOPPED, operation
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     Decided = list[tuple[Step, Result]]
 
 BATCH: Final = 1000
+# Every step about a bucket waits for its server a few times, while the transaction keeps other writers waiting.
+REMOTE_BATCH: Final = 50
 KEPT_NOTES: Final = 1000
 # A catalog that lost this share of its documents since the plan was made is not the catalog the plan is about.
 SHRUNKEN: Final = 0.5
@@ -185,7 +188,9 @@ def apply(
     with operation("apply", kind=plan.head.kind) as told:
         told.tally(report, "done", "skipped", "failed", "removed", "bytes_freed")
         try:
-            for chunk in left.iter_slices(batch):
+            remote = [one.name for one in collection.stores.values() if isinstance(one, S3Layout)]
+            far = left.select(pl.any_horizontal(pl.col("store", "from_store").is_in(remote)).any()).item()
+            for chunk in left.iter_slices(min(batch, REMOTE_BATCH) if far else batch):
                 if stop is not None and stop.is_set():
                     report.stopped = "stopped"
                     break
@@ -230,7 +235,7 @@ def _alone(collection: Collection) -> None:
     """Refuse where the store is another catalog's, too: somebody copied the collection's folder, but not its store."""
     mine = collection.catalog.url.removeprefix("sqlite:///")
     for store in collection.stores.values():
-        home = store.home() if isinstance(store, LocalStore) else ""
+        home = store.home() if isinstance(store, OWN) else ""
         if home and os.path.exists(home) and not (os.path.exists(mine) and os.path.samefile(home, mine)):
             raise PlanError(
                 f"the store at {store.root} was made for the catalog at {home}, which is still there: what this one, a"

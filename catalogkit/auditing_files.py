@@ -19,7 +19,7 @@ from catalogkit.intents import LEASE, is_dead
 from catalogkit.model import Check, Digest, Outcome, from_us
 from catalogkit.progress import Progress
 from catalogkit.stores.contract import Asked
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     import threading
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from catalogkit.audit import AuditReport, Listed
     from catalogkit.collection import Collection
     from catalogkit.progress import OnProgress
+    from catalogkit.stores.opening import Own
 
 PAGE: Final = 10_000
 # As many copies that look suspect are read, however small the sample is.
@@ -92,7 +93,7 @@ class FileAudit:
     def survey(self) -> None:
         """Everything that lies in a store of ours and should not."""
         for store_id, store in self.collection.stores.items():
-            if not isinstance(store, LocalStore) or store_id in self.away:
+            if not isinstance(store, OWN) or store_id in self.away:
                 continue
             own = self._own_files(store.root)
             chunk: list[Listed] = []
@@ -117,7 +118,7 @@ class FileAudit:
         paths += [f"{catalog}{end}" for end in ("", "-wal", "-shm", "-journal")]
         return {path.removeprefix(f"{root}/") for path in paths if path.startswith(f"{root}/")}
 
-    def _strangers(self, store_id: int, store: LocalStore, entries: Sequence[Listed]) -> None:
+    def _strangers(self, store_id: int, store: Own, entries: Sequence[Listed]) -> None:
         self.report.files += len(entries)
         self._tell()
         unknown = self._unknown(store_id, entries)
@@ -138,7 +139,7 @@ class FileAudit:
         known = self.catalog.recorded(store_id, [entry.key for entry in entries]) if entries else set()
         return [entry for entry in entries if entry.key not in known]
 
-    def _leftovers(self, store: LocalStore) -> None:
+    def _leftovers(self, store: Own) -> None:
         for about in store.quarantined():
             path = store.describe(about.key)
             self.report.add(Code.QUARANTINED_FILE, "file", path, "kept for whoever wants to know what went wrong")
@@ -177,7 +178,7 @@ class FileAudit:
                     wrong.append((copy, *verdict))
                     continue
                 assert look is not None
-                owned = isinstance(self.collection.stores[copy.store_id], LocalStore)
+                owned = isinstance(self.collection.stores[copy.store_id], OWN)
                 if owned and look.writable:
                     wrong.append((copy, Code.WRITABLE, "its mode allows writing"))
                 if owned and look.names > 1 and look.inode is not None:

@@ -16,7 +16,8 @@ from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
 from catalogkit.searching import Searching
 from catalogkit.signals import operation
-from catalogkit.stores.local import LocalStore, ReferenceStore
+from catalogkit.stores.opening import check_url, create_store, open_store
+from catalogkit.stores.reference import ReferenceStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.mirror import Mirror
     from catalogkit.model import DocumentRecord, LocationRecord
+    from catalogkit.stores.opening import AnyStore, Own
 
 IN_PLACE: Final = "in-place"
 
@@ -47,7 +49,7 @@ class Collection(Searching, Accessing):
         The collection's folder, absolute.
     catalog : Catalog
         The truth about facts.
-    store : LocalStore
+    store : LocalStore or S3Layout
         Where new bytes go.
     layout, template
         How keys are named in it.
@@ -61,14 +63,15 @@ class Collection(Searching, Accessing):
         self.path, self.config, self.catalog, self.clock = path, config, catalog, clock
         rows = {row.name: row for row in catalog.stores()}
         settings = config.store
-        row = rows.get(settings.name)
-        if row is None:
-            raise StoreMismatch(f"the catalog knows no store {settings.name!r}; {CONFIG_NAME} was changed by hand")
-        self.store = LocalStore(_root(path, settings.url), name=settings.name, token=row.token)
+        self._ids = {name: row.id for name, row in rows.items()}
+        self._stores: dict[int, AnyStore] = {}
+        for name, url in {settings.name: settings.url, **config.stores}.items():
+            if name not in rows:
+                raise StoreMismatch(f"the catalog knows no store {name!r}; {CONFIG_NAME} was changed by hand")
+            self._stores[rows[name].id] = open_store(url, path, name=name, token=rows[name].token)
+        self.store: Own = self._stores[self._ids[settings.name]]  # type: ignore[assignment]
         self.layout = Layout(settings.layout)
         self.template = Template(settings.template)
-        self._ids = {name: row.id for name, row in rows.items()}
-        self._stores: dict[int, LocalStore | ReferenceStore] = {row.id: self.store}
         if IN_PLACE in rows:
             self._stores[rows[IN_PLACE].id] = ReferenceStore(token=rows[IN_PLACE].token)
 
@@ -78,7 +81,7 @@ class Collection(Searching, Accessing):
         return self.catalog.identity
 
     @property
-    def stores(self) -> dict[int, LocalStore | ReferenceStore]:
+    def stores(self) -> dict[int, AnyStore]:
         """Every store by the id the catalog gave it."""
         return dict(self._stores)
 
@@ -307,13 +310,6 @@ def document_row(record: DocumentRecord) -> dict[str, Any]:
     return row | {"sha256": str(record.sha256), "metadata": json.dumps(dict(record.metadata), ensure_ascii=False)}
 
 
-def _root(path: Path, url: str) -> Path:
-    """The folder of a store's URL; a relative one lies in the collection's folder."""
-    if "://" in url and not url.startswith("file://"):
-        raise InvalidInput(f"no store for {url.partition(':')[0]!r}; use file:folder")
-    return path / url.removeprefix("file://").removeprefix("file:")
-
-
 def init(
     path: Path | str,
     *,
@@ -346,7 +342,7 @@ def init(
         {"catalog": catalog, "store": {"url": store, "layout": layout, "template": template or DEFAULT_TEMPLATE}}
     )
     Template(config.store.template)
-    root = _root(folder, store)
+    check_url(store, layout)
     if (folder / CONFIG_NAME).exists():
         raise InvalidInput(f"{folder} is a collection already; nothing was changed")
     opened = open_catalog(catalog, base=folder, create=True, as_of=clock())
@@ -355,7 +351,7 @@ def init(
         if opened.stores():
             raise InvalidInput(f"{catalog} belongs to another collection; name another catalog")
         home = os.path.realpath(opened.url.removeprefix("sqlite:///"))
-        made = LocalStore.create(root, name=config.store.name, catalog=opened.identity, home=home)
+        made = create_store(store, folder, name=config.store.name, catalog=opened.identity, home=home, layout=layout)
         opened.add_store(made.name, made.kind, made.token)
         # Last, because it is what makes the folder a collection.
         write_config(folder, config)

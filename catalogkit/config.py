@@ -98,6 +98,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()
+    stores: dict[str, str] = {}  # more of them: name and URL
     retention: dict[str, Any] = {}
     dedup: DedupPolicy = DedupPolicy()
     backup: BackupConfig = BackupConfig()

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import ConstraintError
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -118,7 +118,7 @@ def _complete(collection: Collection, intents: list[Intent], as_of: datetime) ->
     ready: list[tuple[int, Registration]] = []
     for intent in intents:
         entry, store = intent.registration, collection.stores.get(intent.registration.store_id)
-        there = store.holds(entry.key, entry.digest) if isinstance(store, LocalStore) else None
+        there = store.holds(entry.key, entry.digest) if isinstance(store, OWN) else None
         if there is not None:
             # It comes late: a version that was fetched after it, and committed before, stays the current one.
             whole = replace(entry, inode=there.inode, mtime_ns=there.mtime_ns, in_order=False)
@@ -126,7 +126,7 @@ def _complete(collection: Collection, intents: list[Intent], as_of: datetime) ->
     # What is visible after a killed process need not be on the disk yet.
     for store_id, store in collection.stores.items():
         keys = [entry.key for _, entry in ready if entry.store_id == store_id]
-        if keys and isinstance(store, LocalStore):
+        if keys and isinstance(store, OWN):
             store.settle(keys)
     runs = dict.fromkeys(entry.arrival.run_id for _, entry in ready)
     done: set[int] = set()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.errors import InvalidInput, StoreError
 from catalogkit.layouts import Template
 from catalogkit.planning.migrate import readable_keys
+from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def make_views(collection: Collection, folder: Path | str | None = None, *, temp
     3
     """
     home = Path(os.path.realpath(folder or collection.path / FOLDER))
-    root = Path(collection.store.root)
+    root = Path(_local(collection).root)
     if home == root or root in home.parents:
         raise InvalidInput(f"{home} lies in the store; views lie elsewhere")
     collection.store.reach()
@@ -85,6 +86,13 @@ def make_views(collection: Collection, folder: Path | str | None = None, *, temp
     for place, leads in wanted.items():
         _make(Path(place), leads, root, report)
     return report
+
+
+def _local(collection: Collection) -> LocalStore:
+    store = collection.store
+    if not isinstance(store, LocalStore):
+        raise InvalidInput(f"views lead into a folder, and this collection's bytes lie in {store.root}")
+    return store
 
 
 def _wanted(collection: Collection, template: Template, home: Path, report: ViewsReport) -> dict[str, str]:
@@ -102,7 +110,7 @@ def _wanted(collection: Collection, template: Template, home: Path, report: View
             report.without_bytes += 1
         else:
             path = home / key.removeprefix("docs/")
-            leads[str(path)] = os.path.relpath(collection.store.path(at), path.parent)
+            leads[str(path)] = os.path.relpath(_local(collection).path(at), path.parent)
     return leads
 
 
@@ -146,7 +154,7 @@ def _tidy(folder: Path, home: Path) -> None:
 def drop_old_paths(collection: Collection) -> int:
     """Remove the symbolic links that a migration left at old paths, once nobody uses these any more; how many."""
     collection.store.reach()
-    root = Path(collection.store.root)
+    root = Path(_local(collection).root)
     found = list(_views(root / "docs", root))
     for path in found:
         path.unlink()

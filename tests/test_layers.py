@@ -84,12 +84,15 @@ ROOMS = {
         migrating
         planning
         planning.*
+        places
         proving
         settling
+        shelving
         snapshots
         sources
         sync
         tenants
+        uploading
         verify
         versions
         viewing

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final
 from catalogkit.acts.world import GONE, OWNERS, Result, Step, World, unless
 from catalogkit.errors import StoreError
 from catalogkit.model import Outcome
+from catalogkit.stores.local import LocalStore
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from catalogkit.model import LocationRecord
-    from catalogkit.stores.local import LocalStore
+    from catalogkit.stores.opening import Own
 
 NO_OTHER: Final = "no other copy of it is proved good"
 SHOWN: Final = "a view lay there already"
@@ -58,7 +60,10 @@ def _another(world: World, step: Step, *, prove: bool = False) -> bool:
 
 def _same_entry(world: World, step: Step, other: LocationRecord) -> bool:
     """Whether two locations are one directory entry, by whatever way each leads there."""
-    here, there = world.place(step)[1].path(step.key), world.stores[other.store][1].path(other.key)
+    store, others = world.place(step)[1], world.stores[other.store][1]
+    if isinstance(store, S3Layout) or isinstance(others, S3Layout):
+        return (step.store, step.key) == (other.store, other.key)
+    here, there = store.path(step.key), others.path(other.key)
     # What goes is the entry itself, be it a link; what stays is whatever the other leads to.
     if os.path.join(os.path.realpath(os.path.dirname(here)), os.path.basename(here)) == os.path.realpath(there):
         return True
@@ -80,17 +85,17 @@ def drop(world: World, step: Step) -> Result:
     store_id, _ = world.place(step)
     if not world.recorded(step):
         return unless(NO_COPY)
-    store = world.local(step.store)
-    view = step.from_key if store else None
-    shown = bool(view) and store is not None and store.view_at(step.key) == view
+    store, files = world.own(step.store), world.local(step.store)
+    view = step.from_key if files else None
+    shown = bool(view) and files is not None and files.view_at(step.key) == view
     why = SHOWN if shown else world.changed(step)
     if why not in ("", GONE, SHOWN):
         return unless(why)
     if not hand.evicted(digest) and not _another(world, step):
         return unless(NO_OTHER)
-    if store and any(one.store == step.store and store.view_at(one.key) == step.key for one in world.copies(digest)):
+    if files and any(one.store == step.store and files.view_at(one.key) == step.key for one in world.copies(digest)):
         return unless("a view at the place of another copy shows it")
-    if view and store and not (_recorded(world, step, view) and world.outcome(store, view, digest) is Outcome.OK):
+    if view and files and not (_recorded(world, step, view) and world.outcome(files, view, digest) is Outcome.OK):
         return unless("the copy that is to be seen in its place is not proved good")
     try:
         # The record first, where the database has the last word; the file last. A file that stays keeps its record.
@@ -113,13 +118,15 @@ def _recorded(world: World, step: Step, key: str) -> bool:
     return any((one.store, one.key) == (step.store, key) for one in world.copies(step.digest))
 
 
-def _removed(world: World, step: Step, store: LocalStore, view: str | None) -> int:
-    return store.leave_view(step.key, view, world.temp(store)) if view else store.remove(step.key)
+def _removed(world: World, step: Step, store: Own, view: str | None) -> int:
+    if view and isinstance(store, LocalStore):
+        return store.leave_view(step.key, view, world.temp(store))
+    return world.take_away(store, step.key)
 
 
 def quarantine(world: World, step: Step) -> Result:
     """Move bad bytes aside; the location stays, as one where nothing lies."""
-    store, hand, digest = world.local(step.store), world.hand, step.digest
+    store, hand, digest = world.own(step.store), world.hand, step.digest
     if store is None:
         return unless(OWNERS)
     store_id, _ = world.place(step)

@@ -7,6 +7,7 @@ is there nothing.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING, Final
@@ -26,14 +27,17 @@ from catalogkit.acts.world import (
     unless,
 )
 from catalogkit.addresses import redacted
-from catalogkit.errors import SourceError, StoreError, StoreFull
+from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreFull
 from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
 from catalogkit.stores.local import LocalStore
 from catalogkit.stores.publishing import QUARANTINE, Publication
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from typing import BinaryIO
+
+    from catalogkit.stores.opening import Own
 
 BAD_SOURCE: Final = "the copy it should come from does not hold these bytes now"
 NO_FETCHING: Final = "fetching was not allowed; apply it again with --fetch, or with a fetcher"
@@ -51,7 +55,7 @@ _NO_MORE_NAMES: Final = {
 
 def prepare_copy(world: World, step: Step) -> None:
     """Copy the bytes into the target's store under a temporary name, proving them on the way."""
-    target = world.local(step.store)
+    target = world.own(step.store)
     if target is None or _right_there(world, step, target):
         return
     if target.stat(step.key) is None or world.recorded(step) or _same_file(world, step):
@@ -60,12 +64,12 @@ def prepare_copy(world: World, step: Step) -> None:
 
 def prepare_fetch(world: World, step: Step) -> None:
     """Have the bytes brought from where they came from; they count only if their digest is right."""
-    target = world.local(step.store)
+    target = world.own(step.store)
     if target is not None and not _right_there(world, step, target):
         world.brought[step.unit, step.step] = _fetch(world, step, target)
 
 
-def _fetch(world: World, step: Step, target: LocalStore) -> Brought:
+def _fetch(world: World, step: Step, target: Own) -> Brought:
     """Try every source of the bytes, that of the step's document first."""
     if world.fetcher is None:
         return Brought(result=Result("failed", NO_FETCHING))
@@ -76,22 +80,24 @@ def _fetch(world: World, step: Step, target: LocalStore) -> Brought:
         try:
             world.fetcher(url, fetched, step.digest, world.size(step.digest))
             with open(fetched, "rb") as file:
-                brought = _receive(target, world.temp(target), file, step)
+                brought = _receive(world, target, file, step)
             if brought.result.outcome == "done":
                 return brought
-            target.discard(brought.temp)
+            if brought.temp:
+                target.discard(brought.temp)
             problems.append(f"{redacted(url)} has other bytes now")
         except StoreFull:
             raise
         except (SourceError, StoreError, OSError) as problem:
             problems.append(str(problem))
         finally:
-            target.discard(fetched)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fetched)
     # It may be otherwise tomorrow.
     return Brought(result=Result("failed", "; ".join(problems) or "nobody knows where it came from"))
 
 
-def _right_there(world: World, step: Step, target: LocalStore) -> bool:
+def _right_there(world: World, step: Step, target: Own) -> bool:
     """Whether right bytes lie at the target already, in a file of its own."""
     if _same_file(world, step) or target.stat(step.key) is None:
         return False
@@ -103,8 +109,10 @@ def _same_file(world: World, step: Step) -> bool:
     """Whether a step's source and target are names of one file."""
     if step.from_key is None or step.from_key.startswith(QUARANTINE):
         return False
-    source = world.source(step)
-    here, there = world.place(step)[1].path(step.key), source.path(step.from_key)
+    source, target = world.source(step), world.place(step)[1]
+    if isinstance(source, S3Layout) or isinstance(target, S3Layout):
+        return (source.name, step.from_key) == (target.name, step.key)
+    here, there = target.path(step.key), source.path(step.from_key)
     try:
         # In a store of ours a symbolic link is a view, and no name of the file it shows.
         return os.path.samestat(os.lstat(here), os.stat(there, follow_symlinks=not isinstance(source, LocalStore)))
@@ -112,19 +120,38 @@ def _same_file(world: World, step: Step) -> bool:
         return False
 
 
-def _bring(world: World, step: Step, target: LocalStore) -> Brought:
+def _bring(world: World, step: Step, target: Own) -> Brought:
     try:
         with world.source(step).open(step.origin) as file:
-            return _receive(target, world.temp(target), file, step)
+            return _receive(world, target, file, step)
     except StoreFull:
         raise
     except (StoreError, OSError) as problem:
         return Brought(result=Result("failed", f"the copy it should come from cannot be read: {problem}"))
 
 
-def _receive(target: LocalStore, temp: str, file: BinaryIO, step: Step) -> Brought:
+def _receive(world: World, target: Own, file: BinaryIO, step: Step) -> Brought:
+    if isinstance(target, S3Layout):
+        return _upload(world, target, file, step)
+    temp = world.temp(target)
     digest = target.receive(file, temp)
     return Brought(target.name, temp, DONE if digest == step.digest else unless(BAD_SOURCE))
+
+
+def _upload(world: World, target: S3Layout, file: BinaryIO, step: Step) -> Brought:
+    """A bucket has no temporary names: the bytes show at their key right away, if they are right, and are read back.
+
+    Should the step be refused in the end, they are a stray, which the next garbage collection finds.
+    """
+    size, replace = world.size(step.digest), target.stat(step.key) is not None
+    try:
+        target.receive(file, step.key, size, step.digest, replace=replace)
+    except KeyTaken:
+        pass  # somebody was quicker: what lies there now is read next
+    except SourceError:
+        return Brought(result=unless(BAD_SOURCE))
+    world.proofs.prove(target, step.key, step.digest, size)
+    return Brought(target.name)
 
 
 def copy(world: World, step: Step) -> Result:
@@ -132,18 +159,18 @@ def copy(world: World, step: Step) -> Result:
 
     A target that is one more name of the source's file gets a file of its own: that is the way back from a link.
     """
-    target, hand, digest = world.local(step.store), world.hand, step.digest
+    target, hand, digest = world.own(step.store), world.hand, step.digest
     if target is None:
         return unless(OWNERS)
     store_id, _ = world.place(step)
     if why := hand.placeable(digest, store_id, step.key):
         return unless(why)
     there, same = target.stat(step.key), _same_file(world, step)
-    recorded = world.recorded(step)
+    recorded, uploaded = world.recorded(step), isinstance(target, S3Layout) and (step.unit, step.step) in world.brought
     if there is not None and not same:
         found = world.outcome(target, step.key, digest)
         if found is Outcome.OK:
-            return _record(world, step, target, "")
+            return _record(world, step, target, "repaired" if recorded and uploaded else "")
         if not recorded:
             return unless(OTHER_BYTES)
         if found is Outcome.UNKNOWN:
@@ -151,6 +178,8 @@ def copy(world: World, step: Step) -> Result:
     brought = world.brought.get((step.unit, step.step), Brought(result=Result("failed", "it changed meanwhile")))
     if brought.result.outcome != "done":
         return brought.result
+    if not isinstance(target, LocalStore):
+        return Result("failed", "it was uploaded, and is gone or other bytes by now")
     if there is not None and same:
         target.swap(brought.temp, step.key)
         return _record(world, step, target, "parted")
@@ -159,7 +188,7 @@ def copy(world: World, step: Step) -> Result:
     return _record(world, step, target, "repaired" if recorded else "")
 
 
-def _record(world: World, step: Step, target: LocalStore, effect: str) -> Result:
+def _record(world: World, step: Step, target: Own, effect: str) -> Result:
     """Write down that right bytes lie at the key, which was just proved."""
     store_id, _ = world.place(step)
     there = target.stat(step.key)

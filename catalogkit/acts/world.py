@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from catalogkit.acts.proofs import Proofs
 from catalogkit.errors import InvalidInput, StoreError
 from catalogkit.model import Digest, Outcome
 from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.hand import Hand
     from catalogkit.model import LocationRecord
-    from catalogkit.stores.reference import ReferenceStore
+    from catalogkit.stores.contract import ObjectStat
+    from catalogkit.stores.opening import AnyStore, Own
 
     Fetcher = Callable[[str, str, Digest, int], None]
 
@@ -115,7 +119,7 @@ class World:
     """
 
     catalog: Catalog
-    stores: Mapping[str, tuple[int, LocalStore | ReferenceStore]]
+    stores: Mapping[str, tuple[int, AnyStore]]
     owner: str
     fetcher: Fetcher | None = None
     proofs: Proofs = field(default_factory=Proofs)
@@ -124,6 +128,8 @@ class World:
     _copies: dict[Digest, list[LocationRecord]] = field(default_factory=dict)
     _hand: Hand | None = None
     _scratched: set[str] = field(default_factory=set)
+    _spool: str = ""
+    _seen: dict[tuple[str, str], ObjectStat] = field(default_factory=dict)
 
     @property
     def hand(self) -> Hand:
@@ -141,16 +147,21 @@ class World:
             self._hand = None
 
     def local(self, name: str | None) -> LocalStore | None:
-        """A store in which files may be changed; None for one in its owner's hands."""
-        store = self.stores[name][1] if name is not None else None
+        """A store of ours in a folder, where files can have several names; None for any other."""
+        store = self.own(name)
         return store if isinstance(store, LocalStore) else None
 
-    def place(self, step: Step) -> tuple[int, LocalStore | ReferenceStore]:
+    def own(self, name: str | None) -> Own | None:
+        """A store in which copies may be changed; None for one in its owner's hands."""
+        store = self.stores[name][1] if name is not None else None
+        return store if isinstance(store, OWN) else None
+
+    def place(self, step: Step) -> tuple[int, AnyStore]:
         """The store of a step's key, and its id."""
         assert step.store is not None
         return self.stores[step.store]
 
-    def source(self, step: Step) -> LocalStore | ReferenceStore:
+    def source(self, step: Step) -> AnyStore:
         """The store that a step takes its bytes from; without one, it is that of its target."""
         return self.stores[step.from_store][1] if step.from_store else self.place(step)[1]
 
@@ -172,23 +183,27 @@ class World:
         copies = self.copies(digest)
         return copies[0].bytes if copies else self.catalog.blob_bytes(digest) or 0
 
-    def outcome(self, store: LocalStore | ReferenceStore, key: str, digest: Digest) -> Outcome:
+    def outcome(self, store: AnyStore, key: str, digest: Digest) -> Outcome:
         """What the bytes at `key` are at this moment, measured by `digest`."""
         return self.proofs.look(store, key, digest, self.size(digest)).outcome
 
-    def temp(self, store: LocalStore) -> str:
-        """A new temporary name in a store."""
+    def temp(self, store: Own) -> str:
+        """A new temporary name in a store; for one in a bucket, in a folder of this machine."""
+        if not isinstance(store, LocalStore):
+            self._spool = self._spool or tempfile.mkdtemp(prefix="catalogkit-")
+            return os.path.join(self._spool, uuid.uuid4().hex)
         self._scratched.add(store.name)
         return os.path.join(store.scratch(self.owner), uuid.uuid4().hex)
 
     def changed(self, step: Step) -> str:
         """Whether a file is no longer the one that was planned: size, modification time and inode."""
-        store = self.local(step.store)
+        store = self.own(step.store)
         if store is None:
             return ""
         there = store.stat(step.key)
         if there is None:
             return GONE
+        self._seen[store.name, step.key] = there
         # A plan has no bytes for a copy that was found missing and may have come back.
         seen = (there.inode, there.mtime_ns, step.bytes and there.bytes)
         return "" if seen == (step.inode, step.mtime_ns, step.bytes) else NOT_PLANNED
@@ -198,7 +213,7 @@ class World:
 
         One in its owner's hands only leaves the catalog.
         """
-        store = self.local(step.store)
+        store = self.own(step.store)
         if store is None:
             return DONE
         try:
@@ -211,6 +226,10 @@ class World:
             return unless(NOT_PLANNED)
         self.named(store, step.key)
         return Result("done", "", 1, freed)
+
+    def take_away(self, store: Own, key: str) -> int:
+        """Remove what `changed` saw at a key, and only that; the bytes that this freed."""
+        return store.remove(key) if isinstance(store, LocalStore) else store.remove(key, self._seen[store.name, key])
 
     def bytes_left(self, digest: Digest) -> bool:
         """Whether a copy lies where it should, as it was written; one that looks otherwise is read.
@@ -227,7 +246,7 @@ class World:
                     changed.append((store, one.key))
         return any(self.outcome(store, key, digest) is Outcome.OK for store, key in changed)
 
-    def named(self, store: LocalStore, key: str) -> None:
+    def named(self, store: Own, key: str) -> None:
         """Note that a name came or went, which is to be on stable storage before the catalog says so."""
         self.renamed.setdefault(store.name, []).append(key)
 
@@ -255,7 +274,7 @@ class World:
     def settle_names(self) -> None:
         """Wait until the names that came or went are on stable storage."""
         for name, keys in self.renamed.items():
-            if (store := self.local(name)) is not None:
+            if (store := self.own(name)) is not None:
                 store.settle_names(keys)
 
     @contextlib.contextmanager
@@ -269,6 +288,8 @@ class World:
 
     def tidy(self) -> None:
         """Remove all temporary files."""
+        if self._spool:
+            shutil.rmtree(self._spool, ignore_errors=True)
         for name in self._scratched:
             if (store := self.local(name)) is not None:
                 store.sweep(self.owner)

@@ -34,6 +34,7 @@ from catalogkit.collection import Collection, open_collection
 from catalogkit.errors import ConstraintError, InvalidInput
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import operation
+from catalogkit.stores.s3.store import S3Layout
 from catalogkit.workers import Workers, processors
 
 if TYPE_CHECKING:
@@ -326,5 +327,7 @@ def _stores(source: Collection, include_storage_uri: bool) -> list[dict[str, str
         facts = {"name": row.name, "kind": row.kind, "token": row.token}
         if include_storage_uri and row.id in source.stores and row.kind == "local":
             facts["uri"] = Path(source.stores[row.id].root).as_uri()
+        elif include_storage_uri and row.id in source.stores and isinstance(store := source.stores[row.id], S3Layout):
+            facts["uri"] = store.settings.url
         rows.append(facts)
     return rows

@@ -116,6 +116,8 @@ def rebuild_catalog(
     when = as_of or datetime.now(UTC)
     home = home_of(path)
     config, catalog = read_config(home), str(catalog_file(path))
+    if config.store.url.startswith("s3://"):
+        raise InvalidInput("only the catalog of a store in a folder can be rebuilt; recover it from a backup")
     root = os.path.join(home, config.store.url.removeprefix("file://").removeprefix("file:"))
     token, identity = identity_at(root)
     store = LocalStore(root, name=config.store.name, token=token)

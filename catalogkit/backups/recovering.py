@@ -32,7 +32,8 @@ from catalogkit.errors import (
 from catalogkit.model import Digest, to_us
 from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
-from catalogkit.stores.local import LocalStore, ReferenceStore
+from catalogkit.stores.opening import open_store
+from catalogkit.stores.reference import ReferenceStore
 from catalogkit.workers import processors
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from catalogkit.backups.manifest import Manifest
     from catalogkit.backups.target import Target
+    from catalogkit.stores.opening import AnyStore
 
 BESIDE: Final = ".recovering-"
 # So many differences and missing blobs are kept whole; all are counted.
@@ -340,20 +342,20 @@ def _batches(rows: Iterator[tuple[bytes, int, int, str, str]]) -> Iterator[list[
     yield batch
 
 
-def stores_of(manifest: Manifest, folder: str) -> dict[str, LocalStore | ReferenceStore]:
+def stores_of(manifest: Manifest, folder: str) -> dict[str, AnyStore]:
     """The stores of a backup by their tokens: where the collection says, else where the backup says they are."""
     try:
-        settings = read_config(Path(folder)).store
-        here = {settings.name: os.path.join(folder, settings.url.removeprefix("file://").removeprefix("file:"))}
+        settings = read_config(Path(folder))
+        here = {settings.store.name: settings.store.url, **settings.stores}
     except NotACollection:
         here = {}
-    found: dict[str, LocalStore | ReferenceStore] = {}
+    found: dict[str, AnyStore] = {}
     for store in manifest.stores:
-        place = here.get(store["name"]) or store.get("uri", "").removeprefix("file://")
+        url = here.get(store["name"]) or store.get("uri", "")
         if store["kind"] == "reference":
             found[store["token"]] = ReferenceStore(token=store["token"])
-        elif store["kind"] == "local" and place:
-            found[store["token"]] = LocalStore(place, name=store["name"], token=store["token"])
+        elif url:
+            found[store["token"]] = open_store(url, Path(folder), name=store["name"], token=store["token"])
     return found
 
 

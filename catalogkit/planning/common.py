@@ -10,7 +10,7 @@ import polars as pl
 
 from catalogkit.errors import InvalidInput
 from catalogkit.plan import VALID_FOR, Head
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +76,7 @@ def chunked(keys: Iterator[str], size: int) -> Iterator[list[str]]:
 
 def names_of(collection: Collection) -> Callable[[str | None, str | None], int]:
     """How many names the file at a key of a store has; what lies in its owner's hands counts as one of its own."""
-    stores = {store.name: store for store in collection.stores.values() if isinstance(store, LocalStore)}
+    stores = {store.name: store for store in collection.stores.values() if isinstance(store, OWN)}
     for store in stores.values():
         store.reach()
 

@@ -12,7 +12,7 @@ from catalogkit.model import Digest
 from catalogkit.planners import gc
 from catalogkit.planning.common import chunked, framed, head_of, names_of
 from catalogkit.signals import operation
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -151,7 +151,7 @@ def _as_copied(collection: Collection, files: pl.DataFrame) -> pl.DataFrame:
     """How the copies look now that hold their bytes in other files: their store was copied to another disk."""
     if "sha256" not in files.columns:
         return files
-    stores = {store.name: store for store in collection.stores.values() if isinstance(store, LocalStore)}
+    stores = {store.name: store for store in collection.stores.values() if isinstance(store, OWN)}
     looks = []
     for text, name, key, *was in files.select("sha256", "store", "key", "inode", "mtime_ns").iter_rows():
         there = stores[name].stat(key) if name in stores and key is not None else None

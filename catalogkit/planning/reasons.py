@@ -10,7 +10,7 @@ from catalogkit.model import Digest, text_path
 from catalogkit.plan import Saved
 from catalogkit.planners.gc import GCPolicy
 from catalogkit.planning.keeping import waiting_plans
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.reference import ReferenceStore
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -90,9 +90,9 @@ def _digest_of(collection: Collection, subject: str) -> Digest:
         return Digest.parse(subject)
     for store_id, store in collection.stores.items():
         root = store.root.rstrip("/") + "/"
-        path = os.path.abspath(text_path(subject))
+        path = subject if subject.startswith("s3://") else os.path.abspath(text_path(subject))
         key = path.removeprefix(root) if path.startswith(root) else subject
-        if not isinstance(store, LocalStore):
+        if isinstance(store, ReferenceStore):
             key = store.key(path)
         digest = collection.catalog.digest_at(store_id, key)
         if digest is not None:

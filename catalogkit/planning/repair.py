@@ -12,7 +12,7 @@ from catalogkit.model import Digest
 from catalogkit.planners import repair
 from catalogkit.planning.common import chunked, framed, head_of
 from catalogkit.signals import operation
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
+    from catalogkit.stores.opening import Own
 
 
 @operation("plan", kind="repair")
@@ -104,7 +105,7 @@ def _finds(collection: Collection, lost: pl.DataFrame) -> list[tuple[str, str, s
 
     Looking for them takes time, so it is done only for bytes that are still lost, the quickest way first.
     """
-    stores = [store for store in collection.stores.values() if isinstance(store, LocalStore)]
+    stores = [store for store in collection.stores.values() if isinstance(store, OWN)]
     wanted = {Digest.parse(text): size for text, size in lost.select("sha256", "bytes").iter_rows()}
     found: dict[Digest, tuple[str, str, str, str]] = {}
     for kind, look in (("stray", _addressed), ("stray", _strays), ("quarantined", _quarantined)):
@@ -116,14 +117,14 @@ def _finds(collection: Collection, lost: pl.DataFrame) -> list[tuple[str, str, s
     return list(found.values())
 
 
-def _addressed(collection: Collection, store: LocalStore, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
+def _addressed(collection: Collection, store: Own, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
     digests = {cas_key(digest): digest for digest in wanted}
     for key in _unrecorded(collection, store, list(digests)):
         if store.holds(key, digests[key]):
             yield digests[key], key
 
 
-def _strays(collection: Collection, store: LocalStore, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
+def _strays(collection: Collection, store: Own, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
     sizes = set(wanted.values())
     for keys in chunked(store.keys(), 10_000):
         likely = {key: about.bytes for key in keys if (about := store.stat(key)) and about.bytes in sizes}
@@ -131,16 +132,16 @@ def _strays(collection: Collection, store: LocalStore, wanted: dict[Digest, int]
             yield from _holding(store, key, likely[key], wanted)
 
 
-def _quarantined(collection: Collection, store: LocalStore, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
+def _quarantined(collection: Collection, store: Own, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
     for about in store.quarantined():
         yield from _holding(store, about.key, about.bytes, wanted)
 
 
-def _holding(store: LocalStore, key: str, size: int, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
+def _holding(store: Own, key: str, size: int, wanted: dict[Digest, int]) -> Iterator[tuple[Digest, str]]:
     yield from ((digest, key) for digest, length in wanted.items() if length == size and store.holds(key, digest))
 
 
-def _unrecorded(collection: Collection, store: LocalStore, keys: list[str]) -> list[str]:
+def _unrecorded(collection: Collection, store: Own, keys: list[str]) -> list[str]:
     """Keys that no location and no ingest is about; a stray that waits for its end is still there."""
     condemned = {row[1] for row in collection.catalog.strays() if row[0] == store.name}
     known = collection.catalog.recorded(collection.store_id(store.name), keys) - condemned

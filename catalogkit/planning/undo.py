@@ -9,6 +9,7 @@ from catalogkit.planners import undo
 from catalogkit.planning.common import applied, framed, head_of
 from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -85,7 +86,7 @@ def _left(
     stores = {one.name: one for one in collection.stores.values()}
     copies = collection.catalog.locations_of(Digest.parse(sha256))
     good = [one for one in copies if one.outcome not in ("corrupt", "missing") and (one.store, one.key) != (store, key)]
-    if not good or not isinstance(stores.get(store), LocalStore):
+    if not good or not isinstance(stores.get(store), OWN):
         return None, None
     best = min(good, key=lambda one: (one.key != placed, one.store != store, one.outcome == "unknown", one.id))
     return best.store, best.key
@@ -94,7 +95,7 @@ def _left(
 def _seen(collection: Collection, name: str, key: str) -> tuple[int | None, int | None, int | None, int | None]:
     """What lies at a key now: inode, modification time, names, size."""
     store = next((one for one in collection.stores.values() if one.name == name), None)
-    there = store.stat(key) if isinstance(store, LocalStore) else None
-    if there is None or not isinstance(store, LocalStore):
+    there = store.stat(key) if isinstance(store, OWN) else None
+    if there is None or not isinstance(store, OWN):
         return None, None, None, None
     return there.inode, there.mtime_ns, store.names(key), there.bytes

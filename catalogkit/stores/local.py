@@ -131,6 +131,11 @@ class LocalStore(Publisher):
             raise StoreMismatch(f"the store at {self.root} belongs to another catalog; nothing was touched")
         return found
 
+    def contains(self, folder: str) -> bool:
+        """Whether a folder lies in the store, by whatever way it leads there."""
+        real = os.path.realpath(folder)
+        return real == self.root or real.startswith(self.root + os.sep)
+
     def describe(self, key: str) -> str:
         """The absolute path, as text; also of a key that is none, for whoever has to tell of it."""
         return path_text(f"{self.root}/{key}")
@@ -140,6 +145,10 @@ class LocalStore(Publisher):
     def stat(self, key: str) -> ObjectStat | None:
         """The object at `key` without reading it, or None where nothing lies."""
         return look_at(key, self._readable(key), follow=False)
+
+    def stats(self, keys: Sequence[str]) -> list[ObjectStat | None]:
+        """What lies at each of these keys."""
+        return [self.stat(key) for key in keys]
 
     def facts(self, key: str) -> FileFacts | None:
         """All that the file system says of the file at `key`, or None where no regular file lies.

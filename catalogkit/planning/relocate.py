@@ -1,0 +1,82 @@
+"""Which blobs lie in a store that they are to leave."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from catalogkit.errors import InvalidInput
+from catalogkit.layouts import cas_key
+from catalogkit.model import Digest
+from catalogkit.planners import relocate
+from catalogkit.planning.common import framed, head_of, names_of
+from catalogkit.signals import operation
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from catalogkit.collection import Collection
+    from catalogkit.plan import Plan
+
+
+@operation("plan", kind="relocate")
+def plan_relocate(
+    collection: Collection,
+    to: str,
+    *,
+    source: str | None = None,
+    keep: bool = False,
+    limit: int | None = None,
+    as_of: datetime | None = None,
+) -> Plan:
+    """Move what lies in one store to another: from a folder to a bucket, or back.
+
+    Parameters
+    ----------
+    to
+        The name of the store to move to.
+    source
+        The name of the store to leave; without it the one that new bytes go to.
+    keep
+        Copy only: what lies here stays as well.
+    limit
+        At most so many blobs.
+
+    Raises
+    ------
+    InvalidInput
+        If one of them is no store of this collection that can be written, or both are the same.
+    """
+    when, origin = as_of or collection.now(), source or collection.store.name
+    writable = {store.name for store in collection.stores.values() if store.writable}
+    for name in (origin, to):
+        if name not in writable:
+            raise InvalidInput(f"this collection has no store {name!r} to write to; it has {', '.join(sorted(writable))}")
+    if origin == to:
+        raise InvalidInput(f"{to!r} is where it lies already; name another store with --to, or with --from")
+    live = collection.frame("blobs").filter(pl.col("state") == "live").select("sha256")
+    locations = collection.frame("locations").join(live, on="sha256").sort("id")
+    good = ~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
+    here, there = locations.filter(pl.col("store") == origin), locations.filter(pl.col("store") == to)
+    bad, kept = here.filter(~good), set(there.filter(good)["sha256"])
+    # A copy in the other store that was found bad is no copy to rely on: repair is for that.
+    left = here.filter(good).join(there.filter(~good), on="sha256", how="anti", maintain_order="left")
+    documents = collection.frame("documents").sort("id")
+    about = documents.group_by("sha256", maintain_order=True).first()
+    about = about.select("sha256", "artifact_id", "resolver", "media_type", "tenant")
+    names = names_of(collection)
+    rows = [
+        (one["id"], cas_key(Digest.parse(one["sha256"])), one["sha256"] in kept, one["sha256"], one["bytes"], origin,
+         one["key"], one["inode"], one["mtime_ns"], max(1, names(origin, one["key"])), one["artifact_id"],
+         one["resolver"], one["media_type"], one["tenant"])
+        for one in left.join(about, on="sha256", how="left", maintain_order="left").iter_rows(named=True)
+    ]  # fmt: skip
+    head = head_of(collection, "relocate", when)
+    if bad.height or left.height < here.height - bad.height:
+        head = replace(head, complete="copies that are known to be bad, here or there, stay; repair them first")
+    if keep:
+        rows = [row for row in rows if not row[2]]
+    plan = relocate.plan_relocate(head, framed(rows, relocate.COPIES), to=to, keep=keep)
+    return plan if limit is None else plan.limited(limit)

@@ -1,0 +1,68 @@
+"""Stores by their URL: ``file:folder`` for one in a folder, ``s3://bucket/prefix`` for one in a bucket."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from catalogkit.errors import InvalidInput
+from catalogkit.model import Layout
+from catalogkit.stores.local import LocalStore
+from catalogkit.stores.reference import ReferenceStore
+from catalogkit.stores.s3.settings import S3Settings
+from catalogkit.stores.s3.store import S3Layout
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+# Those that catalogkit writes to, and all that a collection can have.
+OWN = (LocalStore, S3Layout)
+Own: TypeAlias = LocalStore | S3Layout
+AnyStore: TypeAlias = LocalStore | S3Layout | ReferenceStore
+
+
+def open_store(url: str, folder: Path, *, name: str, token: str) -> Own:
+    """The store at a URL; a relative path lies in `folder`. Whether it is there, `reach` says.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no store for such a URL.
+    """
+    if url.startswith("s3://"):
+        return S3Layout(url, name=name, token=token)
+    return LocalStore(root_of(folder, url), name=name, token=token)
+
+
+def create_store(url: str, folder: Path, *, name: str, catalog: str, home: str, layout: str) -> Own:
+    """Make a store at a URL, for the catalog of that identity.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no store for such a URL, or none with that layout.
+    StoreError
+        If it cannot be made there.
+    """
+    if not url.startswith("s3://"):
+        return LocalStore.create(root_of(folder, url), name=name, catalog=catalog, home=home)
+    check_url(url, layout)
+    return S3Layout.create(url, name=name, catalog=catalog, home=home)
+
+
+def check_url(url: str, layout: str) -> None:
+    """Raise `InvalidInput` for a URL of no store, or of one that cannot have that layout."""
+    if not url.startswith("s3://"):
+        root_of(Path(), url)
+    elif not S3Settings.parse(url).conditional and layout == Layout.POLICY:
+        raise InvalidInput(
+            "readable paths need a server that creates without overwriting: two writers could take one path at the"
+            " same moment; use the layout cas there"
+        )
+
+
+def root_of(folder: Path, url: str) -> Path:
+    """The folder of a store's URL; a relative one lies in the collection's folder."""
+    if "://" in url and not url.startswith("file://"):
+        raise InvalidInput(f"no store for {url.partition(':')[0]!r}; use file:folder or s3://bucket/prefix")
+    return folder / url.removeprefix("file://").removeprefix("file:")
