@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from catalogkit.fetching import Fetcher as Fetcher
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
+    from catalogkit.joining import add_store as add_store
+    from catalogkit.joining import use_store as use_store
     from catalogkit.maintaining import Maintenance as Maintenance
     from catalogkit.maintaining import maintain as maintain
     from catalogkit.migrating import MigrationReport as MigrationReport
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import plan_migrate as plan_migrate
     from catalogkit.planning import plan_near as plan_near
     from catalogkit.planning import plan_purge as plan_purge
+    from catalogkit.planning import plan_relocate as plan_relocate
     from catalogkit.planning import plan_repair as plan_repair
     from catalogkit.planning import plan_retention as plan_retention
     from catalogkit.planning import plan_undo as plan_undo
@@ -77,6 +80,7 @@ if TYPE_CHECKING:
     from catalogkit.snapshots import list_snapshots as list_snapshots
     from catalogkit.snapshots import query_at as query_at
     from catalogkit.snapshots import take_snapshot as take_snapshot
+    from catalogkit.stores.s3.store import S3Layout as S3Layout
     from catalogkit.telemetry import start as start_telemetry  # noqa: F401 - it has a longer name at this door
     from catalogkit.tenants import MultiTenantCatalog as MultiTenantCatalog
     from catalogkit.tenants import TenantSettings as TenantSettings
@@ -113,6 +117,8 @@ _WHERE: Final = {
     "RetentionDecision": "policies.retention",
     "RetentionPolicy": "planning",
     "TenantSettings": "tenants",
+    "S3Layout": "stores.s3.store",
+    "add_store": "joining",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",
     "approve": "planning",
@@ -142,6 +148,7 @@ _WHERE: Final = {
     "plan_near": "planning",
     "plan_purge": "planning",
     "plan_retention": "planning",
+    "plan_relocate": "planning",
     "plan_repair": "planning",
     "plan_undo": "planning",
     "query_at": "snapshots",
@@ -154,6 +161,7 @@ _WHERE: Final = {
     "start_telemetry": "telemetry:start",
     "take_snapshot": "snapshots",
     "rollback_migration": "migrating",
+    "use_store": "joining",
     "verify": "verify",
     "verify_batch": "verify",
     "why": "planning",

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalogkit.accessing import Accessing, not_there
 from catalogkit.catalog import open_catalog
-from catalogkit.config import CONFIG_NAME, Config, parse_config, read_config, rewrite_layout, write_config
+from catalogkit.config import (
+    CONFIG_NAME,
+    Config,
+    parse_config,
+    read_config,
+    rewrite_layout,
+    rewrite_stores,
+    write_config,
+)
 from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
@@ -61,8 +69,11 @@ class Collection(Searching, Accessing):
         self, path: Path, config: Config, catalog: Catalog, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.path, self.config, self.catalog, self.clock = path, config, catalog, clock
-        rows = {row.name: row for row in catalog.stores()}
-        settings = config.store
+        self._open_stores(config)
+
+    def _open_stores(self, config: Config) -> None:
+        rows, settings, path = {row.name: row for row in self.catalog.stores()}, config.store, self.path
+        self.config = config
         self._ids = {name: row.id for name, row in rows.items()}
         self._stores: dict[int, AnyStore] = {}
         for name, url in {settings.name: settings.url, **config.stores}.items():
@@ -123,6 +134,10 @@ class Collection(Searching, Accessing):
         if layout != self.layout:
             self.config = rewrite_layout(self.path, Layout(layout).value)
             self.layout = Layout(layout)
+
+    def use_stores(self, name: str, url: str, others: dict[str, str]) -> None:
+        """From now on new bytes go to the store `name`; what is stored stays where it is, and is found as before."""
+        self._open_stores(rewrite_stores(self.path, name, url, others))
 
     # -- questions ---------------------------------------------------------------------------------------------
 

@@ -187,6 +187,51 @@ def add_tenant(folder: Path, tenant: TenantConfig, policies: str) -> None:
     _put(folder, wanted)
 
 
+def rewrite_stores(folder: Path, name: str, url: str, others: dict[str, str]) -> Config:
+    """Change which store new bytes go to, and which others there are, and leave all else as it was written.
+
+    Raises
+    ------
+    InvalidInput
+        If a name is not plain, or the file is written in a way that this cannot edit.
+    """
+    if bad := [one for one in (name, *others) if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", one)]:
+        raise InvalidInput(f"{bad[0]!r} is no name for a store: use small letters, digits, - and _")
+    path = folder / CONFIG_NAME
+    old, text = read_config(folder), path.read_text(encoding="utf-8-sig")
+    store = msgspec.structs.replace(old.store, name=name, url=url)
+    wanted = msgspec.structs.replace(old, store=store, stores=others)
+    if (name, url) != (old.store.name, old.store.url):
+        text = _in_table(text, "store", {"name": name, "url": url})
+    gone = dict.fromkeys(old.stores.keys() - others.keys())
+    new = {one: place for one, place in others.items() if old.stores.get(one) != place}
+    edited = _in_table(text, "stores", {**gone, **new}) if gone or new else text
+    try:
+        if parse_config(tomllib.loads(edited)) == wanted:
+            _put(folder, edited)
+            return wanted
+    except (tomllib.TOMLDecodeError, InvalidInput):
+        pass
+    raise InvalidInput(f"{path} cannot be edited safely; write {name} = {_toml(url)} yourself")
+
+
+def _in_table(text: str, table: str, values: dict[str, Any]) -> str:
+    """A table of a TOML text with these values; None takes a line away."""
+    found = re.search(rf"(?m)^\[{table}\][ \t]*\n", text)
+    if found is None:
+        text = f"{text.rstrip()}\n\n[{table}]\n"
+        found = re.search(rf"(?m)^\[{table}\][ \t]*\n", text)
+        assert found is not None
+    after = re.search(r"(?m)^\[", text[found.end() :])
+    end = found.end() + after.start() if after else len(text)
+    body = text[found.end() : end]
+    for name, value in values.items():
+        line = re.compile(rf"(?m)^[ \t]*{re.escape(name)}[ \t]*=.*\n?")
+        new = "" if value is None else f"{name} = {_toml(value)}\n"
+        body = line.sub(lambda _, new=new: new, body) if line.search(body) else f"{new}{body}"  # type: ignore[misc]
+    return f"{text[: found.end()]}{body}{text[end:]}"
+
+
 def _put(folder: Path, text: str) -> None:
     unfinished = folder / f"{CONFIG_NAME}.part"
     with unfinished.open("w", encoding="utf-8") as file:

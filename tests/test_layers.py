@@ -81,6 +81,7 @@ ROOMS = {
         fetching
         ingest
         intents
+        joining
         migrating
         planning
         planning.*

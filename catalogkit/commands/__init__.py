@@ -18,6 +18,7 @@ from catalogkit.commands import (
     reporting,
     retention,
     searching,
+    stores,
     taking,
     tenants,
 )
@@ -42,6 +43,7 @@ _ROOMS = (
     repairing,
     recovering,
     moving,
+    stores,
     maintaining,
     tenants,
 )

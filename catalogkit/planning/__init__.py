@@ -10,6 +10,7 @@ from catalogkit.planning.keeping import approve, give_up, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
 from catalogkit.planning.near import NearDuplicates, near_duplicates, plan_near
 from catalogkit.planning.reasons import why
+from catalogkit.planning.relocate import plan_relocate
 from catalogkit.planning.repair import plan_repair, repair_report
 from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
 from catalogkit.planning.undo import plan_undo
@@ -29,6 +30,7 @@ __all__ = [
     "plan_migrate",
     "plan_near",
     "plan_purge",
+    "plan_relocate",
     "plan_repair",
     "plan_retention",
     "plan_undo",

@@ -53,7 +53,9 @@ def plan_relocate(
     writable = {store.name for store in collection.stores.values() if store.writable}
     for name in (origin, to):
         if name not in writable:
-            raise InvalidInput(f"this collection has no store {name!r} to write to; it has {', '.join(sorted(writable))}")
+            raise InvalidInput(
+                f"this collection has no store {name!r} to write to; it has {', '.join(sorted(writable))}"
+            )
     if origin == to:
         raise InvalidInput(f"{to!r} is where it lies already; name another store with --to, or with --from")
     live = collection.frame("blobs").filter(pl.col("state") == "live").select("sha256")

@@ -55,7 +55,7 @@ def key_of(collection: Collection, content: bytes) -> str:
 
 
 def test_taken_in_read_and_proved(collection: Collection, source: Path) -> None:
-    """Every file is a document whose bytes can be read; a second run changes nothing; all copies verify, none strays."""
+    """Every file is a document whose bytes can be read; a second run changes nothing; all copies verify."""
     report = ck.ingest(collection, make_tree(source, FILES), resolver="test")
     assert (report.ingested, report.failed, report.bytes) == (5, 0, sum(map(len, FILES.values())))
     read = [collection.read(number) for number in collection.frame("documents")["id"]]

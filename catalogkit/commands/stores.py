@@ -1,0 +1,121 @@
+"""The commands about stores: which there are, one more, moving between them, and what a bucket's server can do."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from catalogkit.commands.plans import Limit, Out, planned, planning
+from catalogkit.door import DONE, LOOK, Json, machine
+
+storing = typer.Typer(help="Stores: which there are, one more, and where new bytes go.", no_args_is_help=True)
+Url = Annotated[str, typer.Argument(metavar="URL", help="file:folder or s3://bucket/prefix?setting=value")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.add_typer(storing, name="store", rich_help_panel=None)
+    app.command("check-store")(check_store)
+
+
+@storing.command("list")
+def list_stores(context: typer.Context, as_json: Json = False) -> int:
+    """Every store: where it is, whether it can be reached, and what it holds."""
+    from catalogkit.errors import StoreError
+    from catalogkit.terminal import say
+
+    rows: list[dict[str, Any]] = []
+    with context.obj.open() as collection:
+        held = collection.frame("locations")
+        for store in collection.stores.values():
+            try:
+                store.reach()
+                state = "here"
+            except StoreError as problem:
+                state = str(problem)
+            mine = held.filter(held["store"] == store.name)
+            row = {"name": store.name, "place": store.root, "state": state, "copies": mine.height}
+            rows.append(row | {"bytes": mine["bytes"].sum(), "new_bytes": store.name == collection.store.name})
+    if machine(context, as_json):
+        say({"stores": rows}, True, "Stores")
+    else:
+        for row in rows:
+            goes = "  new bytes go here" if row["new_bytes"] else ""
+            sys.stdout.write(f"{row['name']:<12} {row['copies']:>9,} copies {row['bytes']:>15,} bytes  {row['place']}")
+            sys.stdout.write(f"{goes}\n" if row["state"] == "here" else f"\n    {row['state']}\n")
+    return DONE if all(row["state"] == "here" for row in rows) else LOOK
+
+
+@storing.command("add")
+def add_store(context: typer.Context, name: str, url: Url, as_json: Json = False) -> int:
+    """Make one more store; new bytes go where they went."""
+    from catalogkit.joining import add_store as add
+    from catalogkit.terminal import say
+
+    with context.obj.open() as collection:
+        add(collection, name, url)
+        place = next(store.root for store in collection.stores.values() if store.name == name)
+    say({"name": name, "place": place}, machine(context, as_json), "Store")
+    return DONE
+
+
+@storing.command("use")
+def use_store(context: typer.Context, name: str, as_json: Json = False) -> int:
+    """Send new bytes to another store from now on; what is stored stays where it is."""
+    from catalogkit.joining import use_store as use
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        before = collection.store.name
+        use(collection, name)
+        place = collection.store.root
+    say({"name": name, "place": place}, machine(context, as_json), "Store")
+    if before != name:
+        tell(f"What lies in {before} is moved by `catalogkit plan relocate --from {before} --to {name}`.")
+    return DONE
+
+
+@storing.command("check")
+def check(context: typer.Context, url: Url, as_json: Json = False) -> int:
+    """Try out what a bucket's server can do (the same as `check-store`)."""
+    return check_store(context, url, as_json)
+
+
+def check_store(context: typer.Context, url: Url, as_json: Json = False) -> int:
+    """Try out what a bucket's server can do, with a few small objects that are removed again."""
+    from catalogkit.errors import InvalidInput
+    from catalogkit.stores.s3.probing import probe
+    from catalogkit.stores.s3.settings import S3Settings
+    from catalogkit.terminal import say
+
+    if not url.startswith("s3://"):
+        raise InvalidInput("only buckets are tried out: s3://bucket/prefix; a folder is, when a store is made in it")
+    found = probe(S3Settings.parse(url))
+    values = found.to_dict()
+    if machine(context, as_json):
+        say(values, True, "Store")
+    else:
+        signs = {True: "yes", False: "no", None: "?"}
+        for one in found.found:
+            word = "NO" if one.needed and not one.works else signs[one.works]
+            sys.stdout.write(f"{word:>4}  {one.name}{': ' if one.detail else ''}{one.detail}\n")
+        sys.stdout.write(f"{found.place} can{'' if values['usable'] else 'NOT'} hold a store.\n")
+    return DONE if values["usable"] else LOOK
+
+
+@planning.command("relocate")
+def plan_relocate(
+    context: typer.Context,
+    to: Annotated[str, typer.Option("--to", help="The store to move to.")],
+    source: Annotated[str | None, typer.Option("--from", help="The store to leave; else where new bytes go.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Copy only: what lies here stays as well.")] = False,
+    limit: Limit = None,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """Move what lies in one store to another; read back there before it goes here."""
+    from catalogkit.planning import plan_relocate as make
+
+    return planned(context, lambda one: make(one, to, source=source, keep=keep, limit=limit), out, as_json)
