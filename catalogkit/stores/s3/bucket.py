@@ -17,11 +17,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from catalogkit.errors import InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
+from catalogkit.errors import CatalogKitError, InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
 from catalogkit.stores.s3.settings import SSE_C_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import obstore.store
     from typing_extensions import Buffer
@@ -53,9 +53,14 @@ class Seen(NamedTuple):
 class Throttle:
     """Lets so many bytes pass in a second, whoever asks; nothing waits where there is no limit."""
 
-    def __init__(self, bytes_per_second: int) -> None:
-        self.rate = bytes_per_second
-        self._free_at = time.monotonic()
+    def __init__(
+        self,
+        bytes_per_second: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.rate, self.clock, self.sleep = bytes_per_second, clock, sleep
+        self._free_at = clock()
         self._lock = threading.Lock()
 
     def wait(self, count: int) -> None:
@@ -63,10 +68,10 @@ class Throttle:
         if not self.rate:
             return
         with self._lock:
-            self._free_at = max(self._free_at, time.monotonic())
+            self._free_at = max(self._free_at, self.clock())
             begins = self._free_at
             self._free_at += count / self.rate
-        time.sleep(max(0.0, begins - time.monotonic()))
+        self.sleep(max(0.0, begins - self.clock()))
 
 
 @cache
@@ -362,7 +367,7 @@ class Bucket:
 
         try:
             yield
-        except (ex.AlreadyExistsError, ex.PreconditionError, FileNotFoundError):
+        except (CatalogKitError, ex.AlreadyExistsError, ex.PreconditionError, FileNotFoundError):
             raise
         except (ex.BaseError, OSError, ValueError) as problem:
             raise self._told(key, _short(str(problem))) from None

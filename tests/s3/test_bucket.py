@@ -1,0 +1,209 @@
+"""What a URL says, how objects are encrypted, and that no key of anybody's shows anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import os
+import pickle
+import urllib.request
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from catalogkit.errors import InvalidInput, KeyTaken, StoreUnreachable
+from catalogkit.layouts import Template, cas_key
+from catalogkit.model import Arrival, Digest
+from catalogkit.stores.s3 import bucket as bucket_module
+from catalogkit.stores.s3.bucket import Bucket
+from catalogkit.stores.s3.probing import probe
+from catalogkit.stores.s3.settings import SSE_C_KEY, S3Settings
+from catalogkit.stores.s3.store import S3Layout, Sent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.s3.server import Server
+
+CONTENT = b"a document"
+DIGEST = Digest(hashlib.sha256(CONTENT).digest())
+
+
+def put(store: S3Layout, folder: Path, key: str = "") -> str:
+    key = key or cas_key(DIGEST)
+    (folder / "source").write_bytes(CONTENT)
+    assert store.send([Sent(key, str(folder / "source"), DIGEST, len(CONTENT))])[0]
+    return key
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://papers",
+        "s3://papers/deep/prefix",
+        "s3://papers/p?endpoint=https://s3.example.org&region=eu-central-1&profile=backups&style=path",
+        "s3://papers/p?sse=aws:kms&kms_key=alias/x&storage_class=STANDARD_IA&requester_pays=true&conditional=false",
+        "s3://papers/a%20b?bandwidth=20000000",
+    ],
+)
+def test_a_url_says_it_all(url: str) -> None:
+    """Settings come back from the URL that they make, unchanged."""
+    settings = S3Settings.parse(url)
+    assert S3Settings.parse(settings.url) == settings and settings.url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3://", "not the URL"),
+        ("s3:///x", "not the URL"),
+        ("http://papers/x", "not the URL"),
+        ("s3://pa pers", "not the URL"),
+        ("s3://papers/a/../b", "plain names"),
+        ("s3://papers/x?colour=red", "no setting 'colour'"),
+        ("s3://papers/x?sse=rot13", "sse is one of"),
+        ("s3://papers/x?kms_key=alias/x", "goes with"),
+        ("s3://papers/x?conditional=perhaps", "true or false"),
+        ("s3://papers/x?bandwidth=fast", "not a size"),
+        ("s3://papers/x?endpoint=ftp://x", "http or https"),
+    ],
+)
+def test_what_a_url_cannot_say(url: str, said: str) -> None:
+    """What is misspelt or means nothing is an error that says what to do."""
+    with pytest.raises(InvalidInput, match=said):
+        S3Settings.parse(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://AKIA123:hunter2@papers/x",
+        "s3://papers/x?secret_access_key=hunter2",
+        "s3://papers/x?aws_session_token=hunter2",
+        "s3://papers/x?sse_customer_key=hunter2",
+        "s3://papers/x?password=hunter2",
+    ],
+)
+def test_a_url_with_a_key_is_refused_and_not_repeated(url: str) -> None:
+    """A secret in a URL would be in the settings, in logs and in plans."""
+    with pytest.raises(InvalidInput, match="no place for keys") as told:
+        S3Settings.parse(url)
+    assert "hunter2" not in str(told.value)
+
+
+def test_secrets_show_nowhere(
+    s3_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in what a store says of itself, nor in what is sent to workers, nor in errors or logs."""
+    caplog.set_level(logging.DEBUG)
+    store = S3Layout.create(s3_url, name="main", catalog="x")
+    put(store, tmp_path)
+    shown = [repr(store), repr(store.settings), repr(store.bucket), str(vars(store)), store.settings.url, caplog.text]
+    shown.append(pickle.dumps(store.examiner()).decode("latin-1"))
+    monkeypatch.setattr(bucket_module, "RETRIES", 1)
+    gone = Bucket(S3Settings.parse("s3://papers/x?endpoint=http://127.0.0.1:9"))
+    for ask in (lambda: gone.put("x", b"x", create=True), lambda: gone.delete("x")):
+        with pytest.raises(StoreUnreachable) as told:
+            ask()
+        shown.append(str(told.value))
+    assert not [text for text in shown if os.environ["AWS_SECRET_ACCESS_KEY"] in text]
+
+
+def test_the_wrong_key_opens_nothing(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that refuses us is one that cannot be reached; it is not empty."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    store = S3Layout(f"{s3_url}-refused", name="main", token="x")
+    with pytest.raises(StoreUnreachable):
+        store.reach()
+    with pytest.raises(StoreUnreachable):
+        store.stat(cas_key(DIGEST))
+    with pytest.raises(StoreUnreachable):
+        list(store.bucket.list())
+
+
+def test_no_keys_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where nobody says who we are, the error says how to."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    with pytest.raises(StoreUnreachable, match="AWS_ACCESS_KEY_ID"):
+        Bucket(S3Settings.parse("s3://papers/x")).head("x")
+    with pytest.raises(InvalidInput, match="no profile"):
+        Bucket(S3Settings.parse("s3://papers/x?profile=nobody")).head("x")
+
+
+@pytest.mark.parametrize(("sse", "told"), [("AES256", "AES256"), ("aws:kms&kms_key=alias/x", "aws:kms"), ("sse-c", "")])
+def test_hazard_54_encryption_by_the_server(
+    s3_url: str, tmp_path: Path, s3_server: Server, monkeypatch: pytest.MonkeyPatch, sse: str, told: str
+) -> None:
+    """What is asked for is what the server says of the object, small or in parts; and it can be read back."""
+    customer = os.urandom(32)
+    monkeypatch.setenv(SSE_C_KEY, base64.b64encode(customer).decode())
+    settings = S3Settings.parse(f"{s3_url}?sse={sse}")
+    assert {one.name: one.works for one in probe(settings).found}["encrypts"]
+    store = S3Layout.create(settings, name="main", catalog="x")
+    with store.open(put(store, tmp_path)) as file:
+        assert file.read() == CONTENT
+    large = os.urandom((16 << 20) + 1)
+    digest = Digest(hashlib.sha256(large).digest())
+    (tmp_path / "large").write_bytes(large)
+    assert store.send([Sent(cas_key(digest), str(tmp_path / "large"), digest, len(large))])[0]
+    assert store.holds(cas_key(digest), digest)
+    client = s3_server.client()
+    for one in (DIGEST, digest):
+        at = {"Bucket": "tests", "Key": store.settings.key(cas_key(one))}
+        if told:
+            assert client.head_object(**at)["ServerSideEncryption"] == told
+        else:
+            with pytest.raises(client.exceptions.ClientError):
+                client.get_object(**at)  # not without the customer's key
+    store.quarantine(cas_key(DIGEST))
+    assert len(list(store.quarantined())) == 1
+
+
+def test_a_customers_key_must_be_one(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, or with half of it, nothing is written, and it is not repeated."""
+    for value in ("", "c2hvcnQ=", "not base64"):
+        monkeypatch.setenv(SSE_C_KEY, value)
+        with pytest.raises(InvalidInput, match="32 bytes in base64"):
+            Bucket(S3Settings.parse(f"{s3_url}?sse=sse-c")).put("x", b"x", create=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../up", "ünïcode/日本", "a b+c&d=e?f#g%20h", "C:\\x|<>*", "\u202e.pdf", "a\nb", "~", "'\"`", "x" * 500],
+)
+def test_hazard_56_any_id_has_a_safe_key(s3_url: str, tmp_path: Path, s3_server: Server, name: str) -> None:
+    """Whatever a document is called, its readable path is one object of the prefix, and comes back from a list."""
+    store = S3Layout.create(s3_url, name="main", catalog="x")
+    arrival = Arrival(artifact_id=name, source_url="https://example.org/x", resolver=name)
+    key = put(store, tmp_path, Template().key(arrival, name, DIGEST))
+    assert list(store.keys()) == [key] and store.stat(key) is not None
+    with store.open(key) as file:
+        assert file.read() == CONTENT
+    listed = s3_server.client().list_objects_v2(Bucket="tests", Prefix=f"{store.settings.prefix}/docs")
+    assert [one["Key"] for one in listed["Contents"]] == [store.settings.key(key)]
+
+
+def test_hazard_53_a_key_is_given_once(s3_url: str) -> None:
+    """The second who creates it is told so, whatever it brings, and changes nothing."""
+    bucket = Bucket(S3Settings.parse(s3_url))
+    bucket.put("x", b"first", create=True)
+    with pytest.raises(KeyTaken):
+        bucket.put("x", b"other", create=True)
+    assert bytes(bucket.get("x", 0, 5)) == b"first"
+
+
+def test_a_link_for_a_while(s3_url: str, tmp_path: Path) -> None:
+    """Whoever has it reads the object without keys; with one letter changed it opens nothing."""
+    store = S3Layout.create(s3_url, name="main", catalog="x")
+    link = store.presigned(put(store, tmp_path), timedelta(minutes=5))
+    with urllib.request.urlopen(link) as answer:
+        assert answer.read() == CONTENT
+    spoiled = link[:-1] + ("0" if link[-1] != "0" else "1")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(spoiled)
