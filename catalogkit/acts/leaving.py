@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.acts.world import GONE, OWNERS, Result, Step, World, unless
-from catalogkit.errors import StoreError
+from catalogkit.acts.world import GONE, NOT_PLANNED, OWNERS, Result, Step, World, unless
+from catalogkit.errors import KeyTaken, StoreError
 from catalogkit.model import Outcome
 from catalogkit.stores.local import LocalStore
 from catalogkit.stores.s3.store import S3Layout
@@ -121,7 +121,12 @@ def _recorded(world: World, step: Step, key: str) -> bool:
 def _removed(world: World, step: Step, store: Own, view: str | None) -> int:
     if view and isinstance(store, LocalStore):
         return store.leave_view(step.key, view, world.temp(store))
-    return world.take_away(store, step.key)
+    if isinstance(store, LocalStore):
+        return store.remove(step.key)
+    freed = store.remove_planned(step.key, step.inode, step.mtime_ns, step.bytes)
+    if freed is None:
+        raise KeyTaken(NOT_PLANNED)
+    return freed
 
 
 def quarantine(world: World, step: Step) -> Result:

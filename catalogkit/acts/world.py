@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.hand import Hand
     from catalogkit.model import LocationRecord
-    from catalogkit.stores.contract import ObjectStat
     from catalogkit.stores.opening import AnyStore, Own
 
     Fetcher = Callable[[str, str, Digest, int], None]
@@ -129,7 +128,6 @@ class World:
     _hand: Hand | None = None
     _scratched: set[str] = field(default_factory=set)
     _spool: str = ""
-    _seen: dict[tuple[str, str], ObjectStat] = field(default_factory=dict)
 
     @property
     def hand(self) -> Hand:
@@ -203,7 +201,6 @@ class World:
         there = store.stat(step.key)
         if there is None:
             return GONE
-        self._seen[store.name, step.key] = there
         # A plan has no bytes for a copy that was found missing and may have come back.
         seen = (there.inode, there.mtime_ns, step.bytes and there.bytes)
         return "" if seen == (step.inode, step.mtime_ns, step.bytes) else NOT_PLANNED
@@ -226,10 +223,6 @@ class World:
             return unless(NOT_PLANNED)
         self.named(store, step.key)
         return Result("done", "", 1, freed)
-
-    def take_away(self, store: Own, key: str) -> int:
-        """Remove what `changed` saw at a key, and only that; the bytes that this freed."""
-        return store.remove(key) if isinstance(store, LocalStore) else store.remove(key, self._seen[store.name, key])
 
     def bytes_left(self, digest: Digest) -> bool:
         """Whether a copy lies where it should, as it was written; one that looks otherwise is read.

@@ -8,6 +8,7 @@ is a number made of that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import json
@@ -296,17 +297,25 @@ class S3Layout:
             self.bucket.copy(key, target)
         return self.describe(target)
 
-    def remove(self, key: str, about: ObjectStat) -> int:
-        """Remove the object at `key` if it is the one that was looked at; the bytes that this freed.
+    def remove_planned(self, key: str, inode: int | None, mtime_ns: int | None, size: int) -> int | None:
+        """Remove the object at `key` if it looks as it did (of no size: of any), for the executor alone.
+
+        Returns
+        -------
+        int or None
+            The bytes that this freed; None where another object lies.
 
         Raises
         ------
-        KeyTaken
-            If another one lies there by now.
+        FileNotFoundError
+            Where nothing lies.
         """
-        if not self.bucket.delete(_known(key), about.etag):
-            raise KeyTaken(f"another object lies at {self.describe(key)} by now, or none; it was left alone")
-        return about.bytes
+        about = self.stat(_known(key))
+        if about is None:
+            raise FileNotFoundError(errno.ENOENT, "nothing lies there", key)
+        if (about.inode, about.mtime_ns, size and about.bytes) != (inode, mtime_ns, size):
+            return None
+        return about.bytes if self.bucket.delete(key, about.etag) else None
 
     # -- what a local store does with temporary files --------------------------------------------------------------
 
