@@ -21,6 +21,7 @@ from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import InvalidInput, SourceError
 from catalogkit.ingest import ingest
 from catalogkit.progress import OnProgress, quiet
+from catalogkit.snapshots import take_snapshot
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
 
@@ -36,6 +37,7 @@ resolver_rules = { arxiv = 240 }
 # From here on the invented team used catalogkit's store; what came before stayed in place.
 ADOPTED: Final = datetime(2026, 5, 1, tzinfo=UTC)
 NIGHTLY_BYTES: Final = 600_000
+KEPT: Final = timedelta(days=14)
 
 
 def demo_data() -> Path:
@@ -105,6 +107,8 @@ def _tell(folder: Path, progress: OnProgress) -> None:
                 raise SourceError("the demo's documents could not be taken in: {}: {}".format(*report.failures[0]))
             # Every night reads as much again as its budget allows, longest unchecked first.
             verify(collection, max_bytes=NIGHTLY_BYTES, as_of=as_of + timedelta(minutes=20), executor=Inline())
+            taken = as_of + timedelta(minutes=30)
+            take_snapshot(collection, run_id, expires_at=taken + KEPT, parquet=False, as_of=taken)
 
 
 def _download(data: Path, folder: Path, rows: list[dict[str, Any]]) -> Path:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FIGURES_MIME",
     "PLOTLY_MIME",
+    "SCROLL",
     "STYLE",
     "TRACES",
     "Card",
@@ -51,7 +52,8 @@ FIGURES_MIME: Final = "application/vnd.catalogkit.figures+json"
 # Jupyter's own style floats the parts of such a list and aligns every table cell to the right.
 STYLE: Final = """\
 <style>
-.ck-cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(11.5rem,1fr));gap:.75rem;margin:1rem 0}
+.ck-cards{display:grid;gap:.75rem;margin:1rem 0}
+.ck-cards{grid-template-columns:repeat(auto-fill,minmax(max(9.5rem,100%/var(--in-row,4) - .75rem),1fr))}
 .ck-card{border:1px solid #8884;border-radius:8px;padding:.8rem .95rem}
 .ck-label{font-size:.8rem;font-weight:600}
 .ck-value{font-size:1.55rem;font-weight:650;line-height:1.35;font-variant-numeric:tabular-nums}
@@ -78,6 +80,9 @@ _CONFIG: Final[dict[str, Any]] = {
     "responsive": True,
     "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
 }
+SCROLL: Final = '<div class="ck-scroll" role="group" aria-label="table" tabindex="0">'
+"""Begins what scrolls sideways, with the arrow keys, too."""
+
 _TABLE_ROWS: Final = 50
 _CAPTION_WIDTH: Final = 100
 
@@ -188,6 +193,11 @@ class Cards:
     def __init__(self, cards: Iterable[Card | tuple[str, str, str]]) -> None:
         self.cards = [card if isinstance(card, Card) else Card(*card) for card in cards]
 
+    @property
+    def in_row(self) -> int:
+        """How many stand side by side where there is room: so many that the last row is as full as can be."""
+        return 4 if len(self.cards) < 4 else min((4, 5, 3), key=lambda columns: -len(self.cards) % columns)
+
     def __str__(self) -> str:
         return "\n".join(f"{card.label}: {card.value}  ({card.definition})" for card in self.cards)
 
@@ -197,7 +207,8 @@ class Cards:
             parts = {"ck-label": card.label, "ck-value": card.value, "ck-what": card.definition}
             inner = "".join(f'<div class="{css}">{escape(text)}</div>' for css, text in parts.items())
             cards += f'<div class="ck-card" role="listitem">{inner}</div>'
-        return {"text/html": f'{STYLE}<div class="ck-cards" role="list">{cards}</div>', "text/plain": str(self)}
+        page = f'{STYLE}<div class="ck-cards" role="list" style="--in-row:{self.in_row}">{cards}</div>'
+        return {"text/html": page, "text/plain": str(self)}
 
 
 class Notes:
@@ -276,7 +287,7 @@ def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS, whole: bool = False
     rest = f"<p>… and {frame.height - rows:,} more rows.</p>" if frame.height > rows else ""
     none = "<p>No rows.</p>" if frame.is_empty() else ""
     return (
-        f'<div class="ck-scroll"><table class="ck-table{" ck-whole" * whole}"><thead><tr>{head}</tr></thead>'
+        f'{SCROLL}<table class="ck-table{" ck-whole" * whole}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>{rest}{none}"
     )
 

@@ -49,6 +49,7 @@ GREY: Final = "#8A9099"
 INK: Final = "#7B828C"
 RULE: Final = "rgba(128,134,144,0.25)"
 
+MINUS: Final = "\N{MINUS SIGN}"
 LABEL: Final = 76  # pixels right of a figure for the labels at the ends of its bars
 _LEGEND: Final = 28  # pixels above a figure for its legend
 _FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif'
@@ -98,18 +99,20 @@ def empty(reason: str) -> go.Figure:
     return blank.update_layout(meta={"reason": reason}).update_xaxes(visible=False).update_yaxes(visible=False)
 
 
-def bytes_axis(largest: int, *, exact: bool = False, ticks: int = 6) -> dict[str, object]:
-    """An axis of sizes from 0, written as everywhere else; `exact` ends it at the largest, for labels beyond bars."""
-    steps = round_steps(0, max(largest, 1), ticks - 1, whole=True)
+def bytes_axis(largest: int, *, least: int = 0, exact: bool = False, ticks: int = 6) -> dict[str, object]:
+    """An axis of sizes from 0, or below it; `exact` ends it at the largest, for labels beyond bars."""
+    steps = round_steps(least, max(largest, 1), ticks - 1, whole=True)
     axis: dict[str, object] = {"tickvals": steps, "ticktext": [format_size(step) for step in steps]}
     return axis | ({"range": [0, max(largest, 1)]} if exact else {"rangemode": "tozero"})
 
 
 def counts_axis(counts: Iterable[int], *, ticks: int = 6, room: float = 0.0) -> dict[str, object]:
-    """An axis of whole numbers that ends at the largest of these, or beyond it by a share of it."""
-    end = max(counts, default=0) or 1
-    steps = round_steps(0, end, ticks - 1, whole=True)
-    return {"range": [0, end * (1 + room)], "tickvals": steps, "ticktext": [f"{step:,.0f}" for step in steps]}
+    """An axis of whole numbers from 0, or the least of these, to the largest, or beyond it by a share of it."""
+    known = [0, *counts]
+    start, end = min(known), max(known) or (0 if min(known) else 1)
+    steps, more = round_steps(start, end, ticks - 1, whole=True), (end - start) * room
+    ends = [start - more if start else 0, end + more if end else 0]
+    return {"range": ends, "tickvals": steps, "ticktext": [f"{step:,.0f}".replace("-", MINUS) for step in steps]}
 
 
 def shares_axis(*, room: float = 0.0, ticks: int = 6) -> dict[str, object]:

@@ -17,7 +17,7 @@ from html import escape, unescape
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.display import FIGURES_MIME, PLOTLY_MIME, STYLE
+from catalogkit.display import FIGURES_MIME, PLOTLY_MIME, SCROLL, STYLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +162,7 @@ def _chart(data: Mapping[str, Any], about: Mapping[str, Any], plots: list[str]) 
     text = json.dumps(figure, separators=(",", ":"), ensure_ascii=False, sort_keys=True).replace("<", "\\u003c")
     plots.append(f'<script type="application/json" id="{name}-figure">{text}</script>')
     label = escape(about.get("title", "chart"))
-    place = f'<div class="ck-plot" id="{name}" role="img" aria-label="{label}"></div>'
+    place = f'<div class="ck-plot" id="{name}" role="figure" aria-label="{label}"></div>'
     page: str = data.get("text/html", "").replace(STYLE, "")
     if about and _STILL in page:
         return page.replace(_STILL, place + _STILL, 1)
@@ -192,7 +192,7 @@ def _facts(title: str, facts: Mapping[str, str]) -> str:
         return ""
     # By name, as a saved notebook has them: a page that is made of one again is the same.
     rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in sorted(facts.items()))
-    return f'<h3>{escape(title)}</h3><div class="ck-scroll"><table class="ck-table"><tbody>{rows}</tbody></table></div>'
+    return f'<h3>{escape(title)}</h3>{SCROLL}<table class="ck-table"><tbody>{rows}</tbody></table></div>'
 
 
 def _linked(content: str) -> tuple[str, str]:

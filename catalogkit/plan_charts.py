@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from catalogkit.plan import Plan
 
-__all__ = ["age_classes", "ages", "freed", "freed_steps"]
+__all__ = ["age_classes", "ages", "compared", "differences", "freed", "freed_steps"]
 
 
 def freed_steps(plan: Plan) -> pl.DataFrame:
@@ -65,6 +65,63 @@ def freed(plan: Plan) -> go.Figure:
     figure.update_xaxes(title_text="bytes", **drawing.bytes_axis(max(sizes), exact=True))
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(len(sizes))), ticktext=names)
     return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
+
+
+def differences(plan: Plan, earlier: Plan | None) -> pl.DataFrame:
+    """What a plan has in common with an earlier one, by reason.
+
+    Returns
+    -------
+    DataFrame
+        ``reason`` in words; ``still``, ``new`` and ``no_longer``: how many steps both have, only the plan has, only the
+        earlier one had. Steps are the same if they do the same to the same thing. Empty without an earlier plan.
+    """
+    schema = {"reason": pl.String, "still": pl.Int64, "new": pl.Int64, "no_longer": pl.Int64}
+    if earlier is None:
+        return pl.DataFrame(schema=schema)
+    changed = earlier.diff(plan)
+    now, added, dropped = (
+        dict(frame.group_by("reason").len().rows())
+        for frame in (plan.frame, changed.filter(change="added"), changed.filter(change="dropped"))
+    )
+    words = {**earlier.head.reasons, **plan.head.reasons}
+    rows = [
+        (words[reason], now.get(reason, 0) - added.get(reason, 0), added.get(reason, 0), dropped.get(reason, 0))
+        for reason in words
+        if reason in now or reason in dropped
+    ]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def compared(plan: Plan, earlier: Plan | None) -> go.Figure:
+    """Draw `differences` as bars: what is still there, what is new, what is there no longer."""
+    if earlier is None:
+        return drawing.empty("No earlier plan of this kind was saved, so there is nothing to compare with.")
+    rows = differences(plan, earlier)
+    if rows.is_empty():
+        return drawing.empty("Neither plan has a step.")
+    places = list(range(rows.height))
+    figure = drawing.figure(height=92 + 34 * rows.height)
+    parts = {
+        "still": ("still there", drawing.BLUE),
+        "new": ("new", drawing.ORANGE),
+        "no_longer": ("there no longer", drawing.GREY),
+    }
+    for column, (name, color) in parts.items():
+        figure.add_bar(
+            y=places, x=rows[column].to_list(), name=name, orientation="h", marker_color=color,
+            hovertemplate="%{x:,} steps<extra>" + name + "</extra>",
+        )  # fmt: skip
+    sums = rows.select(pl.sum_horizontal(*parts)).to_series().to_list()
+    said = [f" {row['new']:,} new, {row['no_longer']:,} gone" for row in rows.iter_rows(named=True)]
+    figure.add_scatter(
+        y=places, x=sums, mode="text", text=said, textposition="middle right", cliponaxis=False, hoverinfo="skip",
+        showlegend=False,
+    )  # fmt: skip
+    figure.update_xaxes(title_text="steps", **drawing.counts_axis(sums))
+    names = [plotly_text(name) for name in rows["reason"]]
+    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=names)
+    return drawing.legend_above(figure.update_layout(barmode="stack", bargap=0.3, margin_r=110))
 
 
 def age_classes(plan: Plan) -> pl.DataFrame:

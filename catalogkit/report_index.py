@@ -16,7 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from catalogkit.display import format_bytes, format_share
+from catalogkit.display import SCROLL, format_bytes, format_share
 from catalogkit.html import page_of
 
 __all__ = ["INDEX", "Run", "runs", "write_index"]
@@ -92,7 +92,7 @@ def _report(name: str, group: list[Run]) -> str:
     head = "".join(f'<th scope="col">{text}</th>' for text in ("run (UTC)", "catalog", "took", "what it left"))
     rest = f"<p>… and {len(group) - SHOWN_RUNS:,} earlier runs.</p>" if len(group) > SHOWN_RUNS else ""
     return (
-        f'<h2 id="{escape(name)}">{escape(name.replace("_", " "))}</h2>\n{cards}\n<div class="ck-scroll">'
+        f'<h2 id="{escape(name)}">{escape(name.replace("_", " "))}</h2>\n{cards}\n{SCROLL}'
         f'<table class="ck-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{rest}'
     )
 

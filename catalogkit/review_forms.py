@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.display import STYLE, Cards, Notice, clip_middle, format_bytes, format_share, table_html
+from catalogkit.display import SCROLL, STYLE, Cards, Notice, clip_middle, format_bytes, format_share, table_html
 from catalogkit.errors import CatalogKitError
 from catalogkit.plan import Plan
 from catalogkit.review import Review, State
@@ -277,7 +277,7 @@ def receipt_html(review: Review) -> str:
     body = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in facts.items())
     parts = [
         f'{STYLE}<section class="ck-receipt" aria-label="Receipt"><h3>Receipt</h3>',
-        f'<div class="ck-scroll"><table class="ck-table"><tbody>{body}</tbody></table></div>',
+        f'{SCROLL}<table class="ck-table"><tbody>{body}</tbody></table></div>',
     ]
     if why:
         parts.append("<h4>What was not done, and why</h4>")

@@ -147,6 +147,31 @@ def list_snapshots(collection: Collection, *, as_of: datetime | None = None) -> 
     return [_told(collection, moment) for moment in moments]
 
 
+def snapshot_facts(collection: Collection, *, as_of: datetime | None = None) -> list[dict[str, Any]]:
+    """What every snapshot that was ever taken and counted left behind, also of those not kept any more; oldest first.
+
+    Returns
+    -------
+    list of dict
+        ``label``, ``taken_at``, ``documents``, ``logical_bytes``, ``unique_bytes`` (of the distinct contents, one copy
+        each), and whether it is ``kept``: what `catalogkit.trends.trend` takes.
+    """
+    when = as_of or collection.now()
+    kept = {moment.id for moment in collection.catalog.moments(SNAPSHOT, as_of=when)}
+    return [
+        {
+            "label": one.name,
+            "taken_at": one.taken_at,
+            "documents": one.documents,
+            "logical_bytes": one.logical_bytes,
+            "unique_bytes": one.stored_bytes,
+            "kept": one.id in kept,
+        }
+        for one in collection.catalog.moments(SNAPSHOT, as_of=None)
+        if one.taken_at <= when and one.documents is not None
+    ]
+
+
 def get_snapshot(collection: Collection, label: str, *, as_of: datetime | None = None) -> CatalogSnapshot:
     """The snapshot of that name.
 

@@ -49,6 +49,7 @@ ROOMS = {
         sniff
         stats
         ticks
+        trends
         unit_table
         units
         words
@@ -127,6 +128,7 @@ ROOMS = {
         review_words
         telemetry
         textfile
+        trend_charts
         widgets
     """,
     "door": """

@@ -6,7 +6,7 @@ from catalogkit.planning.backtest import backtest_retention
 from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
-from catalogkit.planning.keeping import approve, give_up, waiting_plans
+from catalogkit.planning.keeping import approve, earlier_plan, give_up, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
 from catalogkit.planning.near import NearDuplicates, near_duplicates, plan_near
 from catalogkit.planning.reasons import why
@@ -21,6 +21,7 @@ __all__ = [
     "analyze_dedup_opportunities",
     "approve",
     "backtest_retention",
+    "earlier_plan",
     "gc_incremental",
     "give_up",
     "near_duplicates",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -102,6 +103,20 @@ def waiting_plans(collection: Collection) -> list[dict[str, Any]]:
     found = [_listed(about.parent, now) for about in (collection.path / "plans").glob("*/plan.json")]
     found.sort(key=lambda pair: (pair[0], pair[1]["path"]), reverse=True)
     return [one for _, one in found if one["id"] not in begun]
+
+
+def earlier_plan(collection: Collection, plan: Plan) -> Plan | None:
+    """The newest plan of the same kind that was saved in the collection for an earlier time, whatever became of it."""
+    found = []
+    for about in (collection.path / "plans").glob(f"{plan.head.kind}-*/plan.json"):
+        with contextlib.suppress(InvalidInput, PlanError):  # what cannot be read tells nothing
+            head = Saved.read(about.parent).head
+            if head.kind == plan.head.kind and head.as_of < plan.head.as_of:
+                found.append((head.as_of, str(about.parent)))
+    for _, home in sorted(found, reverse=True):
+        with contextlib.suppress(InvalidInput, PlanError):
+            return Plan.load(home)
+    return None
 
 
 def _listed(home: Path, now: datetime) -> tuple[datetime, dict[str, Any]]:

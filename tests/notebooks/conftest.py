@@ -95,6 +95,14 @@ def pictures_of(page: Any, within: str = "body") -> list[str]:
     return found
 
 
+def violations(page: Any) -> list[str]:
+    """What axe-core finds wrong with the accessibility of a page as it is now: the rule, and where."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {node['html'][:150]}" for one in found for node in one["nodes"]]
+
+
 @pytest.fixture(scope="module")  # its driver keeps an event loop running in this thread, in the way of later tests
 def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api")

@@ -15,7 +15,7 @@ import pytest
 from catalogkit.display import PLOTLY_MIME, TRACES, Chart
 from catalogkit.html import to_html
 from catalogkit.reports import ReportResult, list_reports
-from tests.notebooks.conftest import pictures_of, titles_of
+from tests.notebooks.conftest import pictures_of, titles_of, violations
 
 pytestmark = pytest.mark.browser
 
@@ -56,6 +56,21 @@ def test_every_report_is_whole_offline(
         opened = new_page(viewport={"width": width, "height": 900}, is_mobile=width < 500)
         is_whole(opened, made, width)
         assert cut_off(opened) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", [*list_reports(), "index"])
+def test_every_page_is_accessible(
+    new_page: Callable[..., Any], report_of: Callable[[str], ReportResult], name: str, scheme: str
+) -> None:
+    """axe-core has nothing to say against a page, its charts drawn, its numbers open."""
+    opened = new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    if name == "index":
+        opened.open(report_of("storage_overview").html.parents[1] / "index.html", drawn=False)
+    else:
+        opened.open(report_of(name).html)
+        opened.page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert violations(opened.page) == []
 
 
 def is_whole(opened: Any, report: ReportResult, width: int) -> None:
