@@ -121,7 +121,7 @@ def test_hostile_text_stays_text() -> None:
 
 def test_a_chart_is_followed_by_its_numbers_and_loses_its_inner_title() -> None:
     page = page_of(chart())
-    place = '<div class="ck-plot" id="chart-1" role="img" aria-label="Bytes"></div>'
+    place = '<div class="ck-plot" id="chart-1" role="figure" aria-label="Bytes"></div>'
     assert re.search(place + '<div class="ck-picture"><svg .*</svg></div><details>', page)
     figure = json.loads(Tags(page).scripts[0])
     assert "title" not in figure["layout"]
