@@ -213,6 +213,10 @@ class Review(Choice):
         private = " --private" if self.plan.head.policy.get("private") else ""
         return [" ".join(words), f"catalogkit apply {place}{f' --fetch{private}' if fetches else ''}"]
 
+    def what_to_select(self) -> str:
+        """Where nothing is selected: how to come to something that can be approved."""
+        return review_words.what_to_select(self.plan, self.folder)
+
     # -- saying yes --------------------------------------------------------------------------------------------
 
     def approve(self, by: str | None = None, *, typed: str) -> Approval:

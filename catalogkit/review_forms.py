@@ -201,7 +201,9 @@ def static_html(review: Review, top: int = TOP, *, receipt: bool = True) -> str:
         table_html(shown, top),
         f"<p>and {more:,} more.</p>" if more > 0 else "",
     ]
-    if review.state is State.DRAFT and review.table.height:
+    if review.state is State.DRAFT and not review.totals().units:
+        parts.append(f"<p>{escape(review.what_to_select())}</p>")
+    elif review.state is State.DRAFT:
         saved = "" if review.folder else " PLAN is the folder that <code>plan.save(folder)</code> returns."
         parts += [
             "<h3>To approve</h3>",
@@ -228,7 +230,9 @@ def render_text(review: Review, top: int = TOP) -> str:
         lines += ["", *columns(shown)]
     if (more := review.matching - shown.height) > 0:
         lines.append(f"... and {more:,} more")
-    if review.state is State.DRAFT and review.table.height:
+    if review.state is State.DRAFT and not review.totals().units:
+        lines += ["", review.what_to_select()]
+    elif review.state is State.DRAFT:
         lines += ["", "To approve what is selected, then to apply it:", f"  {approve}", f"  {apply}"]
     elif review.state is State.APPROVED:
         lines += ["", f"To apply it: {apply}"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalogkit.approval import DEFAULT_RULE, Selection
 from catalogkit.display import format_bytes
-from catalogkit.errors import CatalogKitError, InvalidInput
+from catalogkit.errors import CatalogKitError, InvalidInput, PlanError
 from catalogkit.review_forms import columns, largest, printable, render_text
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def ask(
             if word in ("quit", "q", "exit"):
                 return False
             if word == "approve":
+                if brakes := review.brakes():  # before anything is asked for
+                    raise PlanError(brakes[0])
                 review.approve(by, typed=read(f"type {review.phrase} to approve: "))
                 write(f"Approved {review.totals().units:,} units; now run: {review.commands()[1]}\n")
                 return True

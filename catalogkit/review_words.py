@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,9 +11,11 @@ from catalogkit.plan import StepKind
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from catalogkit.approval import Approval
     from catalogkit.catalog.contract import PlanRow
+    from catalogkit.plan import Plan
     from catalogkit.unit_table import Totals
 
 # The phrase names the gravest of what happens, and to how many of what.
@@ -86,6 +89,16 @@ def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False
     if set(kinds) <= _FACTS:
         return "Everything here can be undone; no file is touched."
     return "Everything here can be undone; of what is removed another copy stays."
+
+
+def what_to_select(plan: Plan, folder: Path | None) -> str:
+    """Where nothing is selected: how to come to something that can be approved."""
+    if not plan.units:
+        return "Nothing is to be done."
+    some_left = plan.frame.filter("last_copy")["unit"].n_unique() < plan.units
+    why = "No unit is selected" if some_left else "All of it is last copies, selected only where somebody says so"
+    place = shlex.quote(str(folder)) if folder else "PLAN"
+    return f"{why}: `catalogkit review {place} --where ''` selects everything, another condition a part."
 
 
 def receipt(row: PlanRow, approval: Approval | None, undoable: bool) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+from catalogkit.apply import apply
+from catalogkit.collection import open_collection
+from catalogkit.plan import Plan
 from tests.test_cli import answer, run
 
 
@@ -65,6 +69,65 @@ def test_undo_brings_documents_back(home: Path) -> None:
     assert answer("-C", home, "apply", back["path"])["done"] == 1
     after = answer("-C", home, "find")["documents"]
     assert [(d["id"], d["sha256"]) for d in after] == [(d["id"], d["sha256"]) for d in before]
+
+
+def test_a_plan_with_nothing_to_do_is_not_kept(home: Path) -> None:
+    """It is said that there is nothing; no folder is left behind, and nothing waits."""
+    for kind in ("gc", "retention", "dedup", "repair"):
+        said = answer("-C", home, "plan", kind)
+        assert (said["units"], said["path"]) == (0, ""), kind
+    assert not (home / "plans").exists()
+    assert answer("-C", home, "plans")["waiting"] == []
+
+
+def test_what_keeps_garbage_is_told(home: Path) -> None:
+    """Where snapshots and holds keep all there is, gc says which and how much, in words and as data."""
+    found = {d["artifact_id"]: d for d in answer("-C", home, "find")["documents"]}
+    digest = found["2.txt"]["sha256"]
+    run("-C", home, "snapshot", "create", "monday")
+    run("-C", home, "hold", "add", digest, "--reason", "a lawyer asks")
+    plan = answer("-C", home, "forget", found["1.txt"]["id"], found["2.txt"]["id"], code=2)
+    run("-C", home, "approve", plan["path"], "--where", "")
+    run("-C", home, "apply", plan["path"])
+    size = len("document 1")
+    assert answer("-C", home, "plan", "gc")["kept"] == [
+        {"by": "hold", "keepers": 1, "blobs": 1, "bytes": size},
+        {"by": "snapshot", "keepers": 1, "blobs": 1, "bytes": size},
+    ]
+    words = f"Nothing to collect; {2 * size} B that no document needs are kept only by 1 hold ({size} B), 1 snapshot"
+    assert words in run("-C", home, "plan", "gc").stderr
+
+
+def test_a_plan_is_given_up(home: Path) -> None:
+    """A begun plan ends with a reason, which lists and a later apply tell; one that has ended is refused."""
+    plan = answer("-C", home, "forget", 1, 2, code=2)
+    with open_collection(home) as collection:
+        stop = threading.Event()
+        apply(
+            collection, Plan.load(plan["path"]), unapproved=True, max_share=1.0, batch=1, stop=stop,
+            progress=lambda _: stop.set(),
+        )  # fmt: skip
+    assert "give-up" in run("-C", home, "plans").stdout
+    said = answer("-C", home, "plan", "give-up", plan["path"], "--reason", "we keep them")
+    assert (said["done"], said["given_up"]) == (1, "we keep them")
+    assert "given up: we keep them" in run("-C", home, "plans").stdout
+    run("-C", home, "approve", plan["path"], "--where", "")
+    assert "given up (we keep them)" in answer("-C", home, "apply", plan["path"], code=1)["error"]
+    assert "has ended" in answer("-C", home, "plan", "give-up", plan["id"], "--reason", "x", code=1)["error"]
+    shown = run("-C", home, "review", plan["path"]).stdout
+    assert "Given up: we keep them" in shown
+    assert answer("-C", home, "plan", "undo", plan["id"], code=2)["units"] == 1
+
+
+def test_a_review_of_nothing_selected_suggests_no_empty_approval(home: Path) -> None:
+    """Last copies alone are selected by nobody: the review says how to select them instead of how to approve none."""
+    plan = answer("-C", home, "forget", 2, code=2)
+    text = run("-C", home, "review", plan["path"], code=2).stdout
+    assert "catalogkit approve" not in text
+    assert f"All of it is last copies, selected only where somebody says so: `catalogkit review {plan['path']}" in text
+    some = run("-C", home, "review", plan["path"], "--where", "bytes > 1000000", code=2).stdout
+    assert "catalogkit approve" not in some
+    assert "catalogkit approve" in run("-C", home, "review", plan["path"], "--where", "", code=2).stdout
 
 
 def test_review_shows_and_changes_nothing(home: Path) -> None:

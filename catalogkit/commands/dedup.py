@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogkit.commands.plans import Limit, Out, planning
+from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 from catalogkit.policies.dedup import How
 
@@ -57,16 +58,16 @@ def plan_dedup(
         policy = _changed(collection.config.dedup, given)
         found = analyze_dedup_opportunities(policy, collection=collection, how=how.value)
         plan = found.to_plan(limit)
-        home = plan.save(out or collection.path / "plans")
+        home = keep(collection, plan, out)
     to_machine = machine(context, as_json)
-    values: dict[str, Any] = {**plan.summary(), "path": str(home)}
+    values: dict[str, Any] = {**plan.summary(), "path": home}
     say(values | (found.to_dict() if to_machine else {}), to_machine, "Plan: dedup")
     if not to_machine:
         sys.stdout.write(_in_words(found))
     if not plan.units:
         tell("Nothing is worth sharing.")
         return DONE
-    tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
+    tell(what_next(home))
     return LOOK
 
 

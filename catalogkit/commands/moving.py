@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from catalogkit.commands.plans import Limit, Out, planned, planning
+from catalogkit.commands.planned import Limit, Out, planned
+from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 
 To = Annotated[str, typer.Option("--to", help="cas or policy.")]

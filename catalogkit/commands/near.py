@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from catalogkit.commands.plans import Limit, Out, planning
+from catalogkit.commands.planned import Limit, Out, keep
+from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def plan_near(context: typer.Context, limit: Limit = None, out: Out = None, as_j
     with context.obj.open() as collection, progress_bar("sketch") as progress:
         found = near_duplicates(collection, progress=progress)
         plan = plan_of(collection, found, limit=limit)
-        home = plan.save(out or collection.path / "plans")
+        home = keep(collection, plan, out)
     to_machine = machine(context, as_json)
-    values: dict[str, Any] = {**plan.summary(), "path": str(home), **found.to_dict()}
+    values: dict[str, Any] = {**plan.summary(), "path": home, **found.to_dict()}
     if to_machine:
         values["near"] = found.frame.to_dicts()
     say(values, to_machine, "Plan: near-duplicates")

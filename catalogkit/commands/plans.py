@@ -1,4 +1,4 @@
-"""The commands that plan, review, approve and apply; and those that say why, hold and forget."""
+"""The commands that plan, review, approve and apply; and those that say why, and forget."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from catalogkit.commands.planned import Limit, Out, planned
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 from catalogkit.errors import CatalogKitError, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from catalogkit.collection import Collection
     from catalogkit.fetching import Fetcher
@@ -21,17 +22,13 @@ if TYPE_CHECKING:
     from catalogkit.planners.gc import GCPolicy
 
 planning = typer.Typer(help="Plan something; nothing happens before it is approved and applied.", no_args_is_help=True)
-holding = typer.Typer(help="Forbid that something goes away.", no_args_is_help=True)
 
-Out = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where the plan is kept; else in the collection.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="At most so many units.")]
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The path that `plan` printed, or the plan's id.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.add_typer(planning, name="plan", rich_help_panel=None)
-    app.add_typer(holding, name="hold", rich_help_panel=None)
     for command in (review, approve, apply, plans, why, forget):
         app.command()(command)
 
@@ -46,10 +43,11 @@ def plan_gc(
 ) -> int:
     """Condemn what nothing refers to: blobs, stray files, ingests that died."""
     from catalogkit.planning import plan_gc as make
+    from catalogkit.planning.gc import kept_garbage
     from catalogkit.units import parse_duration
 
     policy = _policy(stray_age=parse_duration(stray_age))
-    return planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json)
+    return planned(context, lambda collection: make(collection, policy, limit=limit), out, as_json, kept_garbage)
 
 
 @planning.command("purge")
@@ -243,64 +241,6 @@ def why(
     return DONE
 
 
-@holding.command("add")
-def hold_add(
-    context: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="DIGEST|ID")],
-    reason: Annotated[str, typer.Option(help="Why; shown to whoever wants to delete it.")],
-    until: Annotated[str | None, typer.Option(help="For how long, such as 90d; for ever without it.")] = None,
-    as_json: Json = False,
-) -> int:
-    """Hold a document, or bytes."""
-    from catalogkit.model import Digest
-    from catalogkit.planning.common import user_name
-    from catalogkit.terminal import say
-    from catalogkit.units import parse_duration
-
-    with context.obj.open() as collection:
-        now = collection.now()
-        hold = collection.catalog.place_hold(
-            reason,
-            document_id=int(subject) if len(subject) < 20 and subject.isdigit() else None,
-            digest=None if len(subject) < 20 and subject.isdigit() else Digest.parse(subject),
-            placed_by=user_name(),
-            expires_at=now + parse_duration(until) if until else None,
-            as_of=now,
-        )
-    say({"hold": hold, "subject": subject}, machine(context, as_json), "Held")
-    return DONE
-
-
-@holding.command("list")
-def hold_list(context: typer.Context, as_json: Json = False) -> int:
-    """Holds in force."""
-    from catalogkit.terminal import say, tell
-
-    with context.obj.open() as collection:
-        holds = collection.catalog.holds(as_of=collection.now())
-    if machine(context, as_json):
-        say({"holds": holds}, True, "Holds")
-        return DONE
-    if not holds:
-        tell("no holds are in force")
-    for hold in holds:
-        sys.stdout.write("{id:>6}  {subject}  {reason}  by {placed_by}\n".format_map(hold))
-    return DONE
-
-
-@holding.command("release")
-def hold_release(
-    context: typer.Context, hold: Annotated[int, typer.Argument(metavar="HOLD")], as_json: Json = False
-) -> int:
-    """End a hold."""
-    from catalogkit.terminal import say
-
-    with context.obj.open() as collection:
-        collection.catalog.release_hold(hold, as_of=collection.now())
-    say({"released": hold}, machine(context, as_json), "Released")
-    return DONE
-
-
 def review(
     context: typer.Context,
     plan: PlanName,
@@ -348,22 +288,6 @@ def _door(context: typer.Context, plan: Plan) -> Iterator[Collection | None]:
         return
     with collection:
         yield collection if collection.identity == plan.head.catalog else None
-
-
-def planned(context: typer.Context, make: Callable[[Collection], Plan], out: Path | None, as_json: bool) -> int:
-    """Make a plan, keep it, and say what to do with it."""
-    from catalogkit.terminal import say, tell
-
-    with context.obj.open() as collection:
-        plan = make(collection)
-        home = plan.save(out or collection.path / "plans")
-    values: dict[str, Any] = {**plan.summary(), "path": str(home)}
-    say(values, machine(context, as_json), f"Plan: {plan.head.kind}")
-    if not plan.units:
-        tell(f"Nothing can be done: {plan.head.complete}." if plan.head.complete else "Nothing to do.")
-        return LOOK if plan.head.complete else DONE
-    tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
-    return LOOK
 
 
 def _policy(**values: Any) -> GCPolicy:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catalogkit.commands.plans import Limit, Out, planning
+from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ def plan_repair(
     policy = RepairPolicy(fetch=fetch, private=private, enough=enough, let_go=let_go)
     with context.obj.open() as collection:
         report = repair_report(collection, policy, limit=limit)
-        home = report.plan.save(out or collection.path / "plans")
+        home = keep(collection, report.plan, out)
         lines = _lines(collection, report)
     to_machine = machine(context, as_json)
-    plain = report.to_dict() | {"path": str(home)}
+    plain = report.to_dict() | {"path": home}
     if to_machine:
         say(plain, True, "Plan: repair")
     else:
@@ -60,7 +61,7 @@ def plan_repair(
         say(plain, False, "Plan: repair")
         sys.stdout.write("".join(f"{line}\n" for line in lines))
     if report.plan.units:
-        tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
+        tell(what_next(home))
     elif report.unrepairable.is_empty():
         tell("Nothing to do.")
         return DONE

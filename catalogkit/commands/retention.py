@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogkit.commands.plans import Limit, Out, planning
+from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
 if TYPE_CHECKING:
@@ -50,9 +51,9 @@ def plan_retention(
         if backtest is not None:
             return _try(collection, chosen, tenant, (backtest, step), machine(context, as_json))
         plan = make(collection, chosen, tenant=tenant, limit=limit)
-        home = plan.save(out or collection.path / "plans")
+        home = keep(collection, plan, out)
     to_machine = machine(context, as_json)
-    values: dict[str, Any] = {**plan.summary(), "path": str(home)}
+    values: dict[str, Any] = {**plan.summary(), "path": home}
     if to_machine:
         values |= {"decisions": _counts(plan), "remarks": chosen.remarks()}
     say(values, to_machine, "Plan: retention")
@@ -64,7 +65,7 @@ def plan_retention(
     if not plan.units:
         tell("Nothing is due.")
         return DONE
-    tell(f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`.")
+    tell(what_next(home))
     return LOOK
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from catalogkit.commands.plans import Limit, Out, planned, planning
+from catalogkit.commands.planned import Limit, Out, planned
+from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
 storing = typer.Typer(help="Stores: which there are, one more, and where new bytes go.", no_args_is_help=True)

@@ -62,6 +62,8 @@ CONDEMNED: Final = pl.Schema(
     }
 )
 
+KEPT: Final = pl.Schema({"by": pl.String(), "keepers": pl.Int64(), "blobs": pl.Int64(), "bytes": pl.Int64()})
+
 
 _ROW: Final = pl.int_range(pl.len(), dtype=pl.Int64)
 
@@ -109,6 +111,24 @@ def plan_condemn(
         _steps(intents.sort("intent"), kind=StepKind.ABANDON, reason="dead-intent", document_id=pl.col("intent")),
     ]
     return _numbered(head, policy, parts, pl.int_range(pl.len(), dtype=pl.Int64))
+
+
+def kept(garbage: pl.DataFrame) -> pl.DataFrame:
+    """What of the garbage (a frame with the columns of `GARBAGE`) is kept, by what keeps it: the columns of `KEPT`."""
+    by = pl.col("kept_by").str.extract(r"^(\w+)")
+    # A hold and an ingest are told as such; of all others there is the name, too.
+    keeper = pl.when(by.is_in(["hold", "ingest"])).then("sha256").otherwise("kept_by")
+    return (
+        garbage.filter(pl.col("kept_by").is_not_null())
+        .group_by(by=by)
+        .agg(
+            keepers=keeper.n_unique().cast(pl.Int64),
+            blobs=pl.len().cast(pl.Int64),
+            bytes=(pl.col("bytes") * pl.col("objects")).sum(),
+        )
+        .sort("bytes", "by", descending=[True, False])
+        .cast(KEPT)
+    )
 
 
 def plan_purge(head: Head, condemned: pl.DataFrame, strays: pl.DataFrame, policy: GCPolicy) -> Plan:

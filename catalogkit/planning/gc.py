@@ -63,6 +63,15 @@ def plan_gc(
     return plan if limit is None else plan.limited(limit)
 
 
+def kept_garbage(collection: Collection, *, as_of: datetime | None = None) -> pl.DataFrame:
+    """What no document needs and something else keeps, by what keeps it; bytes as they lie in stores.
+
+    A row for each of ``snapshot``, ``backup``, ``plan``, ``hold`` and ``ingest``: how many of these there are, and the
+    blobs and bytes that they keep, largest first. What several of them keep counts for the first that is found.
+    """
+    return gc.kept(collection.catalog.garbage(as_of=as_of or collection.now()))
+
+
 @operation("plan", kind="purge")
 def plan_purge(
     collection: Collection,

@@ -1,0 +1,70 @@
+"""What every command that makes a plan has in common: where the plan is kept, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalogkit.door import DONE, LOOK, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import polars as pl
+
+    from catalogkit.collection import Collection
+    from catalogkit.plan import Plan
+
+Out = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where the plan is kept; else in the collection.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="At most so many units.")]
+
+
+def keep(collection: Collection, plan: Plan, out: Path | None) -> str:
+    """Save a plan, and say where; one with nothing to do is not kept, for nobody could do anything with it."""
+    return str(plan.save(out or collection.path / "plans")) if plan.units else ""
+
+
+def what_next(home: str) -> str:
+    """What to type to look at a plan, and to say yes to it."""
+    return f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`."
+
+
+def planned(
+    context: typer.Context,
+    make: Callable[[Collection], Plan],
+    out: Path | None,
+    as_json: bool,
+    kept: Callable[[Collection], pl.DataFrame] | None = None,
+) -> int:
+    """Make a plan, keep it, and say what to do with it; where there is nothing to do, `kept` tells what others keep."""
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        plan = make(collection)
+        values: dict[str, Any] = {**plan.summary(), "path": keep(collection, plan, out)}
+        if kept is not None and not plan.units:
+            values["kept"] = kept(collection).to_dicts()
+    told = values if (to_machine := machine(context, as_json)) else {k: v for k, v in values.items() if k != "kept"}
+    say(told, to_machine, f"Plan: {plan.head.kind}")
+    if plan.units:
+        tell(what_next(values["path"]))
+        return LOOK
+    if plan.head.complete:
+        tell(f"Nothing can be done: {plan.head.complete}.")
+        return LOOK
+    tell(_kept(values["kept"]) if values.get("kept") else "Nothing to do.")
+    return DONE
+
+
+def _kept(rows: list[dict[str, Any]]) -> str:
+    """Why there is nothing to collect although there is garbage."""
+    from catalogkit.display import format_bytes
+
+    parts = [
+        f"{row['keepers']:,} {row['by']}{'' if row['keepers'] == 1 else 's'} ({format_bytes(row['bytes'])})"
+        for row in rows
+    ]
+    whole = format_bytes(sum(row["bytes"] for row in rows))
+    return f"Nothing to collect; {whole} that no document needs are kept only by {', '.join(parts)}."
