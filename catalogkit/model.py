@@ -312,3 +312,12 @@ def mirrored(table: str) -> dict[str, pl.DataType]:
 
     columns = {name: kind for name, kind in schema(table).items() if name != "seen_at"}
     return columns | ({"garbage_since": pl.Datetime("us", "UTC")} if table == "blobs" else {})
+
+
+def fed(table: str) -> dict[str, pl.DataType]:
+    """The schema of what a catalog feeds its mirror with: `mirrored` less what a row's blob tells, which the mirror adds.
+
+    To look that up row by row would cost an engine more than reading the rows.
+    """
+    told = {"documents": ("bytes", "media_type"), "locations": ("bytes",)}.get(table, ())
+    return {name: kind for name, kind in mirrored(table).items() if name not in told}

@@ -1,9 +1,8 @@
 """The mirror: a columnar copy of the catalog in a DuckDB file beside it, for questions about millions of rows.
 
-It has the tables ``documents``, ``blobs``, ``locations`` and ``checks`` with the columns of `model.mirrored`. A blob
-has in addition ``objects`` and ``stores``, how many physical objects hold it in how many stores, so that duplicates
-come from counts and nobody hashes millions of digests. What no history tells, when a document was last seen, is not in
-it.
+It has the tables ``documents``, ``blobs``, ``locations`` and ``checks`` with the columns of `model.mirrored`, and those
+that `catalogkit.catalog.mirroring` adds, so that duplicates come from counts and numbers, and nobody hashes millions of
+digests. What no history tells, when a document was last seen, is not in it.
 
 A refresh writes a copy of the newest file, replaces the rows that changed in one transaction, with the cursor they go
 up to, and publishes the copy under the next number; whoever reads the one before goes on reading it. So nobody waits,
@@ -21,6 +20,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit.catalog.mirroring import create, take_in
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import from_us, mirrored, to_us
 from catalogkit.signals import operation
@@ -36,19 +36,12 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.feed import Feed
 
-FORMAT: Final = 1
-TABLES: Final = ("documents", "blobs", "locations", "checks")
+FORMAT: Final = 2
 # What deleted rows leave behind grows with every refresh; a file of more than this many times its first size, or a
 # refresh of more than this share of all documents, is built anew.
 GROWN: Final = 2.0
 MUCH: Final = 0.3
 _NO_NETWORK: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-# As in `catalogkit.stats`: paths of one store with one inode and one content are one object; what is missing is none.
-_HELD: Final = (
-    "SELECT sha256, count(*) AS objects, count(DISTINCT store) AS stores FROM (SELECT DISTINCT sha256, store,"
-    " coalesce('i' || inode, 'l' || id) AS object FROM locations WHERE outcome IS DISTINCT FROM 'missing'{})"
-    " GROUP BY sha256"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +208,8 @@ class Mirror:
             db.execute("SET TimeZone = 'UTC'")
             db.execute("BEGIN")
             if base is None:
-                _create(db)
-            # Blobs come last: they are counted with the copies as they are by then.
-            for table in ("documents", "locations", "checks", "blobs"):
-                _replace(db, feed, table)
+                create(db)
+            take_in(db, feed)
             documents = db.execute("SELECT count(*) FROM documents").fetchall()[0][0]
             about = {
                 "format": FORMAT, "duckdb": engine.__version__, "catalog": self.catalog.identity,
@@ -302,47 +293,6 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         db.close()
         raise
     return db
-
-
-def _create(db: duckdb.DuckDBPyConnection) -> None:
-    db.execute("CREATE TABLE about (told VARCHAR)")
-    for table in TABLES:
-        columns = {name: _type(kind) for name, kind in mirrored(table).items()}
-        if table == "blobs":
-            columns |= {"objects": "BIGINT", "stores": "BIGINT"}
-        db.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, kind in columns.items())})")
-
-
-def _type(kind: pl.DataType) -> str:
-    import polars as pl
-
-    # Times without a zone, all in UTC: with one, cutting ten million of them to months takes seconds.
-    return {pl.Int64(): "BIGINT", pl.String(): "VARCHAR"}.get(kind, "TIMESTAMP")
-
-
-def _replace(db: duckdb.DuckDBPyConnection, feed: Feed, table: str) -> None:
-    """Delete the rows that changed and insert what they are now."""
-    import polars as pl
-
-    if not feed.whole:
-        keys = feed.keys(table)
-        if keys.is_empty():
-            return
-        name = keys.columns[0]
-        db.register("changed_keys", keys.to_arrow())
-        db.execute(f"DELETE FROM {table} WHERE {name} IN (SELECT {name} FROM changed_keys)")
-    names = ", ".join(mirrored(table))
-    counts, held = "", ""
-    if table == "blobs":
-        among = "" if feed.whole else " AND sha256 IN (SELECT sha256 FROM changed_keys)"
-        db.execute(f"CREATE TEMP TABLE held AS {_HELD.format(among)}")
-        counts, held = ", coalesce(objects, 0), coalesce(stores, 0)", " LEFT JOIN held USING (sha256)"
-    for page in feed.rows(table):
-        db.register("page", page.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None)).to_arrow())
-        db.execute(f"INSERT INTO {table} SELECT {names}{counts} FROM page{held}")
-        db.unregister("page")
-    db.execute("DROP TABLE IF EXISTS held")
-    db.unregister("changed_keys")
 
 
 def _plain(frame: pl.DataFrame) -> pl.DataFrame:

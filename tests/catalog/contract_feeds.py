@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from catalogkit.model import Outcome, mirrored
+from catalogkit.model import Outcome, fed as columns
 from tests.catalog.desk import DAY, NOW, Desk, sha
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def fed(catalog: Catalog, since: Any = None) -> tuple[dict[str, Any], dict[str, 
         keys = {} if feed.whole else {table: sorted(feed.keys(table).to_series()) for table in TABLES}
         rows = {}
         for table in TABLES:
-            pages = [pl.DataFrame(schema=mirrored(table)), *feed.rows(table)]
-            assert all(dict(page.schema) == mirrored(table) for page in pages)
+            pages = [pl.DataFrame(schema=columns(table)), *feed.rows(table)]
+            assert all(dict(page.schema) == columns(table) for page in pages)
             rows[table] = sorted(pl.concat(pages).to_series())
         assert feed.changed == (feed.whole or any(keys.values()) or feed.cursor != since)
         return json.loads(json.dumps(feed.cursor)), keys, rows

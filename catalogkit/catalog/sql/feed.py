@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.sql.base import Database, framed
-from catalogkit.model import mirrored
+from catalogkit.model import fed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,14 +60,13 @@ _KEYS["blobs"] = (
     f" UNION SELECT sha256 FROM locations WHERE id IN ({_KEYS['locations']})"
 )
 _ROWS: Final = {
-    "documents": "SELECT d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, d.sha256, b.bytes,"
-    " b.media_type, d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, d.metadata"
-    " FROM {}documents d{} JOIN blobs b ON b.sha256 = d.sha256",
+    "documents": "SELECT d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, d.sha256,"
+    " d.content_type, d.run_id, d.fetched_us, d.created_us, d.changed_us, d.metadata FROM {}documents d{}",
+    # One in flight is no fact yet, unless a copy of it lies somewhere.
     "blobs": "SELECT d.sha256, d.bytes, d.media_type, d.state, d.refs, d.created_us, d.changed_us, d.garbage_since_us"
-    " FROM {}blobs d{} WHERE d.state <> 'incoming'",
-    "locations": "SELECT d.id, s.name, d.key, d.layout, d.sha256, b.bytes, d.inode, d.mtime_ns,"
-    " d.created_us, nullif(d.checked_us, 0), d.outcome"
-    " FROM {}locations d{} JOIN blobs b ON b.sha256 = d.sha256 JOIN stores s ON s.id = d.store_id",
+    " FROM {}blobs d{} WHERE d.state <> 'incoming' OR EXISTS (SELECT 1 FROM locations WHERE sha256 = d.sha256)",
+    "locations": "SELECT d.id, (SELECT name FROM stores WHERE id = d.store_id), d.key, d.layout, d.sha256, d.inode,"
+    " d.mtime_ns, d.created_us, nullif(d.checked_us, 0), d.outcome FROM {}locations d{}",
     "checks": "SELECT d.id, d.location_id, d.sha256, d.checked_us, d.outcome, d.bytes, d.method, d.detail, d.run_id"
     " FROM {}checks d{}",
 }
@@ -120,7 +119,7 @@ class Feed:
     def keys(self, table: str) -> pl.DataFrame:
         """The rows to be replaced: their ids, or digests."""
         name = "sha256" if table == "blobs" else "id"
-        return framed(self._db.stream(f"SELECT key FROM changed_{table}"), {name: mirrored(table)[name]})
+        return framed(self._db.stream(f"SELECT key FROM changed_{table}"), {name: fed(table)[name]})
 
     def rows(self, table: str) -> Iterator[pl.DataFrame]:
         """The rows as they are now, in pages; of a whole feed all there are."""
@@ -128,6 +127,6 @@ class Feed:
         # In SQLite a cross join begins with what changed, which is little, and looks the rest up.
         some = ("", "") if self.whole else (f"changed_{table} c CROSS JOIN ", f" ON d.{key} = c.key")
         cursor = self._db.stream(_ROWS[table].format(*some))
-        columns = mirrored(table)
+        columns = fed(table)
         while not (page := framed(cursor, columns, PAGE)).is_empty():
             yield page
