@@ -1,7 +1,7 @@
 """Fixity as figures: what share of the stored bytes was proved how lately, how fast, and what was proved longest ago.
 
 Pure functions on the ``locations`` frame. Physical objects and the newest check of each are those of
-`catalogkit.stats.coverage`, so the figures here and there agree.
+`catalogkit.coverage`, so the figures here and there agree.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from catalogkit.coverage import checked_objects
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Outcome
-from catalogkit.stats import checked_objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["CLASSES", "DAYS", "classes_by", "clock", "longest_unproved", "pace", "round_days"]
+__all__ = ["CLASSES", "DAYS", "classes_by", "classes_of", "clock", "clock_of", "longest_unproved", "pace", "round_days"]
 
 _AGES: Final = {"ok, up to 7 d": 7, "ok, up to 30 d": 30, "ok, up to 90 d": 90}
 CLASSES: Final = (*_AGES, "ok, longer ago", "unknown", "corrupt", "never checked")
@@ -38,9 +38,13 @@ def clock(locations: pl.DataFrame, as_of: datetime, points: int = 200) -> pl.Dat
         ``days`` (Float64, ascending, from 0), ``verified_bytes``, ``share_of_bytes``; at most about `points` rows, the
         last of which is the share that was ever proved. Empty where nothing is stored.
     """
+    return clock_of(checked_objects(locations, as_of), as_of, points)
+
+
+def clock_of(objects: pl.DataFrame, as_of: datetime, points: int = 200) -> pl.DataFrame:
+    """`clock` of physical objects with their newest checks: ``bytes``, ``checked_at``, ``check`` of each."""
     if points < 2:
         raise InvalidInput("a curve has at least 2 points")
-    objects = checked_objects(locations, as_of)
     total = int(objects["bytes"].sum())
     schema = {"days": pl.Float64, "verified_bytes": pl.Int64, "share_of_bytes": pl.Float64}
     if not total:
@@ -69,7 +73,12 @@ def classes_by(locations: pl.DataFrame, column: str, as_of: datetime) -> pl.Data
     DataFrame
         The column, then a column of bytes for each of `CLASSES`; largest first. The cells add up to all stored bytes.
     """
-    objects = checked_objects(locations, as_of, pl.col(column).first() if column not in ("store", "sha256") else None)
+    wanted = pl.col(column).first() if column not in ("store", "sha256") else None
+    return classes_of(checked_objects(locations, as_of, wanted), column, as_of)
+
+
+def classes_of(objects: pl.DataFrame, column: str, as_of: datetime) -> pl.DataFrame:
+    """`classes_by` of physical objects with their newest checks, which have that column."""
     age, ok = pl.lit(as_of) - pl.col("checked_at"), pl.col("check") == Outcome.OK.value
     named = (
         pl.when(pl.col("check").is_null()).then(pl.lit("never checked")).when(~ok).then(pl.col("check").cast(pl.String))

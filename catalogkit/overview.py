@@ -17,7 +17,7 @@ from catalogkit.stats import dedup_by, stored_by_blob
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["STATES", "latest_runs", "states", "tree"]
+__all__ = ["STATES", "latest_runs", "states", "states_of", "tree", "tree_of"]
 
 STATES: Final = {
     "needed": "documents refer to them",
@@ -47,12 +47,13 @@ def tree(documents: pl.DataFrame, locations: pl.DataFrame, columns: Sequence[str
     parts = dedup_by(joined, locations, "variant").with_columns(
         pl.col("variant").str.split("\x1f").list.to_struct(fields=list(columns))
     )
-    wanted = ("documents", "logical_bytes", "stored_bytes")
-    return (
-        parts.select(pl.col("variant").struct.unnest(), *wanted)
-        .select(*columns, *wanted)
-        .sort("stored_bytes", *columns, descending=[True, *[False] * len(columns)])
-    )
+    return tree_of(parts.unnest("variant"), columns)
+
+
+def tree_of(parts: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
+    """`tree` of what was counted by those columns."""
+    wanted = (*columns, "documents", "logical_bytes", "stored_bytes")
+    return parts.select(wanted).sort("stored_bytes", *columns, descending=[True, *[False] * len(columns)])
 
 
 def states(blobs: pl.DataFrame, locations: pl.DataFrame) -> pl.DataFrame:
@@ -81,10 +82,16 @@ def states(blobs: pl.DataFrame, locations: pl.DataFrame) -> pl.DataFrame:
         .join(stored_by_blob(locations), on="sha256", how="inner")
         .group_by(state=named)
         .agg(pl.len().cast(pl.Int64).alias("contents"), pl.col("stored_bytes").sum())
+        .collect()
     )
-    rows = pl.LazyFrame({"state": list(STATES), "meaning": list(STATES.values())})
+    return states_of(counted)
+
+
+def states_of(counted: pl.DataFrame) -> pl.DataFrame:
+    """`states` of what was counted: ``state``, ``contents``, ``stored_bytes``."""
+    rows = pl.DataFrame({"state": list(STATES), "meaning": list(STATES.values())})
     found = rows.join(counted, on="state", how="left", maintain_order="left")
-    return found.with_columns(pl.col("contents", "stored_bytes").fill_null(0)).collect()
+    return found.with_columns(pl.col("contents", "stored_bytes").fill_null(0))
 
 
 def latest_runs(documents: pl.DataFrame, top: int = 10) -> pl.DataFrame:

@@ -14,19 +14,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from catalogkit import stats
+from catalogkit.arrivals import growth, size_age
+from catalogkit.coverage import Tally, coverage
 from catalogkit.errors import InvalidInput
 from catalogkit.model import schema
-from catalogkit.stats import (
-    Tally,
-    coverage,
-    dedup_by,
-    dedup_groups,
-    dedup_totals,
-    growth,
-    savings_curve,
-    size_age,
-    store_usage,
-)
+from catalogkit.stats import dedup_by, dedup_groups, dedup_totals, savings_curve, store_usage
 
 GB = 10**9
 AS_OF = datetime(2025, 6, 1, tzinfo=UTC)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.feed import Feed
+    from catalogkit.catalog.figures import Figures
 
 FORMAT: Final = 2
 # What deleted rows leave behind grows with every refresh; a file of more than this many times its first size, or a
@@ -126,10 +127,13 @@ class Mirror:
         names = list(mirrored(table))
         return self.sql(f"SELECT {', '.join(names)} FROM {table} ORDER BY {names[0]}", as_of=as_of).frame
 
-    def ledger(self, *, as_of: datetime) -> pl.DataFrame:
-        """What `stats.totals_of` works with: bytes, documents, objects and stores of each blob."""
-        query = "SELECT bytes, refs AS documents, objects, stores FROM blobs WHERE refs > 0 OR objects > 0"
-        return self.sql(query, as_of=as_of).frame
+    @operation("query", query="figures")
+    def figures(self, *, as_of: datetime) -> Figures:
+        """The figures of reports, all from this moment: what changed since is taken in first."""
+        from catalogkit.catalog.figures import Figures
+
+        self.refresh(as_of=as_of)
+        return Figures(*self._opened(as_of))
 
     # -- keeping up --------------------------------------------------------------------------------------------
 
@@ -249,6 +253,11 @@ class Mirror:
 
     @contextlib.contextmanager
     def _reading(self, as_of: datetime) -> Iterator[tuple[duckdb.DuckDBPyConnection, datetime]]:
+        db, when = self._opened(as_of)
+        with contextlib.closing(db):
+            yield db, when
+
+    def _opened(self, as_of: datetime) -> tuple[duckdb.DuckDBPyConnection, datetime]:
         """The newest file, opened so that nothing but reading it is possible, and as of when it is."""
         for again in (True, True, False):
             path = self._newest()
@@ -263,9 +272,7 @@ class Mirror:
                 if again:
                     continue  # replaced, and removed, since it was looked up
                 raise CatalogError(f"the mirror {path} cannot be read: {_first_line(problem)}") from None
-            with contextlib.closing(db):
-                yield db, from_us(known["refreshed_us"])
-            return
+            return db, from_us(known["refreshed_us"])
         raise CatalogError(f"the mirror in {self.folder} cannot be read; delete that folder and try again")
 
     @contextlib.contextmanager
