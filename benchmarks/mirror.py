@@ -1,7 +1,6 @@
 """The mirror of a large catalog: its questions, a refresh beside building it anew, and snapshots.
 
-The catalog is synthetic and written straight into SQLite, without triggers and indexes, which follow: three in five
-documents have a content of their own, the others share those of a hot tenth, the first of which more than the last.
+The catalog is that of `benchmarks.catalogs`.
 """
 
 from __future__ import annotations
@@ -10,22 +9,17 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import ours
 from benchmarks.bench import Bench
+from benchmarks.catalogs import LATER, fill, opened
 from benchmarks.race import Contender, Goal, Race, Untrue, once, race
 
 COUNT: Final = 10_000_000
 QUICK_COUNT: Final = 1_000_000
-LATER: Final = datetime(2026, 1, 1, tzinfo=UTC)
-DAY_US: Final = 86_400_000_000
-BEGAN_US: Final = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
-TYPES: Final = ("application/pdf", "text/html", "application/xml", "application/epub+zip")
 
 # What the dashboards ask.
 QUESTIONS: Final = {
@@ -91,77 +85,10 @@ def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
     yield race("snapshot of a changed catalog", [some], rounds=rounds, documents=count)
 
 
-def fill(home: Path, count: int) -> None:
-    """Write so many documents straight into the catalog of a collection."""
-    with _open(home) as collection:
-        store_id = collection.store_id(collection.store.name)
-        db = collection.catalog._db  # type: ignore[attr-defined]
-        later = [
-            row[0]
-            for row in db.execute("SELECT sql FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql <> ''")
-        ]
-        for kind, name in db.execute(
-            "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'index') AND sql <> ''"
-        ).fetchall():
-            db.execute(f"DROP {kind} {name}")
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "foreign_keys = OFF", "cache_size = -1000000"):
-            db.execute(f"PRAGMA {pragma}")
-        users = [0] * count
-        for number in range(count):
-            users[content_of(number, count)] += 1
-        db.execute("BEGIN")
-        blobs = sorted((_digest(content), content) for content in range(count) if users[content])
-        db.executemany(
-            "INSERT INTO blobs VALUES (?, ?, ?, 'live', ?, NULL, ?, ?)",
-            ((d, _bytes(c), TYPES[c % 4], users[c], BEGAN_US, BEGAN_US) for d, c in blobs),
-        )
-        db.executemany(
-            "INSERT INTO locations (store_id, key, layout, sha256, created_us, changed_us, checked_us, outcome)"
-            " VALUES (?, ?, 'cas', ?, ?, ?, ?, 'ok')",
-            (
-                (store_id, f"cas/{(text := d.hex())[:2]}/{text}", d, BEGAN_US, BEGAN_US, BEGAN_US + c % 900 * DAY_US)
-                for d, c in blobs
-            ),
-        )
-        db.executemany(
-            "INSERT INTO documents (tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
-            " fetched_us, created_us, changed_us, seen_us) VALUES ('default', ?, ?, ?, '', ?, '', ?, ?, ?, ?, ?)",
-            (_document(number, count) for number in range(count)),
-        )
-        db.execute("COMMIT")
-        for sql in later:
-            db.execute(sql)
-        db.execute("PRAGMA journal_mode = WAL")
-
-
-def content_of(number: int, count: int) -> int:
-    """Which content a document has: its own, or one of the hot tenth."""
-    if number % 5 < 3:
-        return number
-    share = (number * 2_654_435_761 % 2**32) / 2**32
-    return int(share**3 * count / 10)
-
-
-def _bytes(content: int) -> int:
-    return 2_000 + content * 7_919 % 3_000_000
-
-
-def _digest(content: int) -> bytes:
-    return sha256(content.to_bytes(8)).digest()
-
-
-def _document(number: int, count: int) -> tuple[Any, ...]:
-    at_us = BEGAN_US + number * 1000 * DAY_US // count
-    name = f"10.5555/{number:08d}"
-    url = f"https://example.org/{number % 997}/{number}"
-    digest = _digest(content_of(number, count))
-    return (name, url, f"resolver-{number % 7}", digest, f"run-{number // 5000:04d}", *[at_us] * 4)
-
-
 def _change(home: Path, count: int) -> None:
     """Change one document in a hundred, others each time, all over the catalog."""
     turn = int(time.time() * 1000) % 100
-    with _open(home) as collection, collection.catalog.write("change", int(LATER.timestamp() * 1e6)) as db:  # type: ignore[attr-defined]
+    with opened(home) as collection, collection.catalog.write("change", int(LATER.timestamp() * 1e6)) as db:  # type: ignore[attr-defined]
         db.execute("UPDATE documents SET metadata = json_object('turn', ?) WHERE id % 100 = ?", (time.time(), turn))
 
 
@@ -186,7 +113,7 @@ def _says(out: str, **wanted: int) -> None:
 def _do(words: str, home: Path) -> dict[str, Any]:
     from catalogkit.snapshots import take_snapshot
 
-    with _open(home) as collection:
+    with opened(home) as collection:
         mirror = collection.mirror
         if words in ("anew", "refresh"):
             mirror.refresh(as_of=LATER, anew=words == "anew")
@@ -208,12 +135,6 @@ def _asked(mirror: Any) -> dict[str, dict[str, float]]:
                 db.execute(query).pl()
                 told[name] = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
     return told
-
-
-def _open(home: Path):  # type: ignore[no-untyped-def]
-    from catalogkit.collection import open_collection
-
-    return open_collection(home, clock=lambda: LATER)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -16,24 +16,48 @@ from catalogkit.collection import Collection
 from catalogkit.display import format_bytes, format_share
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Layout
-from catalogkit.stats import DedupTotals, dedup_by, dedup_groups, dedup_totals, store_usage, totals_of
+from catalogkit.stats import DedupTotals, dedup_by, dedup_groups, dedup_totals, objects_of, ranked
 
-if TYPE_CHECKING:
-    from catalogkit.catalog.mirror import Mirror
-
-__all__ = ["DedupAnalytics", "DedupGroup", "Frames"]
+__all__ = ["Answers", "DedupAnalytics", "DedupGroup", "Frames"]
 
 _GB: Final = 1e9
-# From so many documents on the frames come from the mirror; before, making one would take longer than it spares.
+# From so many documents on the answers come from the mirror.
 MANY: Final = 500_000
 _MOSTLY: Final = 0.5  # a resolver brings mostly duplicates when more than this share of its bytes was there before
 
 
+@runtime_checkable
 class Frames(Protocol):
     """Whatever can hand out the frames of a catalog by name; a `Collection` can."""
 
     def frame(self, name: str, /) -> pl.DataFrame:
         """The frame called `name`, with the schema that `catalogkit.model.schema` gives it."""
+        ...
+
+
+class Answers(Protocol):
+    """Whatever answers what is asked here; `Mirror.figures` does."""
+
+    @property
+    def totals(self) -> DedupTotals:
+        """`stats.dedup_totals`."""
+        ...
+
+    @property
+    def groups(self) -> pl.DataFrame:
+        """`stats.dedup_groups`; `described` may be needed for what their documents tell."""
+        ...
+
+    def described(self, groups: pl.DataFrame, /) -> pl.DataFrame:
+        """Groups with ``media_type``, ``resolvers`` and ``artifact_id``."""
+        ...
+
+    def by(self, column: str, /) -> pl.DataFrame:
+        """`stats.dedup_by`."""
+        ...
+
+    def spare(self) -> pl.DataFrame:
+        """Objects of contents with spare copies: ``sha256``, ``store``, ``bytes``, ``documents``, ``objects``."""
         ...
 
 
@@ -60,7 +84,7 @@ class DedupAnalytics:
     Parameters
     ----------
     source
-        A collection, or anything else with a ``frame(name)``.
+        A collection, anything else with a ``frame(name)``, or what `Mirror.figures` gives.
 
     Examples
     --------
@@ -71,16 +95,13 @@ class DedupAnalytics:
     1
     """
 
-    def __init__(self, source: Frames) -> None:
-        self._source = source
+    def __init__(self, source: Frames | Answers) -> None:
+        self._answers: Answers = _answers(source) if isinstance(source, Frames) else source
 
-    @cached_property
+    @property
     def totals(self) -> DedupTotals:
         """All figures of the whole collection."""
-        mirror = self._mirror
-        if mirror is not None:
-            return totals_of(mirror.ledger(as_of=self._source.now()))  # type: ignore[attr-defined]
-        return dedup_totals(self._documents, self._locations)
+        return self._answers.totals
 
     def storage_saved_gb(self) -> float:
         """GB that sharing already spares. What dedup could still free is ``totals.reclaimable_bytes``."""
@@ -94,7 +115,7 @@ class DedupAnalytics:
         """The `n` groups from which dedup can free most; where that is the same, which it has saved most on."""
         if n < 0:
             raise InvalidInput(f"cannot list {n} groups; give 0 or more")
-        top = self._groups.select(*DedupGroup.__dataclass_fields__).head(n)
+        top = self._answers.described(self._answers.groups.head(n)).select(*DedupGroup.__dataclass_fields__)
         return [DedupGroup(**row) for row in top.iter_rows(named=True)]
 
     def dedup_by_resolver(self) -> dict[str, float]:
@@ -108,13 +129,18 @@ class DedupAnalytics:
         if totals.absent_bytes:
             advice.append(f"{size(totals.absent_bytes)} that documents need are in no store: repair, or fetch again.")
         # What stays in its owner's hands is never changed: its spare copies are no work for dedup.
-        ours = self._locations.filter(pl.col("layout") != Layout.REFERENCE.value)
-        usage = store_usage(self._documents, ours).select("store", "reclaimable_bytes")
-        free = int(usage["reclaimable_bytes"].sum())
+        ours = self._answers.spare()
+        spare = ((pl.col("objects") - 1) * pl.col("bytes")).alias("spare")
+        usage = ours.group_by("store").agg(spare.sum()).sort("spare", "store", descending=[True, False])
+        free = int(usage["spare"].sum())
         if free:
-            store, spare = usage.sort("reclaimable_bytes", "store", descending=[True, False]).row(0)
-            advice.append(f"Dedup can free {size(free)} of spare copies, {size(spare)} of it in store {store!r}.")
-            group = dedup_groups(self._documents, ours).row(0, named=True)
+            store, most = usage.row(0)
+            advice.append(f"Dedup can free {size(free)} of spare copies, {size(most)} of it in store {store!r}.")
+            ledger = ours.group_by("sha256").agg(
+                pl.col("bytes", "documents").first(), pl.col("objects").sum(), stores=pl.len()
+            )
+            first = ranked(ledger, ["sha256", "documents", "objects"]).head(1)
+            group = self._answers.described(first).row(0, named=True)
             copies = "{objects} copies of {sha256:.8}, first brought by artifact {artifact_id!r}".format_map(group)
             advice.append(
                 f"The biggest group frees {size(group['reclaimable_bytes'])}: {copies}; "
@@ -155,29 +181,53 @@ class DedupAnalytics:
         }
 
     @cached_property
-    def _mirror(self) -> Mirror | None:
-        """The mirror of a collection of many documents: the same rows, read several times faster."""
-        if not isinstance(self._source, Collection) or find_spec("duckdb") is None:
-            return None
-        return self._source.mirror if self._source.catalog.position().last_id >= MANY else None
+    def _resolvers(self) -> pl.DataFrame:
+        return self._answers.by("resolver")
 
-    def _frame(self, name: str) -> pl.DataFrame:
-        if self._mirror is None:
-            return self._source.frame(name)
-        return self._mirror.frame(name, as_of=self._source.now())  # type: ignore[attr-defined]
+
+class _FromFrames:
+    """The answers out of whole frames, read when first needed: for small catalogs, and where there is no DuckDB."""
+
+    def __init__(self, source: Frames) -> None:
+        self._source = source
+
+    @cached_property
+    def totals(self) -> DedupTotals:
+        """`stats.dedup_totals`."""
+        return dedup_totals(self._documents, self._locations)
+
+    @cached_property
+    def groups(self) -> pl.DataFrame:
+        """`stats.dedup_groups`."""
+        return dedup_groups(self._documents, self._locations)
+
+    def described(self, groups: pl.DataFrame) -> pl.DataFrame:
+        """Groups with what their documents tell."""
+        told = [name for name in ("media_type", "resolvers", "artifact_id") if name not in groups.columns]
+        return groups.join(self.groups.select("sha256", *told), on="sha256", how="left", maintain_order="left")
+
+    def by(self, column: str) -> pl.DataFrame:
+        """`stats.dedup_by`."""
+        return dedup_by(self._documents, self._locations, column)
+
+    def spare(self) -> pl.DataFrame:
+        """Objects of contents with spare copies, by store, without those in their owners' hands."""
+        ours = self._locations.filter(pl.col("layout") != Layout.REFERENCE.value)
+        held = objects_of(ours).group_by("sha256", "store").agg(pl.col("bytes").max(), objects=pl.len().cast(pl.Int64))
+        users = self._documents.group_by("sha256").agg(documents=pl.len().cast(pl.Int64))
+        return held.collect().join(users, on="sha256")
 
     @cached_property
     def _documents(self) -> pl.DataFrame:
-        return self._frame("documents")
+        return self._source.frame("documents")
 
     @cached_property
     def _locations(self) -> pl.DataFrame:
-        return self._frame("locations")
+        return self._source.frame("locations")
 
-    @cached_property
-    def _groups(self) -> pl.DataFrame:
-        return dedup_groups(self._documents, self._locations)
 
-    @cached_property
-    def _resolvers(self) -> pl.DataFrame:
-        return dedup_by(self._documents, self._locations, "resolver")
+def _answers(source: Frames) -> Answers:
+    """From the mirror where a collection has many documents; before, making one would take longer than it spares."""
+    if isinstance(source, Collection) and find_spec("duckdb") and source.catalog.position().last_id >= MANY:
+        return source.mirror.figures(as_of=source.now())
+    return _FromFrames(source)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["AGES", "SIZES", "crossed", "growth", "grown", "size_age", "unit_of"]
+__all__ = ["AGES", "SIZES", "crossed", "grown", "growth", "size_age", "unit_of"]
 
 _B = pl.col("bytes")
 _COUNT = pl.len().cast(pl.Int64)  # the same type as every other number here
@@ -63,9 +63,10 @@ def growth(documents: pl.DataFrame, every: str = "1mo") -> pl.DataFrame:
 
 
 def grown(arrived: pl.DataFrame, every: str) -> pl.DataFrame:
-    """`growth` of what was counted by shorter periods: ``came_at``, ``documents``, ``logical_bytes``, ``new_unique_bytes``.
+    """`growth` of what was counted by shorter periods.
 
-    Those must be parts of the periods asked for: hours for hours, days for everything longer.
+    The columns are ``came_at``, ``documents``, ``logical_bytes``, ``new_unique_bytes``. Those periods must be parts of
+    the ones asked for: hours for hours, days for everything longer.
     """
     unit_of(every)
     numbers = pl.col("documents", "logical_bytes", "new_unique_bytes")
@@ -114,12 +115,14 @@ def size_age(documents: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     to_us(as_of)  # refuses a time without a zone
     size = pl.sum_horizontal(_B.ge(start) for start in SIZES.values() if start)
     age = pl.sum_horizontal(pl.lit(as_of) - _ARRIVED > timedelta(days=start) for start in AGES.values() if start)
-    counted = documents.lazy().group_by(size=size, age=age).agg(_COUNT.alias("documents"), _B.sum().alias("logical_bytes"))
+    counted = (
+        documents.lazy().group_by(size=size, age=age).agg(_COUNT.alias("documents"), _B.sum().alias("logical_bytes"))
+    )
     return crossed(counted.collect())
 
 
 def crossed(counted: pl.DataFrame) -> pl.DataFrame:
-    """`size_age` of what was counted by the numbers of the classes: ``size``, ``age``, ``documents``, ``logical_bytes``."""
+    """`size_age` of what was counted by the places of the classes: ``size``, ``age``, and the two sums."""
     places = counted.with_columns(pl.col("size", "age").cast(pl.UInt32))
     return (
         _classes("size", SIZES)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import plotly.graph_objects as go
 import polars as pl
 
+from catalogkit import stats
 from catalogkit.display import clip_middle, format_bytes, format_share, plotly_text
 from catalogkit.drawing import (
     BLUE,
@@ -34,7 +35,8 @@ from catalogkit.drawing import (
 )
 
 if TYPE_CHECKING:
-    from catalogkit.stats import Coverage, DedupTotals
+    from catalogkit.coverage import Coverage
+    from catalogkit.stats import DedupTotals
 
 __all__ = [
     "by_column",
@@ -103,11 +105,14 @@ def where_bytes(totals: DedupTotals) -> go.Figure:
     return drawn.update_layout(showlegend=False, bargap=0.3, margin_r=LABEL)
 
 
-def duplicate_groups(groups: pl.DataFrame, top: int = 20) -> go.Figure:
-    """Draw the groups of `stats.dedup_groups` with most bytes beyond one copy, freed and to be freed."""
+def duplicate_groups(groups: pl.DataFrame, top: int = 20, *, among: pl.DataFrame | None = None) -> go.Figure:
+    """Draw the groups of `stats.dedup_groups` with most bytes beyond one copy, freed and to be freed.
+
+    `among` are all groups, where `groups` are only the first of them.
+    """
     both = pl.col("saved_bytes") + pl.col("reclaimable_bytes")
-    ranked = groups.sort(both, "sha256", descending=[True, False])
-    shown, rest = ranked.head(top), ranked.slice(top).select(both.sum()).item()
+    shown, whole = stats.largest(groups, top), groups if among is None else among
+    rest = whole.select(both.sum()).item() - shown.select(both.sum()).item()
     if shown.is_empty():
         return empty("No content is shared by two documents, and no store holds one twice.")
     if not shown.select(both.sum()).item():
@@ -123,7 +128,7 @@ def duplicate_groups(groups: pl.DataFrame, top: int = 20) -> go.Figure:
         )
     parts = {"reclaimable_bytes": ("reclaimable", ORANGE), "saved_bytes": ("saved already", GREEN)}
     drawn = stacked(shown, labels, parts, details)
-    left = groups.height - shown.height
+    left = whole.height - shown.height
     more = f"<br>(not shown: {left:,} more with {format_bytes(rest)})" if left else ""
     return drawn.update_xaxes(title_text=f"bytes beyond one copy{more}")
 

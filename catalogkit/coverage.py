@@ -76,9 +76,12 @@ class Coverage:
 
 def coverage(locations: pl.DataFrame, as_of: datetime, windows_days: Sequence[int] = WINDOWS) -> Coverage:
     """Measure how much of the stored bytes was verified lately, as `Coverage` defines it."""
+    to_us(as_of)  # refuses a time without a zone
     missing = locations.filter(~PRESENT).select(pl.len(), _B.sum()).row(0)
     future = locations.select((pl.col("checked_at") > as_of).sum()).item()
-    return covered(checked_objects(locations, as_of), Tally(objects=missing[0], bytes=missing[1]), future, as_of, windows_days)
+    return covered(
+        checked_objects(locations, as_of), Tally(objects=missing[0], bytes=missing[1]), future, as_of, windows_days
+    )
 
 
 def covered(

@@ -315,9 +315,9 @@ def mirrored(table: str) -> dict[str, pl.DataType]:
 
 
 def fed(table: str) -> dict[str, pl.DataType]:
-    """The schema of what a catalog feeds its mirror with: `mirrored` less what a row's blob tells, which the mirror adds.
+    """The schema of what a catalog feeds its mirror with: `mirrored` less what a row's blob tells.
 
-    To look that up row by row would cost an engine more than reading the rows.
+    The mirror adds that itself: to look it up row by row would cost an engine more than reading the rows.
     """
     told = {"documents": ("bytes", "media_type"), "locations": ("bytes",)}.get(table, ())
     return {name: kind for name, kind in mirrored(table).items() if name not in told}

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "PRESENT",
     "DedupTotals",
     "check_column",
     "dedup_by",
@@ -46,6 +45,7 @@ __all__ = [
     "dedup_totals",
     "identified",
     "in_order",
+    "largest",
     "objects_of",
     "ranked",
     "savings_curve",
@@ -70,6 +70,7 @@ _FIGURES: Final = {
 }
 _SIZE = _B.sum().alias("logical_bytes")
 _COUNT = pl.len().cast(pl.Int64)  # the same type as every other number here
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DedupTotals:
@@ -220,6 +221,13 @@ def store_usage(documents: pl.DataFrame, locations: pl.DataFrame) -> pl.DataFram
         .agg(_K.sum(), **figures)
         .sort("store")
         .collect()
+    )
+
+
+def largest(groups: pl.DataFrame, top: int) -> pl.DataFrame:
+    """The groups with most bytes beyond one copy, saved and reclaimable together; then by digest."""
+    return groups.sort(pl.col("saved_bytes") + pl.col("reclaimable_bytes"), "sha256", descending=[True, False]).head(
+        top
     )
 
 

@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
-from catalogkit import charts, stats
+from catalogkit import arrivals, charts, stats
+from catalogkit.coverage import coverage
 from catalogkit.display import TRACES
 from catalogkit.model import schema
 
@@ -44,9 +45,9 @@ def every_chart(documents: pl.DataFrame, locations: pl.DataFrame) -> dict[str, g
         "groups": charts.duplicate_groups(groups),
         "curve": charts.savings_curve(stats.savings_curve(groups)),
         "resolver": charts.by_column(stats.dedup_by(documents, locations, "resolver"), "resolver"),
-        "growth": charts.growth(stats.growth(documents, "1w")),
-        "size_age": charts.size_age(stats.size_age(documents, AS_OF)),
-        "coverage": charts.coverage(stats.coverage(locations, AS_OF)),
+        "growth": charts.growth(arrivals.growth(documents, "1w")),
+        "size_age": charts.size_age(arrivals.size_age(documents, AS_OF)),
+        "coverage": charts.coverage(coverage(locations, AS_OF)),
     }
 
 
@@ -138,14 +139,14 @@ def test_a_long_tail_gets_a_logarithmic_axis() -> None:
 
 
 def test_growth_stacks_new_content_and_repeats() -> None:
-    growth = stats.growth(frames([("a", 100, 2, 1), ("b", 10, 1, 1)])[0], "1d")
+    growth = arrivals.growth(frames([("a", 100, 2, 1), ("b", 10, 1, 1)])[0], "1d")
     unique, logical, fresh, repeats = charts.growth(growth).data
     assert (unique.y[-1], logical.y[-1]) == (110, 210)
     assert (sum(fresh.y), sum(repeats.y)) == (110, 100)
 
 
 def test_an_empty_combination_of_size_and_age_stays_empty() -> None:
-    heat = charts.size_age(stats.size_age(frames([("a", 100, 1, 1)])[0], AS_OF)).data[0]
+    heat = charts.size_age(arrivals.size_age(frames([("a", 100, 1, 1)])[0], AS_OF)).data[0]
     values = [value for row in heat.z for value in row]
     assert [value for value in values if value is not None] == [100]
 
@@ -156,11 +157,11 @@ def test_the_last_four_shares_of_coverage_are_the_whole() -> None:
         checked_at=pl.Series([AS_OF - timedelta(days=3), None], dtype=locations.schema["checked_at"]),
         outcome=pl.Series(["ok", None]),
     )
-    windows = charts.coverage_windows(stats.coverage(checked, AS_OF, (1, 7)))
+    windows = charts.coverage_windows(coverage(checked, AS_OF, (1, 7)))
     assert windows["bytes"].to_list() == [0, 12_314_670, 12_314_670, 0, 0, 300]
     assert windows["share_of_bytes"].tail(4).sum() == 1.0
-    assert charts.coverage_windows(stats.coverage(locations, AS_OF))["share_of_bytes"][-1] == 1.0
-    assert charts.coverage_windows(stats.coverage(checked.clear(), AS_OF))["share_of_bytes"].null_count() == 9
+    assert charts.coverage_windows(coverage(locations, AS_OF))["share_of_bytes"][-1] == 1.0
+    assert charts.coverage_windows(coverage(checked.clear(), AS_OF))["share_of_bytes"].null_count() == 9
 
 
 def test_a_hostile_name_is_shown_as_text() -> None:

@@ -1,4 +1,4 @@
-"""The figures of `catalogkit.fixity`: they agree with those of `catalogkit.stats`, and with a count by hand."""
+"""The figures of `catalogkit.fixity`: they agree with those of `catalogkit.coverage`, and with a count by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogkit import fixity, stats
+from catalogkit import fixity
+from catalogkit.coverage import coverage
 from catalogkit.errors import InvalidInput
 from catalogkit.model import schema
 
@@ -52,10 +53,10 @@ copies = st.lists(
 
 @given(copies)
 def test_the_clock_agrees_with_the_windows(rows: list[dict[str, Any]]) -> None:
-    """At every window the curve says what `stats.coverage` says of it, and it never falls."""
+    """At every window the curve says what `coverage` says of it, and it never falls."""
     frame = locs(*rows)
     windows = [1, 7, 30, 90, 365]
-    told = stats.coverage(frame, AS_OF, windows)
+    told = coverage(frame, AS_OF, windows)
     curve = fixity.clock(frame, AS_OF)
     if not told.physical_bytes:
         assert curve.is_empty()
@@ -70,7 +71,7 @@ def test_the_clock_agrees_with_the_windows(rows: list[dict[str, Any]]) -> None:
 def test_classes_add_up_to_all_stored_bytes(rows: list[dict[str, Any]]) -> None:
     """Whatever the classes and stores, the cells are all the bytes there are, each where it belongs."""
     frame = locs(*rows)
-    told = stats.coverage(frame, AS_OF, [7, 30])
+    told = coverage(frame, AS_OF, [7, 30])
     by_store = fixity.classes_by(frame, "store", AS_OF)
     assert by_store.select(pl.sum_horizontal(*fixity.CLASSES).sum()).item() == told.physical_bytes
     assert by_store["corrupt"].sum() == told.by_outcome["corrupt"].bytes

@@ -16,11 +16,13 @@ ROOMS = {
     "pure": """
         addresses
         approval
+        arrivals
         audit
         audit_codes
         billing
         columns
         content
+        coverage
         errors
         eviction
         eviction.*

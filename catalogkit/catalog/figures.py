@@ -1,4 +1,4 @@
-"""The figures of reports from the mirror, all from one moment: what they mean is defined elsewhere, here it is asked for.
+"""The figures of reports from the mirror, all from one moment: what they mean is defined elsewhere.
 
 `catalogkit.stats`, `arrivals`, `coverage`, `fixity` and `overview` define each figure on whole frames. Here DuckDB cuts
 millions of rows down to few, or to few narrow columns, and the same functions go on from there.
@@ -13,7 +13,7 @@ import polars as pl
 
 from catalogkit import arrivals, fixity, overview, stats
 from catalogkit.coverage import CHECKED, WINDOWS, Coverage, Tally, covered
-from catalogkit.model import from_us, mirrored, schema, to_us
+from catalogkit.model import from_us, schema, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ _GROUP: Final = "refs > 0 AND (refs > 1 OR objects > stores)"
 # few, have anything to share out: equally, in whole bytes, the rest to the lowest ids.
 _SHARES: Final = """
 WITH shared AS (
-    SELECT blob_id, refs, (refs > 0 AND objects > 0)::BIGINT * greatest(refs - 1 - (objects - stores), 0) * bytes AS saved,
+    SELECT blob_id, refs, (objects > 0)::BIGINT * greatest(refs - 1 - (objects - stores), 0) * bytes AS saved,
         (objects - stores) * bytes AS reclaimable, objects * bytes AS stored
     FROM blobs WHERE refs > 0 AND (refs > 1 OR objects <> 1)
 ),
@@ -80,7 +80,8 @@ _SPARE: Final = f"""
 SELECT sha256, store, any_value(bytes) AS bytes, any_value(refs) AS documents, count(*) AS objects
 FROM (
     SELECT DISTINCT store, blob_id, inode, {_OWN} AS own FROM locations
-    WHERE {_PRESENT} AND layout <> 'reference' AND blob_id IN (SELECT blob_id FROM blobs WHERE refs > 0 AND objects > stores)
+    WHERE {_PRESENT} AND layout <> 'reference'
+        AND blob_id IN (SELECT blob_id FROM blobs WHERE refs > 0 AND objects > stores)
 ) JOIN blobs USING (blob_id) GROUP BY sha256, store
 """
 _STATES: Final = """
@@ -91,16 +92,20 @@ FROM blobs WHERE objects > 0 GROUP BY 1
 """
 _ARRIVED: Final = """
 WITH came AS (
-    SELECT date_trunc('{unit}', coalesce(fetched_at, created_at))::TIMESTAMP AS came_at, count(*) AS documents, sum(bytes) AS bytes
+    SELECT date_trunc('{unit}', coalesce(fetched_at, created_at))::TIMESTAMP AS came_at, count(*) AS documents,
+        sum(bytes) AS bytes
     FROM documents GROUP BY 1
 ),
 again AS (
-    SELECT date_trunc('{unit}', coalesce(fetched_at, d.created_at))::TIMESTAMP AS came_at, d.blob_id, count(*) AS documents, d.bytes
+    SELECT date_trunc('{unit}', coalesce(fetched_at, d.created_at))::TIMESTAMP AS came_at, d.blob_id,
+        count(*) AS documents, d.bytes
     FROM documents d JOIN blobs b USING (blob_id) WHERE refs > 1 GROUP BY 1, 2, 4
 ),
 repeated AS (SELECT came_at, sum(documents * bytes) AS bytes FROM again GROUP BY 1),
-firsts AS (SELECT came_at, sum(bytes) AS bytes FROM (SELECT min(came_at) AS came_at, any_value(bytes) AS bytes FROM again
-    GROUP BY blob_id) GROUP BY 1)
+firsts AS (
+    SELECT came_at, sum(bytes) AS bytes
+    FROM (SELECT min(came_at) AS came_at, any_value(bytes) AS bytes FROM again GROUP BY blob_id) GROUP BY 1
+)
 SELECT came.came_at, documents, came.bytes::BIGINT AS logical_bytes,
     (came.bytes - coalesce(repeated.bytes, 0) + coalesce(firsts.bytes, 0))::BIGINT AS new_unique_bytes
 FROM came LEFT JOIN repeated USING (came_at) LEFT JOIN firsts USING (came_at)
@@ -250,8 +255,8 @@ class Figures:
         first = self._ask(
             "SELECT id, store, key, bytes, checked_at, outcome FROM locations"
             " WHERE outcome IS NULL OR outcome NOT IN ('corrupt', 'missing')"
-            " ORDER BY CASE WHEN outcome = 'ok' AND checked_at <= $as_of THEN checked_at END NULLS FIRST, bytes DESC, id"
-            " LIMIT $top",
+            " ORDER BY CASE WHEN outcome = 'ok' AND checked_at <= $as_of THEN checked_at END NULLS FIRST,"
+            " bytes DESC, id LIMIT $top",
             {"as_of": _naive(as_of), "top": top},
         )
         return fixity.longest_unproved(first, as_of, top)
@@ -272,7 +277,7 @@ class Figures:
             " WHERE checked_at >= $since AND checked_at <= $until GROUP BY 1, 2 ORDER BY 1, 2",
             {"since": _naive(since), "until": _naive(as_of)},
         )
-        return found.cast(dict(fixity.DAYS))
+        return found.cast(fixity.DAYS)
 
     def _objects(self, as_of: datetime) -> pl.DataFrame:
         """Every physical object with its newest check: `coverage.checked_objects`, less the names of contents."""
@@ -286,11 +291,6 @@ class Figures:
                 check=(newest % 4).cast(pl.UInt8).cat.to(CHECKED),  # by its place among them
             )
         return self._seen[key]
-
-    def frame(self, table: str) -> pl.DataFrame:
-        """A whole table, by id or digest, with the schema `model.mirrored`."""
-        names = list(mirrored(table))
-        return self._ask(f"SELECT {', '.join(names)} FROM {table} ORDER BY {names[0]}")
 
 
 def _naive(when: datetime) -> datetime:

@@ -330,5 +330,5 @@ def _duckdb() -> Any:
     try:
         import duckdb
     except ImportError:
-        raise InvalidInput("SQL over the mirror needs DuckDB: pip install 'catalogkit[lab]'") from None
+        raise InvalidInput("the mirror needs DuckDB: pip install 'catalogkit[report]'") from None
     return duckdb

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from catalogkit.model import Outcome, fed as columns
+from catalogkit.model import Outcome
+from catalogkit.model import fed as columns
 from tests.catalog.desk import DAY, NOW, Desk, sha
 
 if TYPE_CHECKING:

@@ -65,7 +65,9 @@ def of_one_type(catalog: Catalog) -> Catalog:
     """As a catalog has it: a content has one media type, whatever its documents."""
     documents, locations = catalog
     told = documents.group_by("sha256").agg(pl.col("media_type").first())
-    return documents.drop("media_type").join(told, on="sha256", maintain_order="left").select(documents.columns), locations
+    return documents.drop("media_type").join(told, on="sha256", maintain_order="left").select(
+        documents.columns
+    ), locations
 
 
 @settings(deadline=None, max_examples=40)

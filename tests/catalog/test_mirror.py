@@ -24,7 +24,7 @@ from catalogkit.catalog.mirroring import TABLES
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import Digest, Outcome, mirrored
-from catalogkit.stats import dedup_totals, totals_of
+from catalogkit.stats import dedup_totals
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, relaxed, sha
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def truth(catalog: Catalog, table: str) -> pl.DataFrame:
 def assert_equal(mirror: Mirror, catalog: Catalog) -> None:
     """The mirror has what the catalog has, and the same figures come from both."""
     expected_totals = dedup_totals(catalog.frame("documents"), catalog.frame("locations"))
-    assert totals_of(mirror.ledger(as_of=NOW)) == expected_totals
+    with mirror.figures(as_of=NOW) as figures:
+        assert figures.totals == expected_totals
     with mirror._reading(NOW) as (db, _):
         for table in TABLES:
             expected = truth(catalog, table)
