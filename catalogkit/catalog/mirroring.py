@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-    from catalogkit.catalog.contract import Feed
+    from catalogkit.catalog.feed import Feed
 
 TABLES: Final = ("documents", "blobs", "locations", "checks")
 # So many rows go in at once: each time the contents they are about are looked up among all that changed.
