@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 import polars as pl
 
+from catalogkit.catalog.figures import Figures
 from catalogkit.collection import Collection
 from catalogkit.display import format_bytes, format_share
 from catalogkit.errors import InvalidInput
@@ -26,7 +27,6 @@ MANY: Final = 500_000
 _MOSTLY: Final = 0.5  # a resolver brings mostly duplicates when more than this share of its bytes was there before
 
 
-@runtime_checkable
 class Frames(Protocol):
     """Whatever can hand out the frames of a catalog by name; a `Collection` can."""
 
@@ -95,8 +95,8 @@ class DedupAnalytics:
     1
     """
 
-    def __init__(self, source: Frames | Answers) -> None:
-        self._answers: Answers = _answers(source) if isinstance(source, Frames) else source
+    def __init__(self, source: Frames | Figures) -> None:
+        self._answers: Answers = source if isinstance(source, Figures) else _answers(source)
 
     @property
     def totals(self) -> DedupTotals:

@@ -169,7 +169,7 @@ def by_column(frame: pl.DataFrame, column: str, top: int = 12) -> go.Figure:
 
 
 def growth(frame: pl.DataFrame) -> go.Figure:
-    """Draw `stats.growth`: running totals above, what each period brought below."""
+    """Draw `arrivals.growth`: running totals above, what each period brought below."""
     if frame.is_empty():
         return empty("No document has arrived yet.")
     periods, last = frame["period"].to_list(), frame.row(-1, named=True)
@@ -279,7 +279,7 @@ def savings_curve(frame: pl.DataFrame) -> go.Figure:
 
 
 def size_age(frame: pl.DataFrame) -> go.Figure:
-    """Draw `stats.size_age` as a heat map of bytes; an empty combination stays empty."""
+    """Draw `arrivals.size_age` as a heat map of bytes; an empty combination stays empty."""
     if not frame["documents"].sum():
         return empty("There are no documents to class.")
     sizes, ages = (frame[name].unique(maintain_order=True).to_list() for name in ("size_class", "age_class"))

@@ -105,6 +105,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "detail": "str",
         "run_id": "str",
     },
+    "sightings": {
+        "id": "int",
+        "seen_at": "time",
+    },
     "accesses": {
         "document_id": "int",
         "accessed_at": "time",

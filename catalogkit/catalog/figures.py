@@ -13,7 +13,7 @@ import polars as pl
 
 from catalogkit import arrivals, fixity, overview, stats
 from catalogkit.coverage import CHECKED, WINDOWS, Coverage, Tally, covered
-from catalogkit.model import from_us, schema, to_us
+from catalogkit.model import from_us, mirrored, schema, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,6 +139,11 @@ class Figures:
         """Times in UTC; whole numbers are cast by whoever asks."""
         frame: pl.DataFrame = self._db.execute(query, parameters).pl()
         return frame.with_columns(pl.col(pl.Datetime).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+
+    def frame(self, table: str) -> pl.DataFrame:
+        """A whole table, by id or digest, with the schema `model.mirrored`."""
+        columns = mirrored(table)
+        return self._ask(f"SELECT {', '.join(columns)} FROM {table}").sort(next(iter(columns)))
 
     # -- what bytes amount to (`catalogkit.stats`, `catalogkit.overview`) ----------------------------------------
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from catalogkit.errors import InvalidInput
+from catalogkit.model import schema
 from catalogkit.plan import VALID_FOR, Head
 from catalogkit.stores.opening import OWN
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.contract import PlanRow
     from catalogkit.collection import Collection
+
+# From so many documents on whole tables come from the mirror.
+MANY: Final = 100_000
 
 
 def head_of(collection: Collection, kind: str, when: datetime) -> Head:
@@ -46,6 +51,24 @@ def applied(collection: Collection, beginning: str) -> PlanRow:
     if len(found) != 1:
         raise InvalidInput(f"{len(found) or 'no'} applied plans have an id that begins with {beginning!r}")
     return found[0]
+
+
+def frames(collection: Collection, *tables: str) -> list[pl.DataFrame]:
+    """Whole tables, ``documents`` or ``locations``, as they are now.
+
+    Of many documents they come from the mirror, which is refreshed first, several times faster and all of one moment.
+    Whatever a plan makes of them is looked at again when it is applied.
+    """
+    catalog = collection.catalog
+    if catalog.position().last_id < MANY or find_spec("duckdb") is None:
+        return [catalog.frame(table) for table in tables]
+    with collection.mirror.figures(as_of=collection.now()) as mirrored:
+        found = {table: mirrored.frame(table) for table in tables}
+    if "documents" in found:
+        # When documents were last seen is no part of a mirror. One that was forgotten since has not been seen.
+        seen = catalog.frame("sightings").join(found["documents"], on="id", maintain_order="left")
+        found["documents"] = seen.select(list(schema("documents")))
+    return [found[table] for table in tables]
 
 
 def user_name() -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from catalogkit.errors import InvalidInput, StoreError
 from catalogkit.planners import retention as planner
-from catalogkit.planning.common import head_of
+from catalogkit.planning.common import frames, head_of
 from catalogkit.policies import deciding, retention
 from catalogkit.signals import operation
 
@@ -105,7 +105,7 @@ def retention_decisions(
     """
     when, catalog = as_of or collection.now(), collection.catalog
     policy = policy or policy_of(collection)
-    documents = catalog.frame("documents")
+    documents, locations = frames(collection, "documents", "locations")
     policy.check_names(resolvers=documents["resolver"].unique(), tenants=documents["tenant"].unique())
     held = [hold["subject"] for hold in catalog.holds(as_of=when)]
     contents = [subject for subject in held if len(subject) == 64]
@@ -113,7 +113,7 @@ def retention_decisions(
         documents,
         policy,
         as_of=when,
-        copies=stored_copies(collection),
+        copies=stored_copies(collection, locations),
         held_documents=[int(subject) for subject in held if len(subject) < 64],
         held_contents=contents,
         rooted=[*contents, *catalog.frame("roots")["sha256"].unique(), *_remembered(collection, documents, when)],
@@ -159,7 +159,7 @@ def plan_retention(
     return plan if limit is None else plan.limited(limit)
 
 
-def stored_copies(collection: Collection) -> pl.DataFrame:
+def stored_copies(collection: Collection, locations: pl.DataFrame) -> pl.DataFrame:
     """Count the physical copies of every content; those in a store that does not answer are unknown."""
     unreachable = []
     for store in collection.stores.values():
@@ -170,7 +170,7 @@ def stored_copies(collection: Collection) -> pl.DataFrame:
     rows = collection.catalog.stores()
     known = {store.name for store in collection.stores.values()}
     return deciding.copies_of(
-        collection.catalog.frame("locations"),
+        locations,
         # A store that this collection cannot open says as little as one that does not answer.
         unreachable=[*unreachable, *(row.name for row in rows if row.name not in known)],
         in_place=[row.name for row in rows if row.kind == "reference"],

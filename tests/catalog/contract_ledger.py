@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from catalogkit import stats
+from catalogkit.coverage import coverage
 from catalogkit.errors import ConstraintError, InvalidInput
 from catalogkit.layouts import cas_key
 from catalogkit.model import Check, Outcome
@@ -199,7 +200,7 @@ class Ledger:
                 desk.check("x" * (content + 1), outcome, NOW + days * DAY, location)
         locations, documents = desk.catalog.frame("locations"), desk.catalog.frame("documents")
         for window in (1, 30):
-            ours, theirs = desk.catalog.coverage(as_of=NOW, days=window), stats.coverage(locations, NOW, (window,))
+            ours, theirs = desk.catalog.coverage(as_of=NOW, days=window), coverage(locations, NOW, (window,))
             assert ours.bytes == theirs.physical_bytes
             assert ours.verified_bytes == theirs.verified_bytes[window]
             assert (ours.never_checked, ours.never_checked_bytes) == (

@@ -24,7 +24,7 @@ class Questions:
     """Records, pages and frames."""
 
     @pytest.mark.parametrize(
-        "table", ["documents", "document_versions", "blobs", "locations", "checks", "accesses", "roots"]
+        "table", ["documents", "document_versions", "blobs", "locations", "checks", "accesses", "roots", "sightings"]
     )
     def test_an_empty_frame_has_its_schema(self, catalog: Catalog, table: str) -> None:
         """A table without rows has the columns and types of a full one."""
@@ -59,6 +59,16 @@ class Questions:
             ("a", "core", str(sha("other")), 5, "current", NOW + DAY, None, NOW + DAY),
             ("b", "", str(sha("one")), 3, "apply", NOW, NOW + 2 * DAY, NOW + DAY),
         ]
+
+    def test_the_frame_of_sightings_says_when_each_document_was_last_seen(self, desk: Desk) -> None:
+        """An id and a time for each live document, by id; a sighting moves the time and nothing else."""
+        for name in "abc":
+            desk.put_one(name, name)
+        desk.forget(2)
+        desk.catalog.touch([3], as_of=NOW + DAY)
+        frame = desk.catalog.frame("sightings")
+        assert (frame.rows(), dict(frame.schema)) == ([(1, NOW), (3, NOW + DAY)], schema("sightings"))
+        assert desk.catalog.frame("documents").select("id", "seen_at").equals(frame)
 
     def test_the_frame_of_accesses_is_the_log(self, desk: Desk) -> None:
         """Every document, time and kind, in that order."""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import Coverage
-from catalogkit.catalog.sql.base import LAST, Database
+from catalogkit.catalog.sql.base import LAST, Database, framed
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
 
@@ -24,11 +24,12 @@ _DOCUMENT: Final = (
     " FROM documents d JOIN blobs b ON b.sha256 = d.sha256"
 )
 _FRAMES: Final = {
-    "documents": "SELECT " + _DOCUMENT.format(sha256="d.sha256") + " ORDER BY d.id",
+    "documents": "SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
+    " fetched_us, created_us, changed_us, seen_us, metadata FROM documents ORDER BY id",
+    "sightings": "SELECT id, seen_us FROM documents ORDER BY id",
     "blobs": "SELECT sha256, bytes, media_type, state, refs, created_us, changed_us FROM blobs ORDER BY sha256",
-    "locations": "SELECT l.id, s.name, l.key, l.layout, l.sha256, b.bytes, l.inode, l.mtime_ns,"
-    " l.created_us, nullif(l.checked_us, 0), l.outcome"
-    " FROM locations l JOIN blobs b ON b.sha256 = l.sha256 JOIN stores s ON s.id = l.store_id ORDER BY l.id",
+    "locations": "SELECT l.id, (SELECT name FROM stores WHERE id = l.store_id), l.key, l.layout, l.sha256, l.inode,"
+    " l.mtime_ns, l.created_us, nullif(l.checked_us, 0), l.outcome FROM locations l ORDER BY l.id",
     "checks": "SELECT id, location_id, sha256, checked_us, outcome, bytes, method, detail, run_id"
     " FROM checks ORDER BY id",
     "accesses": "SELECT document_id, at_us, kind, count, bytes FROM accesses ORDER BY document_id, at_us, kind",
@@ -41,13 +42,19 @@ _FRAMES: Final = {
     "roots": "SELECT sha256, kind, name FROM (SELECT sha256, kind, name FROM roots"
     " UNION ALL SELECT sha256, 'ingest', owner FROM intents) r ORDER BY sha256, kind, name",
     "document_versions": "SELECT v.id, v.tenant, v.artifact_id, v.source_url, v.resolver, v.variant,"
-    " v.sha256, b.bytes, b.media_type, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
+    " v.sha256, v.content_type, v.operation, v.changed_us, v.ended_us, v.seen_us"
     " FROM (SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type,"
     " CASE op WHEN 'older' THEN op ELSE operation END AS operation, changed_us, ended_us, seen_us, hid"
     " FROM documents_history WHERE op <> 'recall'"
     " UNION ALL SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, 'current',"
-    f" changed_us, NULL, seen_us, {LAST} FROM documents) v LEFT JOIN blobs b ON b.sha256 = v.sha256"
-    " ORDER BY v.id, v.hid",
+    f" changed_us, NULL, seen_us, {LAST} FROM documents) v ORDER BY v.id, v.hid",
+}
+# What the blob of a row tells. Of whole tables that is joined in Polars: to look it up row by row takes a database as
+# long as to read the rows.
+_TOLD: Final = {
+    "documents": ("bytes", "media_type"),
+    "document_versions": ("bytes", "media_type"),
+    "locations": ("bytes",),
 }
 _FILTERS: Final = {
     "tenant": "d.tenant", "artifact_id": "d.artifact_id", "source_url": "d.source_url", "resolver": "d.resolver",
@@ -111,7 +118,16 @@ class Queries(Database):
         """
         if table not in _FRAMES:
             raise InvalidInput(f"there is no frame {table!r}; choose one of {', '.join(_FRAMES)}")
-        return self.frame_of(_FRAMES[table], schema(table))
+        columns = schema(table)
+        told = _TOLD.get(table)
+        if told is None:
+            return self.frame_of(_FRAMES[table], columns)
+        own = {name: kind for name, kind in columns.items() if name not in told}
+        blob = {name: columns[name] for name in ("sha256", *told)}
+        with self.read() as db:  # one moment for both
+            rows = framed(db.stream(_FRAMES[table]), own)
+            blobs = framed(db.stream(f"SELECT {', '.join(blob)} FROM blobs"), blob)
+        return rows.join(blobs, on="sha256", how="left", maintain_order="left").select(list(columns))
 
     def versions(self, document_id: int) -> pl.DataFrame:
         """Every version of a document, oldest first, the current one last (its ``valid_to`` is null)."""
