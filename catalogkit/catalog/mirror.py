@@ -127,7 +127,6 @@ class Mirror:
         names = list(mirrored(table))
         return self.sql(f"SELECT {', '.join(names)} FROM {table} ORDER BY {names[0]}", as_of=as_of).frame
 
-    @operation("query", query="figures")
     def figures(self, *, as_of: datetime) -> Figures:
         """The figures of reports, all from this moment: what changed since is taken in first."""
         from catalogkit.catalog.figures import Figures
