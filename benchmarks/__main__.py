@@ -23,6 +23,7 @@ from benchmarks import (
     plans,
     purge,
     report,
+    reports,
     retention,
     verify,
 )
@@ -41,6 +42,7 @@ JOBS = {
     "audit": audit,
     "dedup": dedup,
     "mirror": mirror,
+    "reports": reports,
     "backup": backup,
 }
 
@@ -63,16 +65,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--keep", type=Path, metavar="DIR", help="work there, and keep the corpora for the next run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every number there")
+    parser.add_argument("--count", type=int, metavar="N", help="so many documents in large catalogs")
     parser.add_argument("--rounds", type=int, metavar="N", help="runs of each contender (5; with --quick 3)")
     options = parser.parse_args(arguments)
     if unknown := set(options.names) - set(JOBS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(JOBS)}")
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if options.count is not None and options.count < 1000:
+        parser.error("--count must be at least 1000")
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder).resolve(), options.rounds or (3 if options.quick else 5), options.quick)
+        bench = Bench(
+            Path(folder).resolve(), options.rounds or (3 if options.quick else 5), options.quick, count=options.count
+        )
         found = {"quick": options.quick, "machine": machine.facts(bench.folder), "races": []}
         print("\n".join(f"{name}: {value}" for name, value in found["machine"].items()), flush=True)
         ours.compile_first()

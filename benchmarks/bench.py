@@ -18,19 +18,22 @@ class Bench:
     Parameters
     ----------
     folder
-        Where everything lies; corpora stay there for the next run, all else is removed.
+        Where everything lies; corpora and catalogs stay there for the next run, all else is removed.
     rounds
         How often each contender runs.
     quick
         Whether small corpora will do, for a look.
     recipes
         Corpora by other recipes than the usual ones.
+    count
+        How many documents large catalogs have; what each benchmark finds right without it.
     """
 
     folder: Path
     rounds: int
     quick: bool = False
     recipes: dict[str, Recipe] = field(default_factory=dict)
+    count: int | None = None
 
     def corpus(self, name: str) -> Corpus:
         """The corpus of that name."""
@@ -44,7 +47,7 @@ class Bench:
         return work
 
     def clear(self) -> None:
-        """Remove everything but the corpora."""
+        """Remove everything but the corpora and catalogs."""
         corpus.wipe(self.folder / "work")
 
 

@@ -6,15 +6,31 @@ the last. Every content has one copy, which was checked once within the last 900
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import ours
+from benchmarks.bench import Bench
+from benchmarks.corpus import wipe
+
 LATER: Final = datetime(2026, 1, 1, tzinfo=UTC)
 DAY_US: Final = 86_400_000_000
 BEGAN_US: Final = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 TYPES: Final = ("application/pdf", "text/html", "application/xml", "application/epub+zip")
+
+
+def catalog(bench: Bench, count: int) -> Path:
+    """A collection of so many documents; it stays for the next run."""
+    home = bench.folder / f"catalog-{count}"
+    if not (home / ".filled").exists():
+        wipe(home)
+        ours.init(home)
+        fill(home, count)
+        (home / ".filled").touch()
+    return home
 
 
 def fill(home: Path, count: int) -> None:
@@ -96,3 +112,12 @@ def opened(home: Path):  # type: ignore[no-untyped-def]
     from catalogkit.collection import open_collection
 
     return open_collection(home, clock=lambda: LATER)
+
+
+def change(home: Path) -> None:
+    """Change one document in a hundred, others each time, all over the catalog."""
+    now = time.time()
+    with opened(home) as collection, collection.catalog.write("change", int(LATER.timestamp() * 1e6)) as db:
+        db.execute(
+            "UPDATE documents SET metadata = json_object('turn', ?) WHERE id % 100 = ?", (now, int(now * 1000) % 100)
+        )

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from benchmarks import ours
 from benchmarks.bench import Bench
-from benchmarks.catalogs import LATER, fill, opened
+from benchmarks.catalogs import LATER, catalog, change, opened
 from benchmarks.race import Contender, Goal, Race, Untrue, once, race
 
 COUNT: Final = 10_000_000
@@ -41,11 +41,9 @@ QUESTIONS: Final = {
 
 def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
     """Questions, refresh, snapshots."""
-    count = count or (QUICK_COUNT if bench.quick else COUNT)
+    count = count or bench.count or (QUICK_COUNT if bench.quick else COUNT)
     rounds = min(bench.rounds, 3)
-    home = bench.scratch() / "home"
-    ours.init(home)
-    fill(home, count)
+    home = catalog(bench, count)
     anew = _step("anew", home, f"the mirror of {count:,} documents, built anew", documents=count)
     once(anew)
 
@@ -61,7 +59,7 @@ def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
         "refreshed after 1 % changed",
         _argv("refresh", home),
         partial(_says, documents=count),
-        prepare=lambda: _change(home, count),
+        prepare=lambda: change(home),
         env=ours.ENV,
     )
     result = race("refresh", [changed, anew], rounds=rounds, documents=count)
@@ -75,7 +73,7 @@ def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
         "snapshot, 1 % changed",
         _argv("snapshot", home),
         partial(_says, documents=count),
-        prepare=lambda: _change(home, count),
+        prepare=lambda: change(home),
         env=ours.ENV,
     )
     once(with_files)
@@ -83,13 +81,6 @@ def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
     result.expect_less("cpu", 1.0, "a snapshot of an unchanged catalog: less than a second, starting Python included")
     yield result
     yield race("snapshot of a changed catalog", [some], rounds=rounds, documents=count)
-
-
-def _change(home: Path, count: int) -> None:
-    """Change one document in a hundred, others each time, all over the catalog."""
-    turn = int(time.time() * 1000) % 100
-    with opened(home) as collection, collection.catalog.write("change", int(LATER.timestamp() * 1e6)) as db:  # type: ignore[attr-defined]
-        db.execute("UPDATE documents SET metadata = json_object('turn', ?) WHERE id % 100 = ?", (time.time(), turn))
 
 
 def _argv(words: str, home: Path) -> list[str]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from catalogkit.planning.common import frames
 from catalogkit.planning.retention import policy_of, stored_copies
 from catalogkit.policies import backtest
 
@@ -67,7 +66,7 @@ def backtest_retention(
     versions = catalog.frame("document_versions")
     policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
     # Of bytes that are gone nobody knows how many copies there were: there was one.
-    stored = stored_copies(collection, *frames(collection, "locations")).select("sha256", "stored_bytes")
+    stored = stored_copies(collection).select("sha256", "stored_bytes")
     sized = versions.join(stored, on="sha256", how="left", maintain_order="left").with_columns(
         pl.coalesce("stored_bytes", "bytes").alias("stored_bytes")
     )

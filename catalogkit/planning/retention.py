@@ -159,7 +159,7 @@ def plan_retention(
     return plan if limit is None else plan.limited(limit)
 
 
-def stored_copies(collection: Collection, locations: pl.DataFrame) -> pl.DataFrame:
+def stored_copies(collection: Collection, locations: pl.DataFrame | None = None) -> pl.DataFrame:
     """Count the physical copies of every content; those in a store that does not answer are unknown."""
     unreachable = []
     for store in collection.stores.values():
@@ -170,7 +170,7 @@ def stored_copies(collection: Collection, locations: pl.DataFrame) -> pl.DataFra
     rows = collection.catalog.stores()
     known = {store.name for store in collection.stores.values()}
     return deciding.copies_of(
-        locations,
+        frames(collection, "locations")[0] if locations is None else locations,
         # A store that this collection cannot open says as little as one that does not answer.
         unreachable=[*unreachable, *(row.name for row in rows if row.name not in known)],
         in_place=[row.name for row in rows if row.kind == "reference"],
