@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -128,6 +128,13 @@ def test_an_empty_catalog_can_be_asked(desk: Desk, tmp_path: Path) -> None:
         ("SELEC 1", "no SQL"),
         ("SELECT ?", "parameters"),
         ("SELECT max(created_at) - min(created_at) FROM documents", r"epoch\(...\)"),
+        ("SELECT 170141183460469231731687303715884105727::HUGEINT AS big", "big has a number of more than 38 digits"),
+        ("SELECT [-170141183460469231731687303715884105727::HUGEINT] AS big", "big has a number"),
+        ("SELECT DATE 'infinity' AS ends", "ends has a time outside the years 1 to 9999"),
+        ("SELECT TIMESTAMP '-infinity' AS began", "began has a time outside"),
+        ("SELECT TIMESTAMPTZ 'infinity' AS ends", "ends has a time outside"),
+        ("SELECT {'a': [DATE 'infinity', NULL]} AS nested", "nested has a time outside"),
+        ("SELECT TIMESTAMP '20000-01-01' AS far", "far has a time outside"),
     ],
 )
 def test_what_cannot_be_asked(mirror: Mirror, tmp_path: Path, query: str, message: str) -> None:
@@ -138,6 +145,14 @@ def test_what_cannot_be_asked(mirror: Mirror, tmp_path: Path, query: str, messag
         ask(mirror, query.replace("{file}", str(secret)))
     assert secret.read_text() == "a\n1\n"
     assert ask(mirror, "SELECT count(*) FROM documents") == [(3,)]
+
+
+def test_the_ends_of_what_a_frame_holds(mirror: Mirror) -> None:
+    """Numbers of 37 digits, the first and the last day of the calendar, and nothing at all are answered."""
+    query = "SELECT 9999999999999999999999999999999999999::HUGEINT, DATE '0001-01-01', DATE '9999-12-31'"
+    ((number, first, last),) = ask(mirror, query)
+    assert (int(number), first, last) == (10**37 - 1, date.min, date.max)
+    assert ask(mirror, "SELECT NULL::HUGEINT, NULL::DATE, NULL::TIMESTAMP, []::DATE[]") == [(None, None, None, [])]
 
 
 # -- keeping up --------------------------------------------------------------------------------------------------
