@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit import arrivals, fixity, overview, stats
+from catalogkit import arrivals, fixity, overview, stats, trends
 from catalogkit.coverage import CHECKED, WINDOWS, Coverage, Tally, covered
 from catalogkit.model import from_us, mirrored, schema, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import duckdb
@@ -234,6 +234,18 @@ class Figures:
             " FROM (SELECT bytes, epoch_us(coalesce(fetched_at, created_at)) AS came_us FROM documents) GROUP BY 1, 2"
         )
         return arrivals.crossed(counted)
+
+    def trend(self, facts: Sequence[Mapping[str, Any]], promise_days: int = 30) -> pl.DataFrame:
+        """`trends.trend`. Of the ledger only what lies within the window before a snapshot proves anything for it."""
+        times = [to_us(fact["taken_at"]) for fact in facts][-trends.SHOWN :]
+        since, until = min(times, default=0) - (promise_days + 1) * _DAY_US, max(times, default=0)
+        blobs = self._ask("SELECT blob_id AS sha256, bytes, state, created_at, changed_at FROM blobs")
+        checks = self._ask(
+            "SELECT c.id, blob_id AS sha256, checked_at, outcome FROM checks c JOIN blobs USING (sha256)"
+            " WHERE checked_at >= $since AND checked_at <= $until",
+            {"since": _naive(from_us(since)), "until": _naive(from_us(until))},
+        )
+        return trends.trend(facts, blobs, checks, promise_days=promise_days)
 
     # -- how far they can be trusted (`catalogkit.coverage`, `catalogkit.fixity`) --------------------------------
 

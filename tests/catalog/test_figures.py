@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from catalogkit import arrivals, fixity, overview, stats
+from catalogkit import arrivals, fixity, overview, stats, trends
 from catalogkit.catalog.figures import Figures
 from catalogkit.catalog.mirror import Mirror
 from catalogkit.catalog.mirroring import create, take_in
@@ -134,6 +134,13 @@ def test_figures_follow_the_catalog(tmp_path: Path) -> None:
                 assert (before.totals.documents, after.totals.documents) == (1, 2)
                 assert (before.moment, after.moment) == (NOW, NOW + DAY)
                 assert before.ledger_days(2, NOW)["outcome"].to_list() == ["ok"]
+                facts = [
+                    {"label": "x", "taken_at": NOW - days * DAY, "documents": 2, "logical_bytes": 9, "unique_bytes": 5,
+                     "kept": True} for days in (40, 1, 0)
+                ]  # fmt: skip
+                for days in (1, 30):
+                    wanted = trends.trend(facts, catalog.frame("blobs"), catalog.frame("checks"), promise_days=days)
+                    assert_frame_equal(after.trend(facts, days), wanted)
                 assert after.doubtful()["outcome"].to_list() == ["corrupt"]
                 for days in (0, 1, 30):
                     since = (NOW - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
