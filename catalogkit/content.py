@@ -7,14 +7,12 @@ extractor tells the same of the same bytes. So it may be thrown away, and told a
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime
+from typing import Any, Final
 
 from catalogkit.model import DocumentRecord
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 PREVIEW_CHARS: Final = 500
 
@@ -68,9 +66,9 @@ class ContentMetadata:
         As the document states them; UTC where it names no time zone.
     encrypted : bool
         Whether it is encrypted, be it with an empty password.
-    outline : sequence of (int, str)
+    outline : tuple of (int, str)
         Level, from 1, and words: bookmarks of a PDF file, headings of a page, the table of contents of a book.
-    warnings : sequence of str
+    warnings : tuple of str
         What is wrong with a document that can be read all the same, as words fit for grouping: ``repaired``.
     text : str
         The text, up to a limit; `text_chars` is how long all of it is.
@@ -88,18 +86,18 @@ class ContentMetadata:
     reason: Reason | None = None
     detail: str = ""
     title: str | None = None
-    authors: Sequence[str] = ()
+    authors: tuple[str, ...] = ()
     subject: str | None = None
     description: str | None = None
-    keywords: Sequence[str] = ()
+    keywords: tuple[str, ...] = ()
     language: str | None = None
     detected_language: str | None = None
     page_count: int | None = None
     created_at: datetime | None = None
     modified_at: datetime | None = None
     encrypted: bool = False
-    outline: Sequence[tuple[int, str]] = ()
-    warnings: Sequence[str] = ()
+    outline: tuple[tuple[int, str], ...] = ()
+    warnings: tuple[str, ...] = ()
     text: str = ""
     text_chars: int = 0
     preview: str = ""

@@ -27,7 +27,7 @@ T = TypeVar("T")
 _HEADER: Final = struct.Struct("<Q")
 _CHILD: Final = "import sys; sys.path[:] = {path!r}; from catalogkit.workers import serve; serve()"
 _IMPORTABLE: Final = "a worker process takes functions and plain data of modules that it can import"
-_HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HOME: Final = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class WorkerDied(CatalogKitError):
@@ -97,7 +97,7 @@ class Workers(Executor):
 
         # Names of files must mean the same bytes on both sides, and this package must be found also where it was
         # imported by a relative path from a folder that is not the current one any more.
-        path = [entry for entry in sys.path if isinstance(entry, str)] + [_HOME]
+        path = [entry for entry in sys.path if isinstance(entry, str)] + [HOME]
         command = [sys.executable, "-S", "-X", f"utf8={sys.flags.utf8_mode}", "-c", _CHILD.format(path=path)]
         try:
             child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
@@ -134,13 +134,13 @@ def serve() -> None:
     # What is called can neither eat a call nor spoil an answer.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    threading.Thread(target=_end_with, args=(calls.fileno(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(calls.fileno(),), daemon=True).start()
     with contextlib.suppress(EOFError):
         while True:
             _send(answers, _answer(_receive(calls)))
 
 
-def _end_with(pipe: int) -> None:
+def end_with(pipe: int) -> None:
     """End this process, whatever it is doing, once the other end of `pipe` is closed."""
     poll = select.poll()
     poll.register(pipe, 0)  # that it was hung up is told unasked

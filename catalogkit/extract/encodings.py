@@ -1,0 +1,71 @@
+"""Which characters bytes are, as browsers find out (WHATWG Encoding, and HTML 13.2.3)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+_BOMS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+HEAD_BYTES: Final = 4096
+_META: Final = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([a-zA-Z0-9_:.+-]+)""", re.IGNORECASE)
+_COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
+_XML: Final = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([a-zA-Z0-9_:.+-]+)["']""")
+
+
+def decode(data: bytes, *, markup: bool = False) -> tuple[str, str, bool]:
+    """The text that `data` is, its encoding, and whether that was no more than a guess.
+
+    A byte order mark counts most; then, in markup, what it declares; then UTF-8, if it is; then what the bytes look
+    like. Bytes that are no character become U+FFFD.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace"), encoding, False
+    if len(data) >= 4:
+        if data[1] == 0 and data[3] == 0 and data[0]:
+            return data.decode("utf-16-le", "replace"), "utf-16-le", True
+        if data[0] == 0 and data[2] == 0 and data[1]:
+            return data.decode("utf-16-be", "replace"), "utf-16-be", True
+    if markup and (declared := _declared(data[:HEAD_BYTES])):
+        return data.decode(declared, "replace"), declared, False
+    try:
+        return data.decode(), "utf-8", False
+    except UnicodeDecodeError:
+        encoding = guess(data)
+        return data.decode(encoding, "replace"), encoding, True
+
+
+def _declared(head: bytes) -> str | None:
+    match = _META.search(_COMMENT.sub(b"", head)) or _XML.match(head)
+    name = known(match[1].decode("ascii")) if match else None
+    # It was read as ASCII, so it is no such encoding.
+    return "utf-8" if name and name.startswith(("utf-16", "utf-32")) else name
+
+
+def known(label: str) -> str | None:
+    """Python's name of the encoding that the web means by a label: Windows' where it says Latin-1."""
+    from resiliparse.parse.encoding import map_encoding_to_html5
+
+    found = map_encoding_to_html5(label, fallback_utf8=False)
+    if found is None:
+        return None
+    try:
+        return codecs.lookup(found).name
+    except LookupError:
+        return None
+
+
+def guess(data: bytes) -> str:
+    """What the bytes look like; ``cp1252`` where they look like nothing."""
+    from resiliparse.parse.encoding import detect_encoding
+
+    found = known(detect_encoding(data)) or "cp1252"
+    # It was asked because they are not UTF-8.
+    return "cp1252" if found in ("utf-8", "ascii") else found

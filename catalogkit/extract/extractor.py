@@ -1,0 +1,182 @@
+"""What is inside a document: the door for single ones."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, Self
+
+from catalogkit.errors import InvalidInput, SourceError, StoreError
+from catalogkit.extract.reading import read
+from catalogkit.extract.sandbox import Sandbox, kept
+from catalogkit.model import Digest, DocumentRecord, path_text
+from catalogkit.policies.extract import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import BinaryIO
+
+    from catalogkit.collection import Collection
+    from catalogkit.content import ContentMetadata
+    from catalogkit.extract.worker import Answer
+    from catalogkit.model import LocationRecord
+
+    Source = str | os.PathLike[str] | bytes | Digest | int | DocumentRecord
+
+
+class MetadataExtractor:
+    """Tells what is inside documents: a file, some bytes, or a blob of a collection.
+
+    Parameters
+    ----------
+    collection
+        Where digests, document ids and records are looked up; its settings have the limits.
+    limits
+        What one document may take; the collection's, or the usual ones, without it.
+    isolated
+        Whether documents are read in a process of their own, which may crash and hang; only for documents that are
+        known to be harmless it may be this one.
+    concurrency
+        How many documents are read at once by `extract_many`.
+
+    Examples
+    --------
+    >>> with ck.MetadataExtractor() as extractor:
+    ...     extractor.extract(b"<title>On birds</title><p>Birds fly.").title
+    'On birds'
+    """
+
+    def __init__(
+        self,
+        collection: Collection | None = None,
+        *,
+        limits: Limits | None = None,
+        isolated: bool = True,
+        concurrency: int = 1,
+    ) -> None:
+        self._collection = collection
+        self.limits = limits or (collection.config.extract if collection else Limits())
+        self._count = concurrency
+        self._isolated = isolated
+        self._sandbox: Sandbox | None = None
+
+    def extract(self, file_path: Source) -> ContentMetadata:
+        """What is inside one document, or (``reason``) why that cannot be told.
+
+        Parameters
+        ----------
+        file_path
+            A file's path; or bytes; or, of the collection, a digest, a document's id or its record.
+
+        Raises
+        ------
+        SourceError
+            If a file is not there, is no regular file, or cannot be read.
+        StoreError
+            If no copy of a blob can be read, or one does not hold the bytes it should.
+        InvalidInput
+            If a blob or a document is not known, or there is no collection to know it.
+        """
+        return next(self.extract_many([file_path]))[1]
+
+    def extract_many(self, sources: Iterable[Source]) -> Iterator[tuple[Source, ContentMetadata]]:
+        """What is inside each of several documents, in no order; errors are those of `extract`."""
+        for source, answer in self._answers(sources):
+            if answer.problem:
+                raise (StoreError if _is_blob(source) else SourceError)(answer.problem)
+            if _is_blob(source) and answer.sha256 != self._digest(source):
+                raise StoreError(f"what was read is not {self._digest(source)}; run `catalogkit verify`")
+            assert answer.content is not None
+            yield source, answer.content
+
+    def _answers(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Answer]]:
+        if self._isolated:
+            if self._sandbox is None:
+                self._sandbox = Sandbox(self.limits, self._count)
+            yield from self._sandbox.read(sources, self._open)
+            return
+        from catalogkit.extract.worker import Answer
+
+        for source in sources:
+            with self._open(source) as file:
+                data = file.read()
+            yield source, Answer(hashlib.sha256(data).digest(), len(data), read(data, self.limits))
+
+    def _open(self, source: Source) -> BinaryIO:
+        if _is_blob(source):
+            assert self._collection is not None
+            return open_blob(self._collection, self._digest(source))[0]
+        if isinstance(source, bytes | bytearray | memoryview):
+            return kept(bytes(source))
+        assert not isinstance(source, int | DocumentRecord)
+        return open_regular(os.fspath(source))
+
+    def _digest(self, source: Source) -> Digest:
+        if self._collection is None:
+            raise InvalidInput("a digest or a document is known to a collection: MetadataExtractor(collection)")
+        if isinstance(source, int):
+            record = self._collection.catalog.document(source)
+            if record is None:
+                raise InvalidInput(f"there is no document {source}")
+            return record.sha256
+        return source.sha256 if isinstance(source, DocumentRecord) else Digest(source)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """End the processes; another document starts new ones."""
+        if self._sandbox is not None:
+            self._sandbox.close()
+            self._sandbox = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):
+            self.close()
+
+
+def _is_blob(source: Source) -> bool:
+    return isinstance(source, Digest | int | DocumentRecord)
+
+
+def open_regular(path: str | bytes) -> BinaryIO:
+    """A file, for reading; a FIFO or a device, which might never end, is an error."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as problem:
+        raise SourceError(f"{path_text(path)} cannot be read: {problem.strerror}") from problem
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise SourceError(f"{path_text(path)} is not a regular file")
+    return os.fdopen(fd, "rb")
+
+
+def open_blob(
+    collection: Collection, digest: Digest, opened: Callable[[LocationRecord], None] | None = None
+) -> tuple[BinaryIO, LocationRecord]:
+    """The first copy of a blob that can be opened, of those that are not known to be bad; as a file of the system.
+
+    Raises
+    ------
+    StoreError
+        If there is none.
+    """
+    problem: StoreError | None = None
+    for copy in collection.copies(digest):
+        try:
+            file = collection.store_of(copy).open(copy.key)
+        except StoreError as found:
+            problem = problem or found
+            continue
+        try:
+            file.fileno()
+        except OSError:  # it comes over a network, or out of memory
+            with file:
+                file = kept(file.read())
+        return file, copy
+    raise problem or StoreError(f"there is no good copy of {digest}; run `catalogkit verify`")

@@ -1,0 +1,45 @@
+"""What a whole document is: what its first bytes say, and where they leave it open, what else is in it."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from typing import Final
+
+from catalogkit.sniff import HEAD_BYTES, sniff
+
+_OLE: Final = "application/x-ole-storage"
+_MIMETYPE: Final = re.compile(rb"\s*(application/(?:epub\+zip|vnd\.[\w.+-]+))\s*")
+_OPENXML: Final = {
+    "word/document.xml": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xl/workbook.xml": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "ppt/presentation.xml": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+}
+
+
+def media_type_of(data: bytes) -> str:
+    """The media type of a document."""
+    told = sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES)
+    return _container(data) if told == "application/zip" else told
+
+
+def is_encrypted_office(data: bytes, media_type: str) -> bool:
+    """Whether it is an Open XML document behind a password, which is kept in another container (MS-OFFCRYPTO)."""
+    return media_type == _OLE and "EncryptedPackage".encode("utf-16-le") in data
+
+
+def _container(data: bytes) -> str:
+    """What a zip archive is whose first members do not tell."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+            if "mimetype" in names and (found := _MIMETYPE.fullmatch(archive.open("mimetype").read(200))):
+                return found[1].decode()
+            if any(name.endswith((".opf", "META-INF/container.xml")) for name in names):
+                return "application/epub+zip"
+            if "[Content_Types].xml" in names:
+                return next((kind for name, kind in _OPENXML.items() if name in names), "application/zip")
+    except Exception:  # noqa: BLE001 - whatever is wrong with it: then it is an archive and no more
+        return "application/zip"
+    return "application/zip"

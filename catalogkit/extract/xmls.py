@@ -1,0 +1,106 @@
+"""XML without its traps: no entity is expanded, no DTD loaded, nothing fetched; and zip archives without theirs."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.content import Reason
+from catalogkit.extract.facts import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ENTRIES: Final = 50_000
+XML_LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+def parse_xml(data: bytes, *, recover: bool = False) -> Any:
+    """The root element of an XML document.
+
+    Raises
+    ------
+    RefusedError
+        If it is not well-formed; with `recover` only if nothing of it is.
+    """
+    from lxml import etree
+
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False,
+        remove_comments=True, remove_pis=True, recover=recover,
+    )  # fmt: skip
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as problem:
+        raise RefusedError(Reason.DAMAGED, f"not well-formed: {problem}") from None
+    except ValueError as problem:
+        raise RefusedError(Reason.DAMAGED, f"not XML: {problem}") from None
+    if root is None:
+        raise RefusedError(Reason.DAMAGED, "not well-formed from the first tag on")
+    return root
+
+
+def local(node: Any) -> str:
+    """The name of an element without its namespace."""
+    tag = node.tag
+    return tag.rpartition("}")[2].lower() if isinstance(tag, str) else ""
+
+
+def named(root: Any, *names: str) -> Iterator[Any]:
+    """Every element below with one of these names, whatever its namespace."""
+    return (node for node in root.iter() if local(node) in names)
+
+
+def text_of(node: Any) -> str:
+    """All text within an element."""
+    return "".join(node.itertext())
+
+
+class Archive:
+    """A zip archive that is read member by member, and never unpacks more than a limit, all members together.
+
+    Names are only ever looked up in the archive: nothing is written, whatever path a member claims.
+    """
+
+    def __init__(self, data: bytes, most: int) -> None:
+        try:
+            self._zip = zipfile.ZipFile(io.BytesIO(data))
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError) as problem:
+            raise RefusedError(Reason.DAMAGED, f"not a whole zip archive: {problem}") from None
+        self._left = most
+        self.names = self._zip.namelist()
+        if len(self.names) > ENTRIES:
+            raise RefusedError(Reason.TOO_LARGE, f"{len(self.names):,} members in the archive")
+        self._there = set(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._there
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes.
+
+        Raises
+        ------
+        RefusedError
+            If they are damaged, encrypted, or more than may still be unpacked.
+        """
+        try:
+            info = self._zip.getinfo(name)
+            if info.flag_bits & 1:
+                raise RefusedError(Reason.ENCRYPTED, f"{name} needs a password", encrypted=True)
+            with self._zip.open(info) as member:
+                data = member.read(self._left + 1)
+        except KeyError:
+            raise RefusedError(Reason.DAMAGED, f"{name} is not in the archive") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as problem:
+            raise RefusedError(Reason.DAMAGED, f"{name} cannot be unpacked: {problem}") from None
+        self._left -= len(data)
+        if self._left < 0:
+            raise RefusedError(Reason.TOO_LARGE, "it unpacks to more than the limit")
+        return data
+
+    def ending(self, *ends: str) -> str | None:
+        """The first member whose name ends so."""
+        return next((name for name in self.names if name.endswith(ends)), None)
