@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from catalogkit.content import EnrichedDocumentRecord as EnrichedDocumentRecord
     from catalogkit.demo import demo_collection as demo_collection
     from catalogkit.demo import is_demo as is_demo
+    from catalogkit.extract.backfill import extract as extract
+    from catalogkit.extract.extractor import MetadataExtractor as MetadataExtractor
     from catalogkit.fetching import Fetcher as Fetcher
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
@@ -109,6 +111,7 @@ _WHERE: Final = {
     "MissingFile": "audit",
     "OrphanFile": "audit",
     "Maintenance": "maintaining",
+    "MetadataExtractor": "extract.extractor",
     "MigrationReport": "migrating",
     "MultiTenantCatalog": "tenants",
     "NearDuplicates": "planning",
@@ -129,6 +132,7 @@ _WHERE: Final = {
     "diff_snapshots": "snapshots",
     "drop_snapshot": "snapshots",
     "drill": "backups.drilling",
+    "extract": "extract.backfill",
     "gc_incremental": "planning",
     "give_up": "planning",
     "ingest": "ingest",

@@ -14,6 +14,7 @@ from catalogkit.errors import InvalidInput, NotACollection
 from catalogkit.layouts import DEFAULT_TEMPLATE
 from catalogkit.planners.thin import Keep
 from catalogkit.policies.dedup import DedupPolicy
+from catalogkit.policies.extract import Limits
 from catalogkit.policies.maintain import MaintainConfig
 from catalogkit.policies.retention import RetentionPolicy
 
@@ -105,6 +106,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     maintain: MaintainConfig = MaintainConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     tenant: TenantConfig = TenantConfig()
+    extract: Limits = Limits()
 
 
 def read_config(folder: Path) -> Config:

@@ -25,7 +25,7 @@ DONE, STOPPED, INTERRUPTED, FAILED = "done", "stopped", "interrupted", "failed"
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     name: frozenset(values.split())
     for name, values in {
-        "operation": "apply audit backup drill ingest maintain mirror_refresh plan query rebuild recover"
+        "operation": "apply audit backup drill extract ingest maintain mirror_refresh plan query rebuild recover"
         " report snapshot verify",
         "kind": "dedup evict forget gc migrate near purge relocate repair retention tier undo",
         "mode": "copy link move reference",

@@ -9,6 +9,7 @@ from catalogkit.commands import (
     checking,
     dedup,
     holding,
+    inside,
     maintaining,
     moving,
     near,
@@ -33,6 +34,7 @@ __all__ = ["add_to"]
 _ROOMS = (
     taking,
     checking,
+    inside,
     asking,
     searching,
     past,

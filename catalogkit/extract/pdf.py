@@ -37,7 +37,9 @@ def extract(data: bytes, limits: Limits, media_type: str) -> Facts:
     facts.authors = _authors(info.get("Author"), stated.get("creator", []))
     facts.subject = words(info.get("Subject"))
     facts.description = stated.get("description")
-    facts.keywords = re.split(r"[,;]", info.get("Keywords") or "") if info.get("Keywords") else stated.get("subject", [])
+    facts.keywords = (
+        re.split(r"[,;]", info.get("Keywords") or "") if info.get("Keywords") else stated.get("subject", [])
+    )
     facts.language = words(found.get("language")) or next(iter(stated.get("language", ())), None)
     facts.created_at = when(info.get("CreationDate")) or when(stated.get("createdate"))
     facts.modified_at = when(info.get("ModDate")) or when(stated.get("modifydate"))
@@ -69,7 +71,7 @@ def _read(data: bytes, limits: Limits, facts: Facts) -> dict[str, Any]:
         if find_spec(name) is None:
             continue
         try:
-            found = _engine(module)(data, limits)
+            found: dict[str, Any] = _engine(module)(data, limits)
         except RefusedError as refused:
             if refused.reason is Reason.ENCRYPTED:
                 raise

@@ -23,9 +23,7 @@ def read(data: bytes, limits: Limits) -> ContentMetadata:
             raise RefusedError(Reason.UNSUPPORTED, f"nothing here reads {media_type}")
         if package := reader.missing():
             extra = "pdf" if package.startswith("pypdf") else "extract"
-            raise RefusedError(
-                Reason.NEEDS_EXTRA, f"{package} is not installed: pip install 'catalogkit[{extra}]'"
-            )
+            raise RefusedError(Reason.NEEDS_EXTRA, f"{package} is not installed: pip install 'catalogkit[{extra}]'")
         return told(reader.extract(data, limits, media_type), reader.name, reader.version, media_type, limits)
     except RefusedError as problem:
         return refused(problem.reason, problem.detail, media_type, encrypted=problem.encrypted)

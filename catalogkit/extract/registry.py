@@ -74,13 +74,9 @@ def reader_of(media_type: str) -> Extractor:
 
 def versions() -> dict[str, int]:
     """The version of each extractor; 0 of one that lacks a package, so that what it refused is due once it has it."""
-    return {NONE.name: NONE.version} | {
-        name: 0 if one.missing() else one.version for name, one in EXTRACTORS.items()
-    }
+    return {NONE.name: NONE.version} | {name: 0 if one.missing() else one.version for name, one in EXTRACTORS.items()}
 
 
 @cache
 def _there(package: str) -> bool:
     return find_spec(package) is not None
-
-

@@ -42,7 +42,9 @@ JOB: Final = 32
 ANSWER_BYTES: Final = 32_000_000
 # Whatever a library loses with each document ends with its process.
 DOCUMENTS: Final = 5_000
-_CHILD: Final = "import sys; sys.path[:] = {path!r}; from catalogkit.extract.worker import serve; serve({fd}, {limits!r})"
+_CHILD: Final = (
+    "import sys; sys.path[:] = {path!r}; from catalogkit.extract.worker import serve; serve({fd}, {limits!r})"
+)
 _decode: Final = msgspec.msgpack.Decoder(Answer).decode
 
 
@@ -268,4 +270,5 @@ def kept(data: bytes) -> BinaryIO:
         file = tempfile.TemporaryFile()
     file.write(data)
     file.flush()
+    file.seek(0)
     return file  # type: ignore[no-any-return]

@@ -57,7 +57,7 @@ def read(text: str) -> Facts:
     facts.modified_at = next((found for name in _MODIFIED for one in meta.get(name, ()) if (found := when(one))), None)
     for heading in tree.css("h1, h2, h3, h4, h5, h6")[:HEADINGS]:
         if told := words(heading.text()):
-            facts.outline.append((int(heading.tag[1]), told))
+            facts.outline.append((int(str(heading.tag)[1]), told))
     links = [(link.attributes["href"] or "").strip() for link in tree.css("a[href], area[href]")]
     facts.more |= {
         "canonical": _link(tree, "canonical"),

@@ -14,6 +14,7 @@ import signal
 import socket
 import stat
 import struct
+import tempfile
 import threading
 from typing import Final
 
@@ -63,6 +64,7 @@ def _confine(limits: Limits) -> None:
     """Take from this process what it does not need."""
     with contextlib.suppress(ValueError, OSError):  # a system without this limit
         resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    tempfile.tempdir = "/nonexistent"  # libraries that ask for one when they are loaded would try to write there
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
