@@ -58,7 +58,7 @@ def test_time_by_the_clock_ends_it_too() -> None:
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """What takes more memory than the limit is refused; the process that asked for it does not grow without end."""
-    big = b"[" + b'{"a":1,"b":[1,2,3,4]},' * 700_000 + b"0]"
+    big = b"[" + b'{"a":1,"b":[1,2,3,4]},' * 1_200_000 + b"0]"
     with Sandbox(Limits(memory_bytes=400_000_000, cpu_seconds=60, seconds=60), 1) as sandbox:
         answers = dict(sandbox.read([big, *texts(3)], kept))
     content = answers[big].content
