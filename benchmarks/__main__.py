@@ -18,6 +18,7 @@ from benchmarks import (
     machine,
     memory,
     mirror,
+    near,
     opening,
     ours,
     plans,
@@ -25,6 +26,7 @@ from benchmarks import (
     report,
     reports,
     retention,
+    search,
     verify,
 )
 from benchmarks.bench import Bench
@@ -44,6 +46,8 @@ JOBS = {
     "mirror": mirror,
     "reports": reports,
     "backup": backup,
+    "search": search,
+    "near": near,
 }
 
 
@@ -59,7 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks",
         description="Measure catalogkit beside its peers. Peers that are not installed are named and left out.",
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(JOBS)}; all without a name")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"{', '.join(JOBS)}; all without a name; near: also a folder of documents",
+    )
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of the files, fewer rounds: for a look, not for claims"
     )
@@ -68,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--count", type=int, metavar="N", help="so many documents in large catalogs")
     parser.add_argument("--rounds", type=int, metavar="N", help="runs of each contender (5; with --quick 3)")
     options = parser.parse_args(arguments)
+    folders = [Path(name) for name in options.names if name not in JOBS and Path(name).is_dir()]
+    options.names = [name for name in options.names if Path(name) not in folders]
     if unknown := set(options.names) - set(JOBS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(JOBS)}")
     if options.rounds is not None and options.rounds < 1:
@@ -78,7 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.keep.mkdir(parents=True, exist_ok=True)
     with contextlib.nullcontext(options.keep) if options.keep else tempfile.TemporaryDirectory() as folder:
         bench = Bench(
-            Path(folder).resolve(), options.rounds or (3 if options.quick else 5), options.quick, count=options.count
+            Path(folder).resolve(),
+            options.rounds or (3 if options.quick else 5),
+            options.quick,
+            count=options.count,
+            documents=folders[-1] if folders else None,
         )
         found = {"quick": options.quick, "machine": machine.facts(bench.folder), "races": []}
         print("\n".join(f"{name}: {value}" for name, value in found["machine"].items()), flush=True)

@@ -27,6 +27,8 @@ class Bench:
         Corpora by other recipes than the usual ones.
     count
         How many documents large catalogs have; what each benchmark finds right without it.
+    documents
+        A folder of real documents, for the benchmarks that take one.
     """
 
     folder: Path
@@ -34,6 +36,7 @@ class Bench:
     quick: bool = False
     recipes: dict[str, Recipe] = field(default_factory=dict)
     count: int | None = None
+    documents: Path | None = None
 
     def corpus(self, name: str) -> Corpus:
         """The corpus of that name."""

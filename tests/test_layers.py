@@ -117,6 +117,7 @@ ROOMS = {
         maintaining
         metrics
         migration_charts
+        near_charts
         overview_charts
         papermill_engine
         params
