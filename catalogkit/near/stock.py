@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 # A page that says one of these things and little else; a document about them is longer.
-LONGEST_WORDS: Final = 250
+LONGEST_WORDS: Final = 200
 _SIGNS: Final = re.compile(
     r"""
       \b 40[0134] \b .{0,40} \b (?: not\ found | forbidden | unauthorized | bad\ request | error ) \b

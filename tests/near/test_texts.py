@@ -42,6 +42,14 @@ def test_another_text(other: str) -> None:
     assert not same(TEXT, other)
 
 
+def test_a_translation_that_kept_its_examples_is_another_text() -> None:
+    """Most of both together is common, but each has more of its own than a watermark or a menu would be."""
+    words, mine, theirs = prose("examples", 900).split(), prose("english").split(), prose("deutsch").split()
+    common = words[:780]
+    likeness = compared(Shingles(" ".join(common + mine[:210])), Shingles(" ".join(common + theirs[:210])))
+    assert likeness.jaccard > 0.62 and not likeness.same
+
+
 def test_pages_of_one_site_are_not_the_same() -> None:
     """However much of them is menu and footer."""
     assert not same(page(prose("a", 120), "site", 100), page(prose("b", 120), "site", 100))

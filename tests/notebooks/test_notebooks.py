@@ -91,7 +91,7 @@ def test_plain_papermill_runs_it_and_stock_nbconvert_shows_the_numbers(surroundi
     if subprocess.run(command, capture_output=True, timeout=240, check=False).returncode:
         pytest.skip("nbconvert is not installed")
     page = out.with_suffix(".html").read_text()
-    assert page.count('<div class="ck-chart">') == 8
+    assert page.count('<div class="ck-chart">') == 9
     assert "the steps add up exactly" in page
 
 
