@@ -161,9 +161,12 @@ def _datasketch(path: Path) -> int:
 
 def _quality(home: Path, files: Path) -> dict[str, int]:
     """Take the files in, look into them, cluster them; which cluster each is in."""
+    from catalogkit.policies.extract import Limits
+
     with catalogkit.init(home) as collection:
         catalogkit.ingest(collection, files)
-        catalogkit.extract(collection)
+        # Books are told whole: the first pages of a PDF file are not the text of its EPUB.
+        catalogkit.extract(collection, limits=Limits(pages=1000, text_chars=2_000_000))
         found = catalogkit.near_duplicates(collection).frame
         paths = collection.frame("documents").select("sha256", "source_url")
     joined = paths.join(found.select("sha256", "cluster"), on="sha256")
