@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.errors import CatalogKitError, InvalidInput, MaintenanceRuns, PlanError
-from catalogkit.policies.maintain import PLANNED, STEPS
+from catalogkit.policies.maintain import PLANNED, STEPS, USUAL_REPORTS
 from catalogkit.progress import OnProgress, quiet
 from catalogkit.signals import operation
 
@@ -293,11 +293,16 @@ class _Round:
     # -- telling -------------------------------------------------------------------------------------------------
 
     def _reports(self) -> dict[str, Any]:
-        from catalogkit.reports import run_report
+        from catalogkit.reports import lacking, run_report
 
+        names = self.settings.reports
+        if names is None:  # nobody asked for them by name, so it is no failure where they cannot be made
+            if missing := lacking():
+                return {"outcome": "skipped", "why": f"reports need {missing}: pip install 'catalogkit[report]'"}
+            names = USUAL_REPORTS
         made: dict[str, str] = {}
         broken: dict[str, str] = {}
-        for name in self.settings.reports:
+        for name in names:
             if self.stop.is_set():
                 return {"outcome": "interrupted", "reports": made, "errors": broken}
             try:

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ReportResult", "find_report", "list_reports", "run_report"]
 
 _VERSIONS: Final = ("polars", "plotly", "papermill", "ipykernel")
+_NEEDED: Final = ("papermill", "nbformat", "ipykernel", "plotly")
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -51,6 +53,18 @@ class ReportResult:
 def list_reports() -> list[str]:
     """The names of the reports that come with catalogkit."""
     return sorted(path.stem for path in _notebooks().glob("*.ipynb"))
+
+
+def lacking() -> str:
+    """The first package that making a report needs and that is not installed; empty if all are."""
+    for name in _NEEDED:
+        try:
+            found = find_spec(name)
+        except ValueError:  # blocked
+            found = None
+        if found is None:
+            return name
+    return ""
 
 
 def find_report(name: str | os.PathLike[str]) -> Path:

@@ -88,6 +88,9 @@ class TidyStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         _durations(self, "plans", "reports")
 
 
+USUAL_REPORTS: Final = ("storage_overview", "verification_coverage")
+
+
 class MaintainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The nightly round.
 
@@ -98,12 +101,12 @@ class MaintainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     apply
         Kinds of plan that are carried out without a person; none unless they are named.
     reports
-        The reports to make, by name.
+        The reports to make, by name. Without it `USUAL_REPORTS`, where what makes reports is installed.
     """
 
     skip: tuple[Step, ...] = ()
     apply: tuple[Planned, ...] = ()
-    reports: tuple[str, ...] = ("storage_overview", "verification_coverage")
+    reports: tuple[str, ...] | None = None
     verify: VerifyStep = VerifyStep()
     audit: AuditStep = AuditStep()
     snapshot: SnapshotStep = SnapshotStep()

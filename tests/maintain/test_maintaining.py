@@ -171,6 +171,25 @@ def test_a_step_that_fails_hides_no_other(given: Callable[..., Collection], tmp_
     assert outcomes(result)["gc"] == "waits" and outcomes(result)["tidy"] == "done"
 
 
+def test_reports_that_nobody_named_are_skipped_where_they_cannot_be_made(
+    given: Callable[[str], Collection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A light install ends well, and says what is missing."""
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    told = maintain(given("[maintain]\nskip = ['gc']\n"))
+    assert told.failed == [] and told.steps["reports"]["outcome"] == "skipped"
+    assert "papermill: pip install 'catalogkit[report]'" in told.steps["reports"]["why"]
+
+
+def test_named_reports_that_cannot_be_made_are_a_failure(
+    given: Callable[[str], Collection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    told = maintain(given("[maintain]\nreports = ['storage_overview']\nskip = ['gc']\n"))
+    assert told.failed == ["reports"]
+    assert "pip install" in told.steps["reports"]["error"]
+
+
 def test_a_backup_is_made_where_the_settings_say(given: Callable[..., Collection], tmp_path: Path) -> None:
     """With a destination the round backs up and thins by the rules of `[backup.keep]`."""
     collection = given(
