@@ -37,7 +37,7 @@ resolver_rules = { arxiv = 240 }
 # From here on the invented team used catalogkit's store; what came before stayed in place.
 ADOPTED: Final = datetime(2026, 5, 1, tzinfo=UTC)
 NIGHTLY_BYTES: Final = 600_000
-KEPT: Final = timedelta(days=14)
+KEPT: Final = timedelta(days=3)
 
 
 def demo_data() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,14 @@ MATRIX: Final[list[tuple[str, dict[str, Any]]]] = [
 ANYWHERE: Final = sorted(set(list_reports()) - {"recovery_drill", "tour", "tenant_billing"})
 
 
+@pytest.fixture(scope="module", autouse=True)
+def demo_of_its_own(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Plans that are made here for other times are earlier plans to nobody else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def is_whole(name: str, given: dict[str, Any], out: Path, collection: str | None = None) -> dict[str, Any]:
     """Run it; there is no error and no warning, nothing is too large; what it recorded comes back."""
     made = run_report(name, given, out, collection=collection, as_of=AS_OF)
@@ -46,14 +55,14 @@ def is_whole(name: str, given: dict[str, Any], out: Path, collection: str | None
 
 
 @pytest.mark.parametrize(("name", "given"), MATRIX)
-def test_other_parameters(surroundings: None, tmp_path: Path, name: str, given: dict[str, Any]) -> None:
+def test_other_parameters(tmp_path: Path, name: str, given: dict[str, Any]) -> None:
     """They are taken as they are given, and the page says them."""
     assert set(given) <= {parameter.name for parameter in declared(find_report(name))}
     assert is_whole(name, given, tmp_path)["figures"]
 
 
 @pytest.mark.parametrize("name", ANYWHERE)
-def test_a_collection_without_a_document(surroundings: None, tmp_path: Path, name: str) -> None:
+def test_a_collection_without_a_document(tmp_path: Path, name: str) -> None:
     """There is a page all the same, on which every chart says in words why it is not there."""
     init(tmp_path / "empty").close()
     told = is_whole(name, {}, tmp_path / "reports", str(tmp_path / "empty"))

@@ -55,13 +55,16 @@ def test_the_report_shows_decisions_curve_past_and_review(shown: ReportResult) -
 
 
 @pytest.mark.browser
-def test_the_slider_works_in_the_page(new_page: Callable[..., Any], shown: ReportResult) -> None:
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_slider_works_in_the_page(new_page: Callable[..., Any], shown: ReportResult, scheme: str) -> None:
     """Without any kernel: a click on the slider moves the mark and says the numbers; nothing is asked from anywhere."""
-    opened = new_page(viewport={"width": 1280, "height": 900})
+    opened = new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     opened.open(shown.html)
     plot = opened.page.locator(".ck-plot", has=opened.page.locator(".slider-container"))
     before = plot.locator(".annotation-text").text_content()
     assert before.startswith("90 days: ")
+    ink = plot.locator(".slider-label").first.evaluate("label => getComputedStyle(label).fill")
+    assert (sum(map(int, ink[4:-1].split(","))) > 384) == (scheme == "dark")
     rail = plot.locator(".slider-rail-touch-rect")
     rail.scroll_into_view_if_needed()
     box = rail.bounding_box()
