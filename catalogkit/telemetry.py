@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from catalogkit.signals import Told
 
 SCOPE: Final = "catalogkit"
+MOMENT: Final = 0.5  # seconds, for a sender to notice that it was cut
 # As in the specification of OpenTelemetry.
 HOST, PORT = "localhost", 9464
 _log = logging.getLogger("catalogkit.telemetry")
@@ -119,6 +120,7 @@ class Telemetry:
         self.flush_seconds = flush_seconds
         self._unlisten: Callable[[], None] = lambda: None
         self._endings: list[Callable[[], object]] = []
+        self._cuts: list[Callable[[], object]] = []
 
     @property
     def running(self) -> bool:
@@ -134,8 +136,12 @@ class Telemetry:
         """What is to be done when it ends: side by side, each for no longer than `flush_seconds`."""
         self._endings += endings
 
+    def cut_by(self, *cuts: Callable[[], object]) -> None:
+        """What ends senders that do not come to an end in time."""
+        self._cuts += cuts
+
     def stop(self) -> None:
-        """End measuring, and send what is left; waits for `flush_seconds` at most and never fails."""
+        """End measuring, and send what is left; waits for `flush_seconds` and a moment at most, and never fails."""
         self._unlisten()
         threads = [threading.Thread(target=_quietly, args=(one,), daemon=True) for one in self._endings]
         self._endings = []
@@ -146,6 +152,11 @@ class Telemetry:
             thread.join(max(0.0, deadline - time.monotonic()))
         if any(thread.is_alive() for thread in threads):
             _complaints.say()
+            # Senders would try again for long, in threads of their own, when nobody expects them any more.
+            for cut in self._cuts:
+                _quietly(cut)
+            for thread in threads:
+                thread.join(MOMENT)
 
     def __enter__(self) -> Telemetry:
         return self
@@ -278,11 +289,12 @@ def _providers(
         base = settings.endpoint.rstrip("/")
         if "otlp" in measured:
             sender = OTLPMetricExporter(endpoint=f"{base}/v1/metrics" if base else None)
+            running.cut_by(sender.shutdown)
             readers.append(PeriodicExportingMetricReader(sender, export_interval_millis=millis))
         if "otlp" in traces:
-            spans.add_span_processor(
-                BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{base}/v1/traces" if base else None))
-            )
+            tracer = OTLPSpanExporter(endpoint=f"{base}/v1/traces" if base else None)
+            running.cut_by(tracer.shutdown)
+            spans.add_span_processor(BatchSpanProcessor(tracer))
     # On stdout a machine expects one JSON object.
     if "console" in measured:
         readers.append(PeriodicExportingMetricReader(ConsoleMetricExporter(out=sys.stderr), millis))

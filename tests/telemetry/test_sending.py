@@ -157,6 +157,20 @@ def test_a_log_of_everything_has_no_secret(
     assert "t0ken" not in caplog.text and "s3cret" not in caplog.text
 
 
+def test_no_sender_goes_on_once_it_was_stopped(make_collection: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that cannot send waits between its attempts; that ends with the stop, and leaves no thread behind."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")  # all of its attempts together take half a minute
+    told = TelemetryConfig(exporter="otlp", endpoint="http://localhost:1", flush_seconds=0.2)
+    collection: Collection = make_collection("cas")
+    with start(collection, settings=told):
+        collection.find()
+        sending = [thread for thread in threading.enumerate() if thread.name.startswith("Otel")]
+        assert len(sending) == 2
+    for thread in sending:
+        thread.join(10)  # a busy machine
+    assert not any(thread.is_alive() for thread in sending)
+
+
 def test_secrets_of_the_environment_stay_there(home: Path, source: Path) -> None:
     """An endpoint with user, password and token in a standard variable, out of order besides, is never repeated."""
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://us3r:passw0rd@localhost:1/t0ken?key=k3y"}
