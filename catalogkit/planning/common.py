@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import schema
 from catalogkit.plan import VALID_FOR, Head
 from catalogkit.stores.opening import OWN
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 # From so many documents on whole tables come from the mirror.
 MANY: Final = 100_000
+_LOG: Final = logging.getLogger(__name__)
 
 
 def head_of(collection: Collection, kind: str, when: datetime) -> Head:
@@ -62,8 +64,13 @@ def frames(collection: Collection, *tables: str) -> list[pl.DataFrame]:
     catalog = collection.catalog
     if catalog.position().last_id < MANY or find_spec("duckdb") is None:
         return [catalog.frame(table) for table in tables]
-    with collection.mirror.figures(as_of=collection.now()) as mirrored:
-        found = {table: mirrored.frame(table) for table in tables}
+    try:
+        with collection.mirror.figures(as_of=collection.now()) as mirrored:
+            found = {table: mirrored.frame(table) for table in tables}
+    except CatalogError as problem:
+        # On a full disk there is no room for it, and just then somebody needs a plan: the catalog has everything.
+        _LOG.warning("%s; the catalog is read instead, which takes longer", problem)
+        return [catalog.frame(table) for table in tables]
     if "documents" in found:
         # When documents were last seen is no part of a mirror. One that was forgotten since has not been seen.
         seen = catalog.frame("sightings").join(found["documents"], on="id", maintain_order="left")

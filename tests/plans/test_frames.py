@@ -39,3 +39,20 @@ def test_many_documents_come_from_the_mirror(
     assert (collection.path / "mirror").exists()
     again = plan_retention(collection, RetentionPolicy(30), as_of=late)
     assert again.id == planned.id
+
+
+def test_without_room_for_a_mirror_the_catalog_answers(
+    make_collection: Callable[..., Collection],
+    source: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where the mirror cannot be written, as on a full disk, planning goes on without it, and says so."""
+    collection = make_collection("policy")
+    (source / "a.txt").write_bytes(b"x")
+    ingest(collection, source, resolver="pmc")
+    monkeypatch.setattr(common, "MANY", 1)
+    (collection.path / "mirror").write_text("in the way")
+    (documents,) = common.frames(collection, "documents")
+    assert_frame_equal(documents, collection.frame("documents"))
+    assert "cannot be written" in caplog.text
