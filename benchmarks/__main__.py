@@ -27,6 +27,7 @@ from benchmarks import (
     reports,
     retention,
     search,
+    s3,
     verify,
 )
 from benchmarks.bench import Bench
@@ -48,6 +49,7 @@ JOBS = {
     "backup": backup,
     "search": search,
     "near": near,
+    "s3": s3,
 }
 
 

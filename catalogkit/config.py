@@ -16,6 +16,7 @@ from catalogkit.planners.thin import Keep
 from catalogkit.policies.dedup import DedupPolicy
 from catalogkit.policies.extract import Limits
 from catalogkit.policies.maintain import MaintainConfig
+from catalogkit.policies.prices import Price
 from catalogkit.policies.retention import RetentionPolicy
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()
     stores: dict[str, str] = {}  # more of them: name and URL
+    prices: dict[str, Price] = {}  # what reading costs, by the name of the store
     retention: dict[str, Any] = {}
     dedup: DedupPolicy = DedupPolicy()
     backup: BackupConfig = BackupConfig()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Due
     from catalogkit.collection import Collection
     from catalogkit.model import Digest
+    from catalogkit.policies.prices import Spending
     from catalogkit.signals import Told
     from catalogkit.verify import VerifyReport
 
@@ -45,6 +46,7 @@ INTERRUPTED: Final = "interrupted"
 FAIL_FAST: Final = "fail_fast"
 OUT_OF_TIME: Final = "time budget used up"
 OUT_OF_BYTES: Final = "byte budget used up"
+OUT_OF_MONEY: Final = "money budget used up"
 NOT_SAMPLED: Final = "not in this sample"
 LATELY: Final = "checked lately enough"
 MEANWHILE: Final = "dropped, or checked by another run, meanwhile"
@@ -71,8 +73,16 @@ class Run:
         self.unwritten: list[tuple[Due, int | Examined]] = []
         self.written_at = time.monotonic()
 
-    def limit(self, budget: timedelta | None, max_bytes: int | None, max_copies: int | None, fail_fast: bool) -> None:
+    def limit(
+        self,
+        budget: timedelta | None,
+        max_bytes: int | None,
+        max_copies: int | None,
+        fail_fast: bool,
+        spending: Spending,
+    ) -> None:
         """Set what ends the run early, and how many copies it is about at most."""
+        self.spending = spending
         self.deadline = None if budget is None else time.monotonic() + budget.total_seconds()
         self.max_bytes, self.max_copies, self.fail_fast = max_bytes, max_copies, fail_fast
 
@@ -201,6 +211,9 @@ class Run:
                 if self.max_bytes is not None and self.asked_bytes >= self.max_bytes:
                     self.report.stopped = OUT_OF_BYTES
                     break
+                if not self.spending.add(due.store_id, due.bytes):
+                    self.report.stopped = OUT_OF_MONEY
+                    break
                 job.append(due)
                 size += due.bytes
                 self.asked_bytes += due.bytes
@@ -224,7 +237,7 @@ class Run:
                 # Only now, so that the shortest of budgets gets somewhere.
                 if self._over():
                     break
-            while running and self.report.stopped in ("", OUT_OF_BYTES):
+            while running and self.report.stopped in ("", OUT_OF_BYTES, OUT_OF_MONEY):
                 self._collect(running)
         finally:
             # What was read is worth keeping, also when the rest was cancelled or interrupted.

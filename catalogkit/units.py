@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Final
 
 from catalogkit.errors import InvalidInput
@@ -80,6 +81,25 @@ def parse_when(text: str) -> datetime:
     except ValueError:
         raise InvalidInput(f"not a time: {text!r}; give one such as 2026-05-01 or 2026-05-01T12:00") from None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def parse_money(text: str) -> tuple[Decimal, str]:
+    """An amount with its currency such as ``2USD`` or ``0.50 EUR``.
+
+    Raises
+    ------
+    InvalidInput
+        If `text` is anything else.
+
+    Examples
+    --------
+    >>> parse_money("0.50 eur")
+    (Decimal('0.50'), 'EUR')
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]{3})\s*", text, re.ASCII)
+    if match is None:
+        raise InvalidInput(f"not an amount of money: {text!r}; use a number with a currency, such as 2USD")
+    return Decimal(match[1]), match[2].upper()
 
 
 def _split(text: str) -> tuple[float, str]:

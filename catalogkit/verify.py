@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.errors import InvalidInput
 from catalogkit.model import to_us
+from catalogkit.policies.prices import Spending
 from catalogkit.progress import OnProgress, quiet
 from catalogkit.proving import Run
 from catalogkit.signals import STOPPED, operation
+from catalogkit.units import parse_money
 from catalogkit.workers import processors
 
 if TYPE_CHECKING:
@@ -61,6 +63,8 @@ class VerifyReport:
         Why the run ended early; empty where it did not.
     findings : list of Finding
         Every copy that is not ``ok``, or is with a note (the first ten thousand).
+    cost : dict of str to str
+        What the checks cost by the prices in the settings: ``amount`` and ``currency``; empty where there are none.
     coverage : Coverage
         How much of everything that is stored has been verified lately, this run included; not told of a run over
         some documents.
@@ -77,6 +81,7 @@ class VerifyReport:
     unchecked: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     coverage: Coverage | None = None
+    cost: dict[str, str] = field(default_factory=dict)
 
     @property
     def checked(self) -> int:
@@ -135,6 +140,7 @@ def verify(
     budget: timedelta | None = None,
     max_bytes: int | None = None,
     max_copies: int | None = None,
+    max_cost: str | None = None,
     concurrency: int | None = None,
     fail_fast: bool = False,
     resume: bool = False,
@@ -155,6 +161,8 @@ def verify(
         Stop after this much time, or about this many bytes read; longest unchecked come first.
     max_copies
         Check so many of the copies that are due, those longest unchecked.
+    max_cost
+        Stop before more than this is spent, such as ``2USD``, by the prices in the settings (``[prices.STORE]``).
     concurrency
         How many copies are read at once; the number of processors without it.
     fail_fast
@@ -191,14 +199,24 @@ def verify(
         raise InvalidInput("max_copies is for a run over all copies; leave out the documents")
     when = as_of or collection.now()
     to_us(when)  # refuses a time without a zone before anything is read
+    spending = _spending(collection, max_cost)
     report = VerifyReport(f"verify-{when.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z")
     with operation("verify") as told:
         told.tally(report, "ok", "corrupt", "missing", "unknown", "bytes")
         run = Run(collection, report, when, progress, stop or threading.Event(), told)
-        run.limit(budget, max_bytes, max_copies, fail_fast)
+        run.limit(budget, max_bytes, max_copies, fail_fast, spending)
         run.over(document_ids, max_age, resume, concurrency or processors(), executor)
         told.outcome = STOPPED if report.stopped else told.outcome
+    report.cost = spending.told() if spending.prices else {}
     return report
+
+
+def _spending(collection: Collection, max_cost: str | None) -> Spending:
+    """The prices of this collection's stores, and the budget; only who charges for reading needs a price."""
+    ids = {store.name: number for number, store in collection.stores.items()}
+    prices = {ids[name]: price for name, price in collection.config.prices.items() if name in ids}
+    charging = {number: store.name for number, store in collection.stores.items() if store.kind == "s3"}
+    return Spending.limit(prices, charging, None if max_cost is None else parse_money(max_cost))
 
 
 async def verify_batch(

@@ -79,6 +79,7 @@ ROOMS = {
         backups.*
         batching
         demo
+        evidence
         extract
         extract.*
         fetching

@@ -27,6 +27,7 @@ def verify(
     max_age: Annotated[str | None, typer.Option(help="Only copies not checked for so long, such as 30d.")] = None,
     budget: Annotated[str | None, typer.Option(help="Stop after so long, such as 10m.")] = None,
     max_bytes: Annotated[str | None, typer.Option(help="Stop after about so many bytes, such as 5GB.")] = None,
+    max_cost: Annotated[str | None, typer.Option(help="Stop before more is spent, such as 2USD; see [prices].")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Copies read at once.")] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad copy.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
@@ -48,6 +49,7 @@ def verify(
             max_age=parse_duration(max_age) if max_age else None,
             budget=parse_duration(budget) if budget else None,
             max_bytes=parse_bytes(max_bytes) if max_bytes else None,
+            max_cost=max_cost,
             concurrency=concurrency,
             fail_fast=fail_fast,
             resume=resume,
@@ -59,6 +61,7 @@ def verify(
     to_machine = machine(context, as_json)
     values = report.to_dict()
     if not to_machine:
+        values |= {"cost": "{amount} {currency}".format(**report.cost)} if report.cost else {}
         values |= {f"not checked: {reason}": count for reason, count in report.unchecked.items()}
         values |= report.coverage.in_words() if report.coverage else {}
     say(values, to_machine, "Verify")

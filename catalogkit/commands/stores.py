@@ -21,6 +21,58 @@ def add_to(app: typer.Typer) -> None:
     app.command("check-store")(check_store)
 
 
+@storing.command("lifecycle")
+def lifecycle(
+    context: typer.Context,
+    apply: Annotated[bool, typer.Option("--apply", help="Add the rule that is missing.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Which rules the buckets have: one that sweeps uploads which were cut off, and those that surprise the catalog."""
+    from catalogkit.stores.s3.rules import add_sweeping_rule, rules_of
+    from catalogkit.stores.s3.store import S3Layout
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        stores = [store for store in collection.stores.values() if isinstance(store, S3Layout)]
+        told = [add_sweeping_rule(store.bucket) if apply else rules_of(store.bucket) for store in stores]
+    rows = [{"place": one.place, "sweeps": one.sweeps, "behind": one.behind} for one in told]
+    if machine(context, as_json):
+        say({"stores": rows}, True, "Rules")
+    else:
+        for one in told:
+            swept = "removes" if one.sweeps else "does not remove"
+            sys.stdout.write(f"{one.place} {swept} what uploads in parts leave\n")
+            sys.stdout.writelines(f"    {said}\n" for said in one.behind)
+    if not told:
+        tell("No store of this collection lies in a bucket.")
+    elif not all(one.sweeps for one in told):
+        tell("The same with --apply adds a rule for that, and leaves the others as they are.")
+    return DONE if all(one.sweeps and not one.behind for one in told) else LOOK
+
+
+@storing.command("evidence")
+def evidence(
+    context: typer.Context,
+    report: Annotated[str, typer.Argument(metavar="CSV", help="The completion report of a job.")],
+    at: Annotated[str | None, typer.Option(help="When it was computed; else when the file was written.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Take the checksums that S3 Batch Operations computed from what lies there into the ledger of checks."""
+    from catalogkit.evidence import import_checksums
+    from catalogkit.terminal import say, tell
+    from catalogkit.units import parse_when
+
+    with context.obj.open() as collection:
+        found = import_checksums(collection, report, checked_at=parse_when(at) if at else None)
+    for problem in found.findings[:50]:
+        tell(problem)
+    values = found.to_dict()
+    if not machine(context, as_json):
+        values = {"ok": found.ok, "corrupt": found.corrupt} | {f"not: {why}": n for why, n in found.left_out.items()}
+    say(values, machine(context, as_json), "Evidence")
+    return LOOK if found.corrupt else DONE
+
+
 @storing.command("list")
 def list_stores(context: typer.Context, as_json: Json = False) -> int:
     """Every store: where it is, whether it can be reached, and what it holds."""

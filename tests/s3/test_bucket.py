@@ -17,6 +17,7 @@ from catalogkit.errors import InvalidInput, KeyTaken, StoreUnreachable
 from catalogkit.layouts import Template, cas_key
 from catalogkit.model import Arrival, Digest
 from catalogkit.stores.s3 import bucket as bucket_module
+from catalogkit.stores.s3 import clients
 from catalogkit.stores.s3.bucket import Bucket
 from catalogkit.stores.s3.probing import probe
 from catalogkit.stores.s3.settings import SSE_C_KEY, S3Settings
@@ -102,7 +103,7 @@ def test_secrets_show_nowhere(
     put(store, tmp_path)
     shown = [repr(store), repr(store.settings), repr(store.bucket), str(vars(store)), store.settings.url, caplog.text]
     shown.append(pickle.dumps(store.examiner()).decode("latin-1"))
-    monkeypatch.setattr(bucket_module, "RETRIES", 1)
+    monkeypatch.setattr(clients, "RETRIES", 1)
     gone = Bucket(S3Settings.parse("s3://papers/x?endpoint=http://127.0.0.1:9"))
     for ask in (lambda: gone.put("x", b"x", create=True), lambda: gone.delete("x")):
         with pytest.raises(StoreUnreachable) as told:
@@ -196,6 +197,13 @@ def test_hazard_53_a_key_is_given_once(s3_url: str) -> None:
     with pytest.raises(KeyTaken):
         bucket.put("x", b"other", create=True)
     assert bytes(bucket.get("x", 0, 5)) == b"first"
+
+
+def test_what_is_not_installed_is_said(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra, one error says what to install."""
+    monkeypatch.setattr(bucket_module, "find_spec", lambda name: None)
+    with pytest.raises(InvalidInput, match=r"catalogkit\[s3\]"):
+        S3Layout(f"{s3_url}/x", name="main", token="x")
 
 
 def test_a_link_for_a_while(s3_url: str, tmp_path: Path) -> None:

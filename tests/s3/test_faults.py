@@ -16,7 +16,7 @@ from catalogkit.layouts import cas_key
 from catalogkit.model import Digest, Outcome
 from catalogkit.stores.contract import Asked
 from catalogkit.stores.s3 import bucket as bucket_module
-from catalogkit.stores.s3 import multipart, reading
+from catalogkit.stores.s3 import clients, multipart, reading
 from catalogkit.stores.s3.probing import probe
 from catalogkit.stores.s3.settings import S3Settings
 from catalogkit.stores.s3.store import S3Layout, Sent
@@ -47,8 +47,8 @@ def proxy(s3_server: Server) -> Iterator[Proxy]:
 @pytest.fixture
 def store(proxy: Proxy, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> S3Layout:
     """A store that is reached through the proxy, by clients that are not patient."""
-    monkeypatch.setattr(bucket_module, "RETRIES", 3)
-    monkeypatch.setattr(bucket_module, "READ_SECONDS", 5)
+    monkeypatch.setattr(clients, "RETRIES", 3)
+    monkeypatch.setattr(clients, "READ_SECONDS", 5)
     monkeypatch.setattr(multipart, "PART_BYTES", PART)
     monkeypatch.setattr(reading, "RANGE_BYTES", PART)
     return S3Layout.create(f"{s3_url}?endpoint={proxy.url}", name="main", catalog="the catalog")

@@ -7,18 +7,17 @@ credentials, which stay in the memory of the process: a `Bucket` is made again f
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
-import os
+import re
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache, cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.errors import CatalogKitError, InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
-from catalogkit.stores.s3.settings import SSE_C_KEY
+from catalogkit.stores.s3.clients import api_of, customer_key, data_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
 
     from catalogkit.stores.s3.settings import S3Settings
 
-CONNECTIONS: Final = 32
-CONNECT_SECONDS: Final = 10
-READ_SECONDS: Final = 60
-# Together about a minute: a server that says 503 for longer is not there.
-RETRIES: Final = 6
-RETRY_SECONDS: Final = 60
-_INSTALL: Final = "S3 needs more: pip install 'catalogkit[s3]'"
 _FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "XMinioStorageFull", "507 ")
 _GONE: Final = ("404", "NoSuchKey", "NotFound")
 _TAKEN: Final = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
@@ -76,7 +68,15 @@ class Throttle:
 
 @cache
 def bucket_of(settings: S3Settings) -> Bucket:
-    """The bucket of these settings, one in a process: its connections are used again."""
+    """The bucket of these settings, one in a process: its connections are used again.
+
+    Raises
+    ------
+    InvalidInput
+        If what it takes is not installed.
+    """
+    if not all(map(find_spec, ("boto3", "obstore"))):
+        raise InvalidInput(f"{settings.place()} needs more: pip install 'catalogkit[s3]'")
     return Bucket(settings)
 
 
@@ -230,90 +230,14 @@ class Bucket:
 
     @cached_property
     def api(self) -> Any:
-        """boto3's client."""
+        """boto3's client, made when it is first needed."""
         with self._lock:
-            return self._clients[0]
+            return api_of(self.settings)
 
     @cached_property
     def _data(self) -> obstore.store.S3Store:
         with self._lock:
-            return self._clients[1]  # type: ignore[no-any-return]
-
-    @cached_property
-    def _clients(self) -> tuple[Any, Any]:
-        try:
-            import boto3
-            import botocore.exceptions
-            import obstore.store
-            from botocore.config import Config
-        except ImportError as problem:
-            raise StoreError(_INSTALL) from problem
-        settings = self.settings
-        try:
-            session = boto3.session.Session(profile_name=settings.profile or None, region_name=settings.region or None)
-        except botocore.exceptions.ProfileNotFound:
-            raise InvalidInput(f"your AWS settings have no profile {settings.profile!r}") from None
-        credentials, region = session.get_credentials(), session.region_name or "us-east-1"
-        if credentials is None:
-            raise StoreUnreachable(
-                f"no keys for {self.place()}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of"
-                " your AWS settings (?profile=...)"
-            )
-        endpoint = settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
-        style = settings.style if settings.style != "auto" else "path" if endpoint else "virtual"
-        config = Config(
-            s3={"addressing_style": style, "payload_signing_enabled": False if endpoint.startswith("http:") else None},
-            retries={"mode": "standard", "total_max_attempts": RETRIES},
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            max_pool_connections=CONNECTIONS,
-            request_checksum_calculation="when_required",  # the parts are given theirs
-            response_checksum_validation="when_required",  # what is read is hashed
-        )
-        api = session.client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
-
-        def keys() -> Any:
-            now = credentials.get_frozen_credentials()
-            # Asked for again in good time: boto3 renews what is about to run out, and keeps what is not.
-            until = datetime.now(UTC) + timedelta(minutes=5)
-            return {
-                "access_key_id": now.access_key,
-                "secret_access_key": now.secret_key,
-                "token": now.token,
-                "expires_at": until,
-            }
-
-        options: dict[str, Any] = {
-            "region": region,
-            "virtual_hosted_style_request": style == "virtual",
-            "checksum_algorithm": "SHA256",
-        }
-        if endpoint:
-            scheme, _, host = endpoint.partition("://")
-            options["endpoint"] = endpoint if style == "path" else f"{scheme}://{settings.bucket}.{host}"
-        if settings.requester_pays:
-            options["request_payer"] = True
-        if settings.sse:
-            options["server_side_encryption"] = settings.sse
-        if settings.kms_key:
-            options["sse_kms_key_id"] = settings.kms_key
-        if settings.sse == "sse-c":
-            options["sse_customer_key_base64"] = base64.b64encode(_customer_key()).decode()
-        client: Any = {
-            "allow_http": endpoint.startswith("http:"),
-            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-            "read_timeout": timedelta(seconds=READ_SECONDS),
-            "timeout": timedelta(seconds=10 * READ_SECONDS),
-        }
-        data = obstore.store.S3Store(
-            settings.bucket,
-            prefix=settings.prefix or None,
-            config=options,  # type: ignore[arg-type]
-            client_options=client,
-            retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
-            credential_provider=keys,
-        )
-        return api, data
+            return data_of(self.settings)
 
     # -- what goes with every request ----------------------------------------------------------------------------
 
@@ -340,7 +264,7 @@ class Bucket:
         """The customer's key, where the server keeps none."""
         if self.settings.sse != "sse-c":
             return {}
-        return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": _customer_key()}
+        return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": customer_key()}
 
     @contextlib.contextmanager
     def asking(self, key: str) -> Iterator[None]:
@@ -388,16 +312,9 @@ def _ns(when: datetime) -> int:
 
 
 def _short(said: str) -> str:
-    """One line of an error that repeats itself over several."""
-    line = said.partition("\n")[0].strip()
-    return line if len(line) <= 300 else f"{line[:300]}..."
-
-
-def _customer_key() -> bytes:
-    try:
-        key = base64.b64decode(os.environ.get(SSE_C_KEY, ""), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != 32:
-        raise InvalidInput(f"sse=sse-c needs ${SSE_C_KEY}: 32 bytes in base64")
-    return key
+    """What the server said, where it said something; else the first line of an error that goes on for several."""
+    status = re.search(r"status code: (\d+ [A-Za-z ]+)", said)
+    words = re.findall(r"<(?:Code|Message)>([^<]*)<", said)
+    if status:
+        return ": ".join([status[1].strip(), *words])[:300]
+    return said.partition("\n")[0].strip()[:300]

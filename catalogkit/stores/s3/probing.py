@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.errors import KeyTaken, StoreError
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.bucket import bucket_of
+from catalogkit.stores.s3.rules import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,7 +93,8 @@ def _attempts(bucket: Bucket, key: str) -> Iterator[tuple[str, bool, Callable[[]
     yield "refuses bytes with a wrong SHA-256", False, lambda: _checksum(bucket, key)
     yield "tells the SHA-256 it keeps", False, lambda: _kept(bucket, key)
     yield "encrypts", bool(bucket.settings.sse), lambda: _encrypted(bucket, key)
-    yield "removes what uploads in parts leave, by itself", False, lambda: _swept(bucket)
+    yield "sweeps uploads in parts by itself", False, lambda: _swept(bucket)
+    yield "leaves objects as they are", False, lambda: _left_alone(bucket)
     yield "keeps no old versions", False, lambda: _versions(bucket)
 
 
@@ -180,15 +182,13 @@ def _encrypted(bucket: Bucket, key: str) -> tuple[bool, str]:
 
 
 def _swept(bucket: Bucket) -> tuple[bool, str]:
-    try:
-        with bucket.asking(""):
-            rules = bucket.api.get_bucket_lifecycle_configuration(Bucket=bucket.settings.bucket).get("Rules", ())
-    except StoreError as problem:
-        if "NoSuchLifecycleConfiguration" not in str(problem):
-            raise
-        rules = ()
-    found = any(rule.get("Status") == "Enabled" and "AbortIncompleteMultipartUpload" in rule for rule in rules)
-    return found, "" if found else "`catalogkit store lifecycle` writes a rule; `catalogkit ingest` sweeps as well"
+    said = "`catalogkit store lifecycle --apply` writes a rule; `catalogkit ingest` sweeps as well"
+    return (True, "") if rules_of(bucket).sweeps else (False, said)
+
+
+def _left_alone(bucket: Bucket) -> tuple[bool, str]:
+    behind = rules_of(bucket).behind
+    return not behind, "; ".join(behind)
 
 
 def _versions(bucket: Bucket) -> tuple[bool, str]:

@@ -1,0 +1,214 @@
+"""Putting files into a bucket and getting them back, beside boto3's transfer manager and rclone, at the same server.
+
+The server is SeaweedFS on this machine, so all of them share its processors. catalogkit hashes each file before it is
+uploaded and on the way, and compares what it gets with its digest; its peers do neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ours
+from benchmarks.bench import Bench
+from benchmarks.corpus import expect_files, wipe
+from benchmarks.race import Contender, Goal, Race, Untrue, race
+
+LARGE, QUICK_LARGE = 1_000_000_000, 100_000_000
+SMALL, QUICK_SMALL = (2000, 100_000), (300, 100_000)
+MEMORY = 150_000_000
+BUCKET = "tests"
+AT_ONCE = 16
+
+
+def run(bench: Bench) -> Iterator[Race]:
+    """One large file, and many small ones; up and down again."""
+    from tests.s3.server import start
+
+    work, rounds = bench.scratch(), min(bench.rounds, 3)
+    server = start(work / "server")
+    try:
+        client = server.client()
+        client.create_bucket(Bucket=BUCKET)
+        large = QUICK_LARGE if bench.quick else LARGE
+        count, size = QUICK_SMALL if bench.quick else SMALL
+        for title, files, each in (
+            (f"one file of {large / 1e9:g} GB", 1, large),
+            (f"{count:,} files of {size // 1000} kB", count, size),
+        ):
+            source = _write(work / f"source-{files}", files, each)
+            for verb in ("put", "get"):
+                grew: list[int] = []
+                contenders = [
+                    _contender(name, verb, source, work / "got", client, server.environment, grew)
+                    for name in ("catalogkit", "boto3", "rclone")
+                    if name != "rclone" or shutil.which("rclone")
+                ]
+                if verb == "get":
+                    for one in contenders:
+                        _fill(client, one.name, source, server.environment)
+                result = race(f"{verb} {title}", contenders, rounds=rounds, watch=True, files=files, bytes=files * each)
+                for peer in ("boto3", "rclone"):
+                    result.expect_speed(peer, 1.0, f"{verb} {title}: at least as fast as {peer}")
+                found = f"{max(grew) / 1e6:.0f} MB"
+                goal = f"{verb} {title}: less than 150 MB more than once it was loaded"
+                result.goals.append(Goal(goal, found, "met" if max(grew) < MEMORY else "NOT MET"))
+                yield result
+                _clear(client)
+    finally:
+        server.stop()
+
+
+def _write(folder: Path, files: int, size: int) -> Path:
+    folder.mkdir(parents=True)
+    for number in range(files):
+        with (folder / f"{number:06}").open("wb") as file:
+            left = size
+            while left:
+                left -= file.write(os.urandom(min(left, 1 << 24)))
+    return folder
+
+
+def _contender(
+    name: str, verb: str, source: Path, got: Path, client: Any, env: dict[str, str], grew: list[int]
+) -> Contender:
+    place = f"{BUCKET}/{name}"
+    if name == "rclone":
+        remote = f":s3:{place}"
+        # rclone 1.60 does not start where a bundle of authorities is set, which a server without TLS does not need.
+        argv = [
+            "env",
+            "-u",
+            "AWS_CA_BUNDLE",
+            "rclone",
+            "copy",
+            "--transfers",
+            str(AT_ONCE),
+            "--s3-no-check-bucket",
+            "--config",
+            "/dev/null",
+        ]
+        argv += [str(source), remote] if verb == "put" else [remote, str(got)]
+    else:
+        argv = [sys.executable, "-m", "benchmarks.s3", name, verb, str(source), place, str(got)]
+    more = {
+        "RCLONE_S3_PROVIDER": "Other",
+        "RCLONE_S3_ENDPOINT": env["AWS_ENDPOINT_URL"],
+        "RCLONE_S3_ENV_AUTH": "true",
+        "RCLONE_S3_FORCE_PATH_STYLE": "true",
+    }
+    count, total = len(list(source.iterdir())), sum(one.stat().st_size for one in source.iterdir())
+
+    def check(out: str) -> None:
+        if verb == "get":
+            expect_files(got, count, total)
+        else:
+            _expect(client, name, count, total)
+        if name == "catalogkit":
+            grew.append(json.loads(out)["grew"])
+
+    prepare: Callable[[], object] = partial(_clear, client, name) if verb == "put" else partial(wipe, got)
+    return Contender(name, argv, check, prepare, {**ours.ENV, **env, **more})
+
+
+def _objects(client: Any, prefix: str) -> list[tuple[str, int]]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    return [(one["Key"], one["Size"]) for page in pages for one in page.get("Contents", ())]
+
+
+def _expect(client: Any, prefix: str, count: int, total: int) -> None:
+    sizes = [size for key, size in _objects(client, f"{prefix}/") if "/.catalogkit/" not in key]
+    if (len(sizes), sum(sizes)) != (count, total):
+        raise Untrue(f"{prefix} put {len(sizes)} objects of {sum(sizes)} bytes instead of {count} of {total}")
+
+
+def _clear(client: Any, prefix: str = "") -> None:
+    for key, _ in _objects(client, prefix):
+        client.delete_object(Bucket=BUCKET, Key=key)
+
+
+def _fill(client: Any, name: str, source: Path, env: dict[str, str]) -> None:
+    """Have something to get: as catalogkit names it, or as the others do."""
+    if name == "catalogkit":
+        os.environ.update(env)
+        _ours("put", source, f"{BUCKET}/{name}", source)
+    else:
+        for one in source.iterdir():
+            client.upload_file(str(one), BUCKET, f"{name}/{one.name}")
+
+
+# -- what the processes do --------------------------------------------------------------------------------------------
+
+
+def _ours(verb: str, source: Path, place: str, got: Path) -> dict[str, int]:
+    from catalogkit.layouts import cas_key
+    from catalogkit.model import Digest
+    from catalogkit.stores.s3.store import S3Layout, Sent
+
+    store = S3Layout(f"s3://{place}", name="main", token="benchmark")
+    store.bucket.head("warm")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def hashed(path: Path) -> Sent:
+        with path.open("rb") as file:
+            digest = Digest(hashlib.file_digest(file, "sha256").digest())
+        return Sent(cas_key(digest), str(path), digest, path.stat().st_size)
+
+    def fetched(key: str) -> None:
+        sha256 = hashlib.sha256()
+        with store.open(key) as file, (got / key.rpartition("/")[2]).open("wb") as out:
+            while piece := file.read(1 << 20):
+                sha256.update(piece)
+                out.write(piece)
+        if key != cas_key(Digest(sha256.digest())):
+            raise Untrue(f"{key} holds other bytes")
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        if verb == "put":
+            entries = list(threads.map(hashed, sorted(source.iterdir())))
+            if not all(store.send(entries)):
+                raise Untrue("not all was shown")
+        else:
+            got.mkdir(parents=True, exist_ok=True)
+            keys = [one.key for one in store.bucket.list("cas")]
+            list(threads.map(fetched, keys))
+    return {"grew": 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)}
+
+
+def _boto3(verb: str, source: Path, place: str, got: Path) -> dict[str, int]:
+    import boto3
+    from boto3.s3.transfer import TransferConfig
+    from botocore.config import Config
+
+    client = boto3.client("s3", config=Config(max_pool_connections=4 * AT_ONCE, s3={"addressing_style": "path"}))
+    bucket, _, prefix = place.partition("/")
+    config = TransferConfig(max_concurrency=10)
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        if verb == "put":
+
+            def put(path: Path) -> None:
+                client.upload_file(str(path), bucket, f"{prefix}/{path.name}", Config=config)
+
+            list(threads.map(put, sorted(source.iterdir())))
+        else:
+            got.mkdir(parents=True, exist_ok=True)
+
+            def get(key: str) -> None:
+                client.download_file(bucket, key, str(got / key.rpartition("/")[2]), Config=config)
+
+            list(threads.map(get, [key for key, _ in _objects(client, f"{prefix}/")]))
+    return {}
+
+
+if __name__ == "__main__":
+    act = {"catalogkit": _ours, "boto3": _boto3}[sys.argv[1]]
+    print(json.dumps(act(sys.argv[2], Path(sys.argv[3]), sys.argv[4], Path(sys.argv[5]))))

@@ -1,0 +1,135 @@
+"""The two clients of a bucket, made of its settings and of what the environment says; nobody else sees a key."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from catalogkit.errors import InvalidInput, StoreUnreachable
+from catalogkit.stores.s3.settings import SSE_C_KEY
+
+if TYPE_CHECKING:
+    import obstore.store
+
+    from catalogkit.stores.s3.settings import S3Settings
+
+CONNECTIONS: Final = 32
+CONNECT_SECONDS: Final = 10
+READ_SECONDS: Final = 60
+# Together about a minute: a server that says 503 for longer is not there.
+RETRIES: Final = 6
+RETRY_SECONDS: Final = 60
+
+
+def api_of(settings: S3Settings) -> Any:
+    """boto3's client: for what obstore has no verb for. Making it takes longer than many a request."""
+    import boto3
+    import botocore.exceptions
+    from botocore.config import Config
+
+    session, region, endpoint, style = who(settings)
+    config = Config(
+        s3={"addressing_style": style, "payload_signing_enabled": False if endpoint.startswith("http:") else None},
+        retries={"mode": "standard", "total_max_attempts": RETRIES},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=CONNECTIONS,
+        request_checksum_calculation="when_required",  # the parts are given theirs
+        response_checksum_validation="when_required",  # what is read is hashed
+    )
+    try:
+        return boto3.session.Session(botocore_session=session).client(
+            "s3", region_name=region, endpoint_url=endpoint or None, config=config
+        )
+    except (botocore.exceptions.BotoCoreError, ValueError) as problem:
+        raise InvalidInput(f"{settings.place()} cannot be spoken to as the environment says: {problem}") from None
+
+
+def data_of(settings: S3Settings) -> obstore.store.S3Store:
+    """obstore's client: for bytes and looks."""
+    import obstore.store
+
+    session, region, endpoint, style = who(settings)
+
+    def keys() -> Any:
+        now = session.get_credentials().get_frozen_credentials()
+        # Asked for again in good time: botocore renews what is about to run out, and keeps what is not.
+        until = datetime.now(UTC) + timedelta(minutes=5)
+        return {
+            "access_key_id": now.access_key,
+            "secret_access_key": now.secret_key,
+            "token": now.token,
+            "expires_at": until,
+        }
+
+    options: dict[str, Any] = {
+        "region": region,
+        "virtual_hosted_style_request": style == "virtual",
+        "checksum_algorithm": "SHA256",
+    }
+    if endpoint:
+        scheme, _, host = endpoint.partition("://")
+        options["endpoint"] = endpoint if style == "path" else f"{scheme}://{settings.bucket}.{host}"
+    if settings.requester_pays:
+        options["request_payer"] = True
+    if settings.sse:
+        options["server_side_encryption"] = settings.sse
+    if settings.kms_key:
+        options["sse_kms_key_id"] = settings.kms_key
+    if settings.sse == "sse-c":
+        options["sse_customer_key_base64"] = base64.b64encode(customer_key()).decode()
+    client: Any = {
+        "allow_http": endpoint.startswith("http:"),
+        "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+        "read_timeout": timedelta(seconds=READ_SECONDS),
+        "timeout": timedelta(seconds=10 * READ_SECONDS),
+    }
+    return obstore.store.S3Store(
+        settings.bucket,
+        prefix=settings.prefix or None,
+        config=options,  # type: ignore[arg-type]
+        client_options=client,
+        retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        credential_provider=keys,
+    )
+
+
+def who(settings: S3Settings) -> tuple[Any, str, str, str]:
+    """Who asks, where, and how: a session that finds the keys, the region, the endpoint, the style.
+
+    Raises
+    ------
+    StoreUnreachable, InvalidInput
+        If there are no keys, or the profile that has them.
+    """
+    import botocore.exceptions
+    import botocore.session
+
+    session = botocore.session.Session(profile=settings.profile or None)
+    try:
+        known, region = session.get_credentials(), settings.region or session.get_config_variable("region")
+    except botocore.exceptions.ProfileNotFound:
+        raise InvalidInput(f"your AWS settings have no profile {settings.profile!r}") from None
+    if known is None:
+        raise StoreUnreachable(
+            f"no keys for {settings.place()}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of"
+            " your AWS settings (?profile=...)"
+        )
+    endpoint = settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
+    style = settings.style if settings.style != "auto" else "path" if endpoint else "virtual"
+    region = region or os.environ.get("AWS_REGION") or "us-east-1"
+    return session, region, endpoint, style
+
+
+def customer_key() -> bytes:
+    """The key that the customer keeps; `InvalidInput` without one."""
+    try:
+        key = base64.b64decode(os.environ.get(SSE_C_KEY, ""), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 32:
+        raise InvalidInput(f"sse=sse-c needs ${SSE_C_KEY}: 32 bytes in base64")
+    return key
