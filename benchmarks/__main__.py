@@ -26,8 +26,8 @@ from benchmarks import (
     report,
     reports,
     retention,
-    search,
     s3,
+    search,
     verify,
 )
 from benchmarks.bench import Bench
