@@ -35,10 +35,16 @@ def costs(bill: pl.DataFrame, prices: Prices, top: int = 20) -> go.Figure:
         y=names, x=[float(cost) for cost in rows["fair_cost"]], orientation="h", name="fair part",
         marker_color=drawing.BLUE, customdata=details, hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
     )  # fmt: skip
+    charged = [
+        (name, float(row["full_cost"]), detail)
+        for name, row, detail in zip(names, rows.iter_rows(named=True), details, strict=True)
+        if row["full_cost"]
+    ]
     figure.add_scatter(
-        y=names, x=[float(cost) or None for cost in rows["full_cost"]], mode="markers", name="in full",
+        y=[name for name, _, _ in charged], x=[cost for _, cost, _ in charged], mode="markers", name="in full",
         marker={"symbol": "line-ns", "size": 18, "line": {"width": 3, "color": drawing.ORANGE}},
-        customdata=details, hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
+        customdata=[detail for _, _, detail in charged],
+        hovertemplate="<b>%{y}</b><br>%{customdata}<extra></extra>",
     )  # fmt: skip
     left = bill.height - rows.height
     more = f" (not shown: {left:,} more)" if left > 1 else ""

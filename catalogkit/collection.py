@@ -110,7 +110,7 @@ class Collection(Searching, Accessing):
         store = self._stores[store_id]  # type: ignore[assignment]
         return store_id, store
 
-    def tenant(self, named: str = "") -> str:
+    def tenant(self, named: str | None = None) -> str:
         """Whose documents are meant: the one that is named, else the one whose collection it is, else ``default``.
 
         Raises
@@ -119,9 +119,9 @@ class Collection(Searching, Accessing):
             If the collection is another tenant's alone.
         """
         owner = self.config.tenant.id
-        if owner and named not in ("", owner):
+        if owner and named not in (None, owner):
             raise InvalidInput(f"this collection is the tenant {owner}'s alone; nothing of {named!r} belongs into it")
-        return named or owner or "default"
+        return (owner or "default") if named is None else named
 
     def now(self) -> datetime:
         """The collection's clock, in UTC."""

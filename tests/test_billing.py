@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogkit import billing
@@ -115,7 +115,7 @@ def test_further_copies_count_since_they_were_made() -> None:
 def test_requests_are_the_tenants_whose_documents_they_were_for() -> None:
     """Requests of the period count, also for a document that was forgotten since; its neighbour's do not."""
     asked = frame("accesses", [
-        {"document_id": one, "accessed_at": START + day * DAY, "kind": "read"}
+        {"document_id": one, "accessed_at": START + day * DAY, "kind": "read", "count": 1}
         for one, day in ((1, 0), (1, 3), (2, 3), (1, 20), (1, -1))
     ])  # fmt: skip
     rows = [version(1, "a", "x", 0, 5), version(2, "b", "y", 0, None)]
@@ -151,6 +151,7 @@ _COPIES = st.lists(st.tuples(st.sampled_from("xyz"), st.integers(-5, 24), st.non
 _BLOBS = st.dictionaries(st.sampled_from("xyz"), st.tuples(st.integers(-5, 24), st.integers(1, 997)), max_size=3)
 
 
+@settings(deadline=None)
 @given(_VERSIONS, _COPIES, _BLOBS)
 def test_by_day_and_by_hand(
     held: list[tuple[str, str, tuple[int, int | None]]],
@@ -202,7 +203,7 @@ def test_the_chart_of_a_bill() -> None:
     copies = frame("locations", [copy(1, "x", 0), copy(2, "y", 0)])
     found = bill(versions, blobs, copies, frame("accesses", []), start=START, end=END)
     bars, marks = billing_charts.costs(found, Prices()).data
-    assert list(bars.y) == ["a", "b", "(no one)"] and marks.x[2] is None
+    assert list(bars.y) == ["a", "b", "(no one)"] and list(marks.y) == ["a", "b"]
     assert bars.x[0] == pytest.approx(marks.x[0] / 2, rel=1e-4)
     nothing = bill(versions.head(0), blobs.head(0), copies.head(0), frame("accesses", []), start=START, end=END)
     assert "nothing to pay for" in str(billing_charts.costs(nothing, Prices()).to_dict())

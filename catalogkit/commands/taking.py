@@ -56,7 +56,7 @@ def ingest(
     mode: Annotated[str, typer.Option(help="copy, move, link or reference (leave it in place).")] = "copy",
     resolver: Annotated[str, typer.Option(help="Who fetched it, where a manifest is silent.")] = "",
     run_id: Annotated[str, typer.Option(help="The run's name; one is made up without it.")] = "",
-    tenant: Annotated[str, typer.Option(help="Whose documents these are.")] = "",
+    tenant: Annotated[str | None, typer.Option(help="Whose documents these are; else default's.")] = None,
     follow_links: Annotated[bool, typer.Option("--follow-links", help="Take in what symbolic links point to.")] = False,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Files read at once.")] = None,
     extract: Annotated[bool, typer.Option("--extract", help="Look into what was taken in, too.")] = False,

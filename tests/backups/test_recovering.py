@@ -23,7 +23,6 @@ from catalogkit.snapshots import take_snapshot
 from catalogkit.verify import verify
 from catalogkit.versions import folder_of, read_manifest
 from tests.backups.scene import Scene, documents_of, rows, sha256
-from tests.conftest import hurry
 
 
 def beside(scene: Scene) -> list[str]:
@@ -199,27 +198,26 @@ def test_hazard_65_schemas(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Non
     """A backup by an older catalogkit is brought up to date the usual way; one by a newer is refused, and says so."""
     from catalogkit.catalog.sqlite import migrations
 
-    made = scene.back_up()
-    monkeypatch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:-1])
+    class Next(migrations.Migration):
+        def sql(self) -> str:
+            return "CREATE TABLE of_tomorrow (id INTEGER) STRICT;\n"
+
+    today = migrations.MIGRATIONS
+    tomorrow = (*today, Next(today[-1].version + 1, "tomorrow"))
+    older = scene.back_up()
     scene.close()
+    monkeypatch.setattr(migrations, "MIGRATIONS", tomorrow)
+    scene.recover(older)
+    assert rows(scene.catalog_file, "SELECT max(version) FROM migrations") == [(tomorrow[-1].version,)]
+    assert [row[0] for row in scene.documents()] == ["a", "b", "c"]
+    newer = scene.back_up()
+    scene.close()
+    monkeypatch.setattr(migrations, "MIGRATIONS", today)
     before = scene.catalog_file.read_bytes()
     with pytest.raises(SchemaTooNew, match="upgrade catalogkit"):
-        recover_from_backup(made.path, scene.catalog_file, dry_run=False)
-    assert scene.catalog_file.read_bytes() == before and beside(scene) == ["catalog.sqlite"]
-    with hurry(init(scene.top / "older", clock=scene.clock)) as older:
-        old = Scene(older, scene.top / "oldtop", scene.clock)
-        old.top.mkdir()
-        monkeypatch.setattr("catalogkit.backups.making.keep", lambda *args: None)  # its moments came with the newest
-        monkeypatch.setattr("catalogkit.backups.making.tidy", lambda *args: None)
-        old.take("a")
-        kept = old.back_up()
-        assert kept.schema == migrations.MIGRATIONS[-1].version
-        monkeypatch.undo()
-        old.recover(kept)
-        newest = migrations.MIGRATIONS[-1].version
-        assert rows(old.catalog_file, "SELECT max(version) FROM migrations") == [(newest,)]
-        assert [row[0] for row in old.documents()] == ["a"]
-        old.close()
+        recover_from_backup(newer.path, scene.catalog_file, dry_run=False)
+    assert scene.catalog_file.read_bytes() == before
+    assert [name for name in beside(scene) if "recovering" in name] == []
 
 
 def test_bytes_that_were_purged_since(scene: Scene) -> None:

@@ -117,6 +117,24 @@ def moment(**changes: str) -> str:
     return _insert("moments", values)
 
 
+def content(**changes: str) -> str:
+    values = {
+        "sha256": ":held", "extractor": "'pdf'", "version": "1", "reason": "''", "detail": "''",
+        "media_type": "'application/pdf'", "authors": "'[]'", "encrypted": "0", "text_chars": "0", "warnings": "'[]'",
+        "preview": "''", "more": "'{}'", "extracted_us": "1",
+    } | changes  # fmt: skip
+    return _insert("contents", values)
+
+
+def sketch(**changes: str) -> str:
+    values = {"content_id": "1", "version": "'v'", "shingles": "1", "numbers": "x'00'", "why_not": "''"} | changes
+    return _insert("sketches", values)
+
+
+def quota(documents: str, size: str) -> str:
+    return f"INSERT INTO quota VALUES (1, {documents}, {size}, 4, 40)"
+
+
 def eviction(name: str, plan: str = "'other'") -> str:
     return f"INSERT INTO evictions (sha256, plan_id, evicted_us) VALUES (:{name}, {plan}, 1)"
 
@@ -182,6 +200,22 @@ CHECKS = [
     ("moments", moment(changes="-1")),
     ("moments", moment(last_id="-1")),
     ("moments", "UPDATE moments SET digest = x'00'"),
+    ("contents", content(extractor="''")),
+    ("contents", content(version="-1")),
+    ("contents", content(media_type="''")),
+    ("contents", content(authors="'['")),
+    ("contents", content(page_count="-1")),
+    ("contents", content(encrypted="2")),
+    ("contents", content(text_chars="-1")),
+    ("contents", content(warnings="'['")),
+    ("contents", content(schema="'{'")),
+    ("contents", content(more="'{'")),
+    ("sketches", sketch(version="''")),
+    ("sketches", sketch(shingles="-1")),
+    ("search_state", "UPDATE search_state SET one = 2"),
+    ("quota", quota("1", "1").replace("(1,", "(2,")),
+    ("quota", quota("-1", "1")),
+    ("quota", quota("1", "-1")),
 ]
 
 BAD = "UPDATE locations SET outcome = 'corrupt'"
@@ -255,6 +289,10 @@ OTHERS = [
     ("the last copy goes after it came back", eviction("missing") + "; " + location(sha256=":missing")
      + "; UPDATE locations SET outcome = NULL WHERE sha256 = :missing AND key <> 'docs/x';"
      " DELETE FROM locations WHERE sha256 = :missing", "the last good copy"),
+    ("a document over the quota", quota("4", "NULL") + "; " + document(), "quota of documents"),
+    ("bytes over the quota", quota("NULL", "40") + "; " + document(), "quota of bytes"),
+    ("a larger version over the quota", quota("NULL", "40")
+     + "; UPDATE documents SET sha256 = :remembered WHERE artifact_id = 'held'", "quota of bytes"),
     ("an expected file is called a stray", f"INSERT INTO strays VALUES (1, '{cas_key(sha('coming'))}', 1, 1, 1, 1)",
      "no stray"),
 ]  # fmt: skip

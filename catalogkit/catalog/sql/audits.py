@@ -115,6 +115,26 @@ _RULES: Final = (
         "no kind or name, a negative number, or a digest of other than 32 bytes",
         "kind = '' OR name = '' OR changes < 0 OR last_id < 0 OR length(digest) <> 32",
     ),
+    (
+        f"'content of ' || {_HEX.format('sha256')}",
+        "contents",
+        "no extractor or media type, a negative number, or what should be JSON is not",
+        (
+            "extractor = '' OR media_type = '' OR version < 0 OR page_count < 0 OR text_chars < 0"
+            " OR NOT json_valid(authors) OR NOT json_valid(warnings) OR NOT json_valid(more) OR NOT json_valid(schema)"
+        ),
+    ),
+    ("'sketch ' || content_id", "sketches", "no version, or a negative number", "version = '' OR shingles < 0"),
+    ("'index of words'", "search_state", "a negative number", "last_id < 0"),
+    (
+        "'quota'",
+        "quota",
+        "a negative limit, or another count than there are documents",
+        (
+            "max_documents < 0 OR max_bytes < 0 OR documents <> (SELECT count(*) FROM documents)"
+            " OR bytes <> (SELECT coalesce(sum(b.refs * b.bytes), 0) FROM blobs b)"
+        ),
+    ),
 )
 # What happened when: (object, table, the columns that say so). A location's last check is told by the ledger.
 _TIMES: Final = (
@@ -131,6 +151,7 @@ _TIMES: Final = (
     ("'plan ' || id", "plans", ("begun_us", "ended_us")),
     ("'stray ' || key", "strays", ("condemned_us",)),
     ("'moment ' || kind || ' ' || name", "moments", ("taken_us", "released_us")),
+    ("'content of ' || " + _HEX.format("sha256"), "contents", ("extracted_us",)),
 )
 _SPANS: Final = (
     ("'run ' || id", "runs", "ended_us < started_us"),
