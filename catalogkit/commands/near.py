@@ -38,6 +38,8 @@ def plan_near(context: typer.Context, limit: Limit = None, out: Out = None, as_j
     say(values, to_machine, "Plan: near-duplicates")
     if not to_machine:
         sys.stdout.write(_in_words(found))
+    if unread := found.left_out.get("unread"):
+        tell(f"Nothing is known of what is in {unread:,} of them; `catalogkit extract` looks, and says why it cannot.")
     if not plan.units:
         tell("No text lies here in other bytes.")
         return DONE
