@@ -233,14 +233,21 @@ def _approved(collection: Collection, plan: Plan, approval: Approval | None, una
 
 def _alone(collection: Collection) -> None:
     """Refuse where the store is another catalog's, too: somebody copied the collection's folder, but not its store."""
-    mine = collection.catalog.url.removeprefix("sqlite:///")
+    mine = collection.catalog.home
     for store in collection.stores.values():
         home = store.home() if isinstance(store, OWN) else ""
-        if home and os.path.exists(home) and not (os.path.exists(mine) and os.path.samefile(home, mine)):
+        if home and home != mine and _goes_on(home, mine):
             raise PlanError(
                 f"the store at {store.root} was made for the catalog at {home}, which is still there: what this one, a"
                 " copy, does not know is no garbage. Apply the plan there, or give this collection a store of its own"
             )
+
+
+def _goes_on(home: str, mine: str) -> bool:
+    """Whether the catalog at `home` is another one that may still be used; a server is not asked, it may be."""
+    if home.startswith("postgresql:"):
+        return True
+    return os.path.exists(home) and not (os.path.exists(mine) and os.path.samefile(home, mine))
 
 
 def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalogkit.accessing import Accessing, not_there
 from catalogkit.catalog import open_catalog
+from catalogkit.catalog.urls import file_of, public
 from catalogkit.config import (
     CONFIG_NAME,
     Config,
@@ -341,7 +342,8 @@ def init(
     path
         Its folder; made if need be.
     store, catalog
-        URLs; relative ones lie in the folder.
+        URLs; relative ones lie in the folder. A catalog on a server is ``postgresql://user@host/database``; a password
+        in it is used now and never written down.
     layout
         ``cas`` names bytes by content, ``policy`` by the readable path that `template` makes.
 
@@ -354,7 +356,11 @@ def init(
     if layout not in (Layout.CAS, Layout.POLICY):
         raise InvalidInput(f"no layout {layout!r} for a store; use cas or policy")
     config = parse_config(
-        {"catalog": catalog, "store": {"url": store, "layout": layout, "template": template or DEFAULT_TEMPLATE}}
+        # A password stays where it came from; it is asked of ~/.pgpass or PGPASSWORD from now on.
+        {
+            "catalog": public(catalog),
+            "store": {"url": store, "layout": layout, "template": template or DEFAULT_TEMPLATE},
+        }
     )
     Template(config.store.template)
     check_url(store, layout)
@@ -364,8 +370,8 @@ def init(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if opened.stores():
-            raise InvalidInput(f"{catalog} belongs to another collection; name another catalog")
-        home = os.path.realpath(opened.url.removeprefix("sqlite:///"))
+            raise InvalidInput(f"{public(catalog)} belongs to another collection; name another catalog")
+        home = opened.home
         made = create_store(store, folder, name=config.store.name, catalog=opened.identity, home=home, layout=layout)
         opened.add_store(made.name, made.kind, made.token)
         # Last, because it is what makes the folder a collection.
@@ -392,10 +398,13 @@ def catalog_file(path: Path | str | None = None) -> Path:
         If its catalog is not a file.
     """
     folder = home_of(path)
-    url = read_config(folder).catalog
-    if not url.startswith("sqlite:///"):
-        raise InvalidInput(f"the catalog of {folder} is not a file; recover it by the means of its database")
-    return folder / url.removeprefix("sqlite:///")
+    file = file_of(read_config(folder).catalog)
+    if file is None:
+        raise InvalidInput(
+            f"the catalog of {folder} is on a server; recover into a file beside it, and bring that to the server with"
+            " `catalogkit migrate-catalog`"
+        )
+    return folder / file
 
 
 def open_collection(path: Path | str | None = None, *, clock: Callable[[], datetime] = utc_now) -> Collection:

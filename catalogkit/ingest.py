@@ -435,8 +435,7 @@ def _key(known: dict[Digest, Known], row: SourceRow) -> str | None:
 
 def _own(collection: Collection) -> set[str]:
     """What lies in the collection's folder and is not a document; a store folder anywhere."""
-    database = os.path.realpath(collection.catalog.url.removeprefix("sqlite:///"))
-    files = (database + ending for ending in ("", "-wal", "-shm", "-journal"))
+    files = (collection.catalog.home + ending for ending in ("", "-wal", "-shm", "-journal"))
     others = {str(collection.path.parent)} if collection.config.tenant.id else set()
     return {collection.store.root, str(collection.path / CONFIG_NAME), *files, *others}
 

@@ -18,6 +18,7 @@ from tests.stores.quick import Unsynced
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from tests.pg import Server as PostgresServer
     from tests.s3.server import Server
 
 DEMO = Path(__file__).parent / "data" / "demo"
@@ -128,3 +129,29 @@ def s3_url(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://tests/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def pg() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started when first asked for."""
+    from tests.pg import server
+
+    with server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def pg_template(pg: PostgresServer) -> Iterator[str]:
+    """The name of a database with the schema of a catalog, to be copied."""
+    from urllib.parse import urlsplit
+
+    import psycopg
+
+    from catalogkit.catalog.postgres.migrations import migrate
+    from catalogkit.model import to_us
+
+    url = pg.database()
+    with psycopg.connect(url, autocommit=True) as db:
+        migrate(db, to_us(NOON), create=True)
+    yield urlsplit(url).path[1:]
+    pg.drop(url)

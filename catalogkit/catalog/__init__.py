@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catalogkit.catalog.urls import SQLITE, engine_of
 from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def open_catalog(
     Parameters
     ----------
     url
-        ``sqlite:///file``; a relative file lies in `base`.
+        ``sqlite:///file``, where a relative file lies in `base`, or ``postgresql://user@host/database``.
     base
         The collection's folder.
     create
@@ -36,10 +37,15 @@ def open_catalog(
     Raises
     ------
     InvalidInput
-        If no engine has that kind of URL.
+        If no engine has that kind of URL, or the extra ``postgres`` is not installed.
     """
-    if url.startswith("sqlite:///"):
+    if engine_of(url) == SQLITE:
         from catalogkit.catalog.sqlite import SQLiteCatalog
 
         return SQLiteCatalog(base / url.removeprefix("sqlite:///"), create=create, as_of=as_of, identity=identity)
-    raise InvalidInput(f"no catalog engine for {url.partition(':')[0]!r}; use sqlite:///file")
+    try:
+        from catalogkit.catalog.postgres import PostgresCatalog
+    except ModuleNotFoundError as problem:
+        raise InvalidInput(f"catalogs on a server need {problem.name}: pip install 'catalogkit[postgres]'") from None
+
+    return PostgresCatalog(url, create=create, as_of=as_of, identity=identity)

@@ -68,6 +68,9 @@ class Catalog(Contents, Search, Accesses, Sketches, Protocol):
 
     identity: str
     url: str
+    """Its address, without secrets."""
+    home: str
+    """Where it really is: its file with all links resolved, or which database of which server, whatever its names."""
 
     def close(self) -> None:
         """Give the database back; closing twice is fine."""

@@ -225,9 +225,7 @@ class Past:
                 desk.forget(mine["id"][0], clock)
             elif what == "tag" and mine.height:  # by a writer who does not say when
                 with desk.catalog.write("tag", int(clock.timestamp() * 1e6), "tags") as db:  # type: ignore[attr-defined]
-                    db.execute(
-                        "UPDATE documents SET metadata = json_object('n', ?) WHERE id = ?", (number, mine["id"][0])
-                    )
+                    db.execute("UPDATE documents SET metadata = ? WHERE id = ?", (f'{{"n":{number}}}', mine["id"][0]))
             elif what == "recall":
                 gone = desk.catalog.frame("document_versions").filter(artifact_id=name, operation="apply")
                 if gone.height:

@@ -178,7 +178,7 @@ def _odd_times(how: str) -> str:
 
 
 QUESTIONS: Final[dict[Code, str]] = {
-    Code.SPARE_COPIES: "SELECT 'blob ' || " + _HEX.format("l.sha256") + ", s.name, min(l.key),"
+    Code.SPARE_COPIES: "SELECT 'blob ' || " + _HEX.format("l.sha256") + ", min(s.name), min(l.key),"
     " count(DISTINCT l.inode) || ' files: ' || group_concat(l.key, ', ') FROM locations l"
     " JOIN stores s ON s.id = l.store_id"
     " WHERE s.kind <> 'reference' AND l.inode IS NOT NULL AND coalesce(l.outcome, '') <> 'missing'"
@@ -245,7 +245,7 @@ QUESTIONS: Final[dict[Code, str]] = {
     f" FROM locations l {_STORE} WHERE l.checked_us <> 0"
     " AND EXISTS (SELECT 1 FROM checks c WHERE c.location_id = l.id AND c.checked_us = l.checked_us)"
     " AND NOT EXISTS (SELECT 1 FROM checks c WHERE c.location_id = l.id AND c.checked_us = l.checked_us"
-    " AND c.outcome IS l.outcome)",
+    " AND coalesce(c.outcome, '') = coalesce(l.outcome, ''))",
     Code.TIME_IN_FUTURE: _odd_times("> :future"),
     Code.TIME_LONG_AGO: _odd_times(f"< {_1990_US}"),
     Code.ENDS_BEFORE_BEGIN: " UNION ALL ".join(

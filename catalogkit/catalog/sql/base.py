@@ -66,6 +66,10 @@ class Database:
     def read(self) -> AbstractContextManager[Session]:
         """One consistent view for several statements."""
 
+    def still(self) -> AbstractContextManager[Session]:
+        """A consistent view in which no change is missing that has a lower number than one that is there."""
+        return self.read()
+
     @abstractmethod
     def apart(self) -> AbstractContextManager[Session]:
         """One consistent view for as long as it takes, by a connection of its own; temporary tables can be made."""

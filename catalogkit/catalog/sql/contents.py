@@ -38,14 +38,14 @@ class Contents(Database):
         with self.write("extract", at := to_us(as_of)) as db:
             for digest, row, text in rows:
                 db.execute("DELETE FROM contents WHERE sha256 = ?", (digest,))
-                noted = db.execute(
-                    f"INSERT INTO contents (sha256, extracted_us, {_COLUMNS}) SELECT sha256, ?, {marks} FROM blobs"
-                    " WHERE sha256 = ? AND state <> 'purged' RETURNING id",
-                    (at, *row, digest),
-                ).fetchone()
-                count += noted is not None
-                if text and noted:
-                    db.execute("INSERT INTO content_texts VALUES (?, ?)", (*noted, text))
+                if db.execute("SELECT 1 FROM blobs WHERE sha256 = ? AND state <> 'purged'", (digest,)).fetchone():
+                    (number,) = db.execute(
+                        f"INSERT INTO contents (sha256, extracted_us, {_COLUMNS}) VALUES (?, ?, {marks}) RETURNING id",
+                        (digest, at, *row),
+                    ).fetchone()
+                    if text:
+                        db.execute("INSERT INTO content_texts VALUES (?, ?)", (number, text))
+                    count += 1
         return count
 
     def content_of(self, digest: Digest) -> ContentMetadata | None:

@@ -23,7 +23,7 @@ class Ledger(Database):
     def start_run(self, run_id: str, operation: str, *, as_of: datetime) -> None:
         """Note that a run began; a run id may be continued."""
         check_text("a run id", run_id)
-        with self.write(operation, to_us(as_of), run_id) as db:
+        with self.write(operation, to_us(as_of), run_id, alone=False) as db:
             db.execute(
                 "INSERT INTO runs (id, operation, started_us) VALUES (?, ?, ?)"
                 " ON CONFLICT (id) DO UPDATE SET ended_us = NULL",
@@ -32,7 +32,7 @@ class Ledger(Database):
 
     def end_run(self, run_id: str, summary: Mapping[str, Any], *, as_of: datetime) -> None:
         """Note that a run came to its end, with its counts."""
-        with self.write("end run", to_us(as_of), run_id) as db:
+        with self.write("end run", to_us(as_of), run_id, alone=False) as db:
             db.execute(
                 "UPDATE runs SET ended_us = ?, summary = ? WHERE id = ?", (to_us(as_of), json_text(summary), run_id)
             )

@@ -67,7 +67,7 @@ class Moments(Database):
 
     def position(self) -> Position:
         """Where the history of documents stands now."""
-        with self.read() as db:
+        with self.still() as db:
             return self._position(db)
 
     def _position(self, db: Session) -> Position:
@@ -144,7 +144,7 @@ class Moments(Database):
         """Moments in force at a time, oldest first; without a time every one there ever was."""
         when = [] if as_of is None else [to_us(as_of)]
         rows = self.rows(
-            f"{_MOMENT} WHERE (?1 IS NULL OR kind = ?1)"
+            f"{_MOMENT} WHERE (CAST(?1 AS TEXT) IS NULL OR kind = ?1)"
             + (f" AND {_IN_FORCE.replace('?', '?2')}" if when else "")
             + " ORDER BY id",
             [kind, *when],

@@ -23,8 +23,8 @@ class Quotas(Database):
             db.execute("DELETE FROM quota")
             if documents is not None or bytes is not None:
                 db.execute(
-                    "INSERT INTO quota SELECT 1, ?, ?, count(*), coalesce(sum(bytes), 0)"
-                    " FROM documents JOIN blobs USING (sha256)",
+                    "INSERT INTO quota SELECT 1, CAST(? AS BIGINT), CAST(? AS BIGINT), count(*),"
+                    " coalesce(sum(bytes), 0) FROM documents JOIN blobs USING (sha256)",
                     (documents, bytes),
                 )
         return self.quota()

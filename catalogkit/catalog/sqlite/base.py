@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import uuid
@@ -86,6 +87,7 @@ class Database(Common):
         self.path = Path(path).absolute()
         self._new = identity or uuid.uuid4().hex
         self.url = f"sqlite:///{self.path}"
+        self.home = os.path.realpath(self.path)
         if not create and not self.path.is_file():
             raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
         if create:

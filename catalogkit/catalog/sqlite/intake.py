@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Committed, Intent, Known, Registration, SourceRow, SourceStat
+from catalogkit.catalog.sql.facts import from_facts
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
@@ -117,7 +117,7 @@ class Intake(Database):
     def intents(self) -> list[Intent]:
         """Every ingest in flight, oldest first."""
         rows = self.rows("SELECT id, owner, expires_us, facts FROM intents ORDER BY id")
-        return [Intent(row[0], row[1], from_us(row[2]), _from_facts(row[3])) for row in rows]
+        return [Intent(row[0], row[1], from_us(row[2]), from_facts(row[3])) for row in rows]
 
     def sources(self, folder: str) -> dict[str, SourceRow]:
         """Remembered source files of one folder by name, only those whose content is still well kept."""
@@ -300,18 +300,3 @@ def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...]
             (*facts, document_id),
         )
     return not known
-
-
-def _from_facts(text: str) -> Registration:
-    plain = json.loads(text)
-    arrival, source = plain["arrival"], plain["source"]
-    fetched_at = arrival["fetched_at"] and datetime.fromisoformat(arrival["fetched_at"])
-    return Registration(
-        **plain
-        | {
-            "arrival": Arrival(**arrival | {"fetched_at": fetched_at}),
-            "digest": Digest.parse(plain["digest"]),
-            "layout": Layout(plain["layout"]),
-            "source": SourceStat(**source) if source else None,
-        }
-    )

@@ -1,0 +1,323 @@
+"""The connection to a server: opening, transactions, who writes beside whom, trying again.
+
+**Isolation.** Readers see one moment (REPEATABLE READ) and never wait. Writers are READ COMMITTED, and begin with an
+advisory lock: whoever may take away what another relies on (the executor's hand, holds, moments, an audit's second
+look) writes *alone*, as on the embedded engine; whoever only adds facts (ingest, checks, accesses, runs) shares the
+lock with others of the kind. The lock is the first statement and each one after it sees all that was committed before,
+so a lone writer's transaction is serial with every other one, and needs no retries. Those that share it meet on rows
+only, which they lock in one order; where the server ends one all the same (a deadlock, a key that another just
+took), nothing of it happened, and it is done anew.
+
+**Numbers in sequence.** Ids and history are numbered before they are committed. Who asks where history stands waits
+for a moment without shared writers (a second lock), so that no lower number can appear later.
+
+**Lost connections.** Before COMMIT was sent nothing happened: methods are repeated. Afterwards the server is asked
+what became of the transaction, by its number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+import tenacity
+from psycopg.raw_cursor import RawCursor
+from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, IntLoader
+from psycopg_pool import ConnectionPool
+
+from catalogkit.catalog.contract import StoreRow
+from catalogkit.catalog.postgres.errors import Undone, driver_errors
+from catalogkit.catalog.postgres.migrations import LOCK, STILL, WRITE, migrate
+from catalogkit.catalog.postgres.session import Session
+from catalogkit.catalog.sql.base import Database as Common
+from catalogkit.catalog.urls import parameters, public
+from catalogkit.errors import CatalogError, StoreMismatch
+from catalogkit.model import to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+BUSY_SECONDS: Final = 60.0
+CONNECTIONS: Final = 8
+# A statement that runs for so long has gone wrong; one that waits for its program holds up others.
+STATEMENT_SECONDS: Final = 900
+IDLE_SECONDS: Final = 900
+_BEGIN: Final = (
+    "BEGIN; SELECT {lock}, set_config('catalogkit.at_us', %s, true), set_config('catalogkit.operation', %s, true),"
+    " set_config('catalogkit.run_id', %s, true), pg_current_xact_id()::text"
+)
+_ALONE: Final = _BEGIN.format(lock=f"pg_advisory_xact_lock({LOCK}, {WRITE})")
+_SHARED: Final = _BEGIN.format(
+    lock=f"pg_advisory_xact_lock_shared({LOCK}, {WRITE}), pg_advisory_xact_lock_shared({LOCK}, {STILL})"
+)
+_WHO: Final = (
+    "SELECT value, 'postgresql:' || system_identifier || '/' || current_database() || '/' || current_schema()"
+    " FROM meta, pg_control_system() WHERE key = 'identity'"
+)
+_READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+R = TypeVar("R")
+
+
+class Database(Common):
+    """A catalog in one schema of a PostgreSQL database; safe to use from several threads, each with its connection.
+
+    Parameters
+    ----------
+    url
+        ``postgresql://user@host:port/database``; a password is better left to ``~/.pgpass`` or ``PGPASSWORD``.
+    create
+        Whether an empty database becomes a catalog.
+    identity
+        Whose catalog a new one is; a name of its own without it.
+    as_of
+        When a new catalog is made, or an older one upgraded.
+    busy_seconds
+        How long to wait while another program writes, and for a server that is not there.
+
+    Raises
+    ------
+    CatalogError
+        If the server cannot be reached, or there is no catalog in the database.
+    SchemaTooNew
+        If a newer catalogkit wrote it.
+    """
+
+    sequence = "(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}_id_seq)"
+    id_table = "CREATE TEMP TABLE {} (key bigint PRIMARY KEY) ON COMMIT DROP"
+    digest_table = "CREATE TEMP TABLE {} (key bytea PRIMARY KEY) ON COMMIT DROP"
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        create: bool = False,
+        as_of: datetime,
+        busy_seconds: float = BUSY_SECONDS,
+        identity: str | None = None,
+    ) -> None:
+        given: dict[str, Any] = parameters(url)
+        self.url, self._seconds = public(url), max(busy_seconds, 1.0)
+        limits = {
+            "lock_timeout": max(round(busy_seconds * 1000), 1),
+            "statement_timeout": STATEMENT_SECONDS * 1000,
+            "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+        given |= {"options": f"{options} {given.get('options', '')}".strip(), "autocommit": True}
+        settings: dict[str, Any] = {"application_name": "catalogkit", "connect_timeout": 10} | given
+        with self._reached(), psycopg.connect(**settings) as db, driver_errors(self.url):
+            migrate(db, to_us(as_of), create=create)
+            if create:
+                values = [identity or uuid.uuid4().hex]
+                db.execute("INSERT INTO meta VALUES ('identity', %s) ON CONFLICT DO NOTHING", values)
+            row = db.execute(_WHO).fetchone()
+        if row is None:
+            raise CatalogError(f"{self.url} has no identity; it is not a whole catalog: restore it from a backup")
+        self.identity, self.home = row
+        self._local = threading.local()
+        self._pool = ConnectionPool(
+            kwargs={**settings, "cursor_factory": RawCursor}, min_size=1, max_size=CONNECTIONS, timeout=self._seconds,
+            configure=_configure, name="catalogkit", open=True,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Say clearly that there is no server, or that it does not let us in, and nothing about how we tried."""
+        try:
+            yield
+        except psycopg.OperationalError as problem:
+            refused = any(word in str(problem) for word in ("authentication", "password", "pg_hba"))
+            why = (
+                "the server does not accept that user or password; see ~/.pgpass and PGPASSWORD"
+                if refused
+                else "the server does not answer, or has no such database"
+            )
+        else:
+            return
+        raise CatalogError(f"{self.url} cannot be opened: {why}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    def close(self) -> None:
+        """Give the connections back; closing twice is fine."""
+        self._pool.close()
+
+    # -- transactions ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def write(
+        self, operation: str, at_us: int | None = None, run_id: str = "", *, alone: bool = True
+    ) -> Iterator[Session]:
+        """A transaction that writes, `alone` or beside others that only add facts."""
+        if self._open_session() is not None:
+            raise CatalogError("a transaction is open in this thread already")
+        with driver_errors(self.url), self._borrowed() as db:
+            about = ["" if at_us is None else str(at_us), operation, run_id]
+            with psycopg.ClientCursor(db) as cursor:
+                cursor.execute(_ALONE if alone else _SHARED, about)
+                cursor.nextset()
+                number = cursor.fetchone()[-1]  # type: ignore[index]
+            with self._session(db) as session:
+                yield session
+                session.end(functools.partial(self._commit, db, number))
+
+    def _commit(self, db: psycopg.Connection[Any], number: str) -> None:
+        try:
+            status = db.execute("COMMIT").statusmessage
+        except psycopg.OperationalError as problem:
+            if not db.broken:
+                raise
+            if not self._happened(number):
+                raise Undone(f"the connection to {self.url} was lost; nothing was changed, try again") from problem
+            return
+        if status != "COMMIT":
+            raise CatalogError(f"{self.url}: the transaction had failed; nothing was changed")
+
+    def _happened(self, number: str) -> bool:
+        """Whether a transaction was committed whose connection was lost at its end."""
+
+        def ask() -> str | None:
+            with driver_errors(self.url), self._borrowed() as db:
+                row = db.execute("SELECT pg_xact_status($1::xid8)", [number]).fetchone()
+            if row and row[0] == "in progress":
+                raise Undone(f"{self.url} is still ending a transaction")
+            return row[0] if row else None
+
+        return self._patiently(ask) == "committed"
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """One consistent view for several statements; inside a transaction of this thread, that one's."""
+        if (within := self._open_session()) is not None:
+            yield within
+            return
+        with driver_errors(self.url), self._borrowed() as db:
+            db.execute(_READ)
+            with self._session(db) as session:
+                yield session
+                session.end(functools.partial(db.execute, "COMMIT"))
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[Session]:
+        """One consistent view that begins when no numbered change is half way; nobody waits for its end."""
+        with driver_errors(self.url), self._borrowed() as db:
+            db.execute(f"SELECT pg_advisory_lock({LOCK}, {STILL})")
+            try:
+                db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                db.execute("SELECT count(*) FROM migrations")
+            finally:
+                db.execute(f"SELECT pg_advisory_unlock({LOCK}, {STILL})")
+            with self._session(db, ours=False) as session:
+                yield session
+                session.end(functools.partial(db.execute, "ROLLBACK"))
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[Session]:
+        """A view that begins when no numbered change is half way; inside a transaction of this thread, that one's."""
+        if (within := self._open_session()) is not None:
+            yield within
+            return
+        with self.apart() as session:
+            yield session
+
+    def rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """All rows of one statement."""
+        if (within := self._open_session()) is not None:
+            return within.execute(sql, parameters).fetchall()
+        with driver_errors(self.url), self._borrowed() as db:
+            return Session(db).execute(sql, parameters).fetchall()
+
+    def _open_session(self) -> Session | None:
+        return getattr(self._local, "session", None)
+
+    @contextlib.contextmanager
+    def _session(self, db: psycopg.Connection[Any], *, ours: bool = True) -> Iterator[Session]:
+        """A session, which reads of this thread join if it is `ours`, until it ends."""
+        session = Session(db)
+        if ours:
+            self._local.session = session
+        try:
+            yield session
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):
+                session.end(functools.partial(db.execute, "ROLLBACK"))
+            raise
+        finally:
+            if ours:
+                self._local.session = None
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[psycopg.Connection[Any]]:
+        db = self._pool.getconn()
+        try:
+            yield db
+        finally:
+            lost = db.broken
+            self._pool.putconn(db)
+            if lost:  # the others are likely lost as well: each is looked at before it is used again
+                self._pool.check()
+
+    # -- trying again ------------------------------------------------------------------------------------------
+
+    def _patiently(self, act: Callable[[], R]) -> R:
+        """Do what may be done again, until it is not undone or the time is over."""
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Undone),
+            wait=tenacity.wait_random_exponential(multiplier=0.02, max=2.0),
+            stop=tenacity.stop_after_delay(self._seconds),
+            reraise=True,
+        )(act)
+
+    # -- stores ------------------------------------------------------------------------------------------------
+
+    def stores(self) -> list[StoreRow]:
+        """Every store this catalog knows."""
+        return [StoreRow(*row) for row in self.rows("SELECT id, name, kind, token FROM stores ORDER BY id")]
+
+    def add_store(self, name: str, kind: str, token: str) -> StoreRow:
+        """Register a store; the same name and token again changes nothing, another token is refused."""
+        with self.write("add store") as db:
+            sql = "SELECT id, name, kind, token FROM stores WHERE name = ? OR token = ?"
+            row = db.execute(sql, (name, token)).fetchone()
+            if row is None:
+                sql = "INSERT INTO stores (name, kind, token) VALUES (?, ?, ?) RETURNING id, name, kind, token"
+                row = db.execute(sql, (name, kind, token)).fetchone()
+        if row is None or row[1:] != (name, kind, token):
+            raise StoreMismatch(f"the catalog knows another store as {name!r}, or this store under another name")
+        return StoreRow(*row)
+
+
+def _configure(db: psycopg.Connection[Any]) -> None:
+    # Numbers always travel as bigint, so that a statement is prepared once; sums come back as numbers, not decimals.
+    db.adapters.register_dumper(int, Int8Dumper)
+    db.adapters.register_dumper(int, Int8BinaryDumper)
+    db.adapters.register_loader("numeric", IntLoader)
+    # A committed row outlives a power cut; the bytes it names were made durable before it.
+    db.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+
+
+def again(method: Callable[..., R]) -> Callable[..., R]:
+    """A method that is one transaction, done anew where nothing of it happened for reasons of the moment."""
+
+    @functools.wraps(method)
+    def patient(self: Database, *args: Any, **kwargs: Any) -> R:
+        if self._open_session() is not None:
+            return method(self, *args, **kwargs)
+        # What can be gone through once only is kept for the next time.
+        held = [list(one) if hasattr(one, "__next__") else one for one in args]
+        named = {name: list(one) if hasattr(one, "__next__") else one for name, one in kwargs.items()}
+        return self._patiently(lambda: method(self, *held, **named))
+
+    return patient
+
+
+__all__ = ["Database", "again"]

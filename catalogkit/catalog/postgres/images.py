@@ -1,0 +1,54 @@
+"""A catalog as one file at one moment: an embedded catalog, so that backups are the same for all engines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from catalogkit.catalog.postgres.base import Database
+from catalogkit.catalog.rows import Image
+from catalogkit.catalog.sql.tables import NUMBERED, TABLES
+from catalogkit.model import to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+
+class Images(Database):
+    """The catalog's part in backups."""
+
+    @contextlib.contextmanager
+    def image(self, scratch: str) -> Iterator[Image]:
+        """A file with everything that was committed at one moment, in `scratch`; nobody waits for it."""
+        path = os.path.join(scratch, "catalog.sqlite.copy")
+        try:
+            self.export(path)
+            yield Image(path, os.path.getsize(path), copied=True)
+        finally:
+            for ending in ("", "-journal", "-wal", "-shm"):
+                Path(path + ending).unlink(missing_ok=True)
+
+    def export(self, path: str) -> None:
+        """Write everything that was committed at one moment into a new embedded catalog."""
+        from catalogkit.catalog.sqlite.filling import fill
+
+        with self.apart() as db:
+
+            def rows(table: str, columns: Sequence[str]) -> Iterable[Sequence[Any]]:
+                return db.stream(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {', '.join(TABLES[table])}")
+
+            ends = {name: db.execute(f"SELECT {self.sequence.format(name)}").fetchall()[0][0] for name in NUMBERED}
+            ((made_us,),) = db.execute("SELECT max(applied_us) FROM migrations").fetchall()
+            fill(path, rows, identity=self.identity, ends=ends, as_of_us=made_us)
+
+    def root_names(self, kind: str) -> list[str]:
+        """The names of all roots of a kind that keep blobs one by one."""
+        return [row[0] for row in self.rows("SELECT DISTINCT name FROM roots WHERE kind = ? ORDER BY name", (kind,))]
+
+    def drop_roots(self, kind: str, name: str, *, as_of: datetime) -> None:
+        """Let go of the blobs that this root keeps one by one."""
+        with self.write("drop roots", to_us(as_of)) as db:
+            db.execute("DELETE FROM roots WHERE kind = ? AND name = ?", (kind, name))

@@ -1,0 +1,470 @@
+"""What ingest writes: intents before the bytes appear, facts once they are durable.
+
+A batch is looked up whole, decided here, and added by COPY. Rows that others may touch at the same time are locked in
+one order: documents by id, blobs by digest. Keys that another ingest took since the look are refused by the database;
+then nothing of the batch happened, and it is done anew (see `base.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from psycopg import errors
+
+from catalogkit.catalog.postgres.base import Database
+from catalogkit.catalog.postgres.errors import Undone
+from catalogkit.catalog.rows import Committed, Intent, Known, Registration, SourceRow, SourceStat
+from catalogkit.catalog.sql.facts import from_facts
+from catalogkit.errors import ConstraintError
+from catalogkit.layouts import fold
+from catalogkit.model import BlobState, Digest, Layout, Outcome, from_us, json_text, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from catalogkit.catalog.postgres.session import Session
+    from catalogkit.model import Arrival
+
+_HEALTH: Final = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcome = 'unknown' THEN 1 ELSE 2 END"
+_OTHER_CONTENT: Final = "the catalog refused the change: this key holds other content"
+# Keys under which two ingests at once may add the same thing; whoever comes second finds it there when it looks again.
+_RACED: Final = ("blobs_pkey", "documents_tenant_identity_key", "locations_key", "sources_pkey")
+_FACTS: Final = ("sha256", "content_type", "run_id", "fetched_us", "metadata")
+_DOCUMENT: Final = (
+    "id", "tenant", "artifact_id", "source_url", "resolver", "variant", *_FACTS, "created_us", "changed_us", "seen_us",
+)  # fmt: skip
+_DOCUMENT_TYPES: Final = (
+    *("int8", "text", "text", "text", "text", "text"), *("bytea", "text", "text", "int8", "text"),
+    *("int8", "int8", "int8"),
+)  # fmt: skip
+_LOCATION: Final = ("store_id", "key", "layout", "fold", "sha256", "inode", "mtime_ns", "created_us", "changed_us")
+_LOCATION_TYPES: Final = ("int8", "text", "text", "text", "bytea", "int8", "int8", "int8", "int8")
+
+
+class _Put(NamedTuple):
+    """A document to be written: what identifies it, what is new about it."""
+
+    identity: tuple[str, bytes]
+    entry: Registration
+    begun_us: int
+
+    @property
+    def facts(self) -> tuple[Any, ...]:
+        """The columns of `_FACTS`."""
+        arrival = self.entry.arrival
+        metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
+        return (self.entry.digest, arrival.content_type, arrival.run_id, self.fetched_us, metadata)
+
+    @property
+    def fetched_us(self) -> int | None:
+        at = self.entry.arrival.fetched_at
+        return None if at is None else to_us(at)
+
+
+class Intake(Database):
+    """The writing half that ingest and recovery use."""
+
+    def known(self, store_id: int, digests: Iterable[Digest]) -> dict[Digest, Known]:
+        """What is known of these blobs; of several copies in the store the healthiest is named."""
+        rows = self.rows(
+            "SELECT DISTINCT ON (b.sha256) b.sha256, state, key, inode, mtime_ns, outcome FROM blobs b"
+            " LEFT JOIN locations l ON l.sha256 = b.sha256 AND store_id = ?"
+            f" WHERE b.sha256 = ANY(?::bytea[]) ORDER BY b.sha256, {_HEALTH}, l.id",
+            (store_id, list(digests)),
+        )
+        return {
+            Digest(digest): Known(BlobState(state), key, inode, mtime_ns, Outcome(outcome) if outcome else None)
+            for digest, state, key, inode, mtime_ns, outcome in rows
+        }
+
+    def holders(self, store_id: int, folds: Iterable[str]) -> dict[str, tuple[str, Digest]]:
+        """Which readable paths are taken, by their fold: key and content."""
+        rows = self.rows(
+            "SELECT fold, key, sha256 FROM locations WHERE store_id = ? AND fold = ANY(?::text[])",
+            (store_id, list(folds)),
+        )
+        return {folded: (key, Digest(digest)) for folded, key, digest in rows}
+
+    def stage(
+        self, registrations: Sequence[Registration], *, owner: str, expires_at: datetime, as_of: datetime
+    ) -> list[int]:
+        """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
+        at_us, until_us = to_us(as_of), to_us(expires_at)
+        with _racing(), self.write("stage", at_us, alone=False) as db:
+            _expect(db, registrations, at_us)
+            ids = _numbers(db, "intents", len(registrations))
+            db.copy(
+                "intents",
+                ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us"),
+                ("int8", "text", "int8", "text", "bytea", "text", "int8", "int8"),
+                [
+                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us)
+                    for number, entry in zip(ids, registrations, strict=True)
+                ],
+            )
+        return ids
+
+    def commit(
+        self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
+    ) -> list[Committed]:
+        """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
+
+        Raises
+        ------
+        ConstraintError
+            If a rule forbids it, or an intent has ended already: somebody took this ingest for dead, completed or
+            dropped it, and others went on from there. Where that made the document what it would become, it is
+            ``same``. Nothing is changed.
+        """
+        at_us = to_us(as_of)
+        with _racing(), self.write("ingest", at_us, run_id, alone=False) as db:
+            ended = dict(
+                db.execute(
+                    "DELETE FROM intents WHERE id = ANY(?::bigint[]) RETURNING id, created_us",
+                    ([intent for intent, _ in staged if intent is not None],),
+                )
+            )
+            begun = [at_us if intent is None else ended.get(intent) for intent, _ in staged]
+            puts = [
+                _Put(_identity(entry.arrival), entry, since)
+                for (_, entry), since in zip(staged, begun, strict=True)
+                if since is not None
+            ]
+            # Locked before anything is changed, those that lose a document included.
+            known = _documents_of(db, [_identity(entry.arrival) for _, entry in staged])
+            digests = {entry.digest for _, entry in staged} | {Digest(row[1]) for row in known.values()}
+            db.execute(
+                "SELECT 1 FROM blobs WHERE sha256 = ANY(?::bytea[]) ORDER BY sha256 FOR NO KEY UPDATE", (list(digests),)
+            )
+            # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
+            _expect(db, [entry for intent, entry in staged if intent is None], at_us)
+            _locate(db, [put.entry for put in puts], at_us)
+            fresh = _bring_alive(db, [put.entry for put in puts], at_us)
+            done = iter(_put_documents(db, puts, known, at_us))
+            documents = [
+                next(done) if since is not None else _meanwhile(known.get(_identity(entry.arrival)), entry)
+                for (_, entry), since in zip(staged, begun, strict=True)
+            ]
+            _remember(db, [entry for _, entry in staged], documents)
+        told = []
+        for (_, entry), (document_id, outcome) in zip(staged, documents, strict=True):
+            told.append(Committed(document_id, outcome, entry.digest in fresh))
+            fresh.discard(entry.digest)  # new with the first of its documents only
+        return told
+
+    def abandon(self, intents: Iterable[int]) -> None:
+        """End intents whose bytes never appeared; their blobs are forgotten if nothing else wants them."""
+        # Alone: whether anybody else wants a blob must not change between the question and the end.
+        with self.write("abandon") as db:
+            rows = db.execute("DELETE FROM intents WHERE id = ANY(?::bigint[]) RETURNING sha256", (list(intents),))
+            db.execute(
+                "DELETE FROM blobs WHERE sha256 = ANY(?::bytea[]) AND state = 'incoming'"
+                " AND NOT EXISTS (SELECT 1 FROM intents WHERE intents.sha256 = blobs.sha256)"
+                " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
+                ([digest for (digest,) in rows],),
+            )
+
+    def intents(self) -> list[Intent]:
+        """Every ingest in flight, oldest first."""
+        rows = self.rows("SELECT id, owner, expires_us, facts FROM intents ORDER BY id")
+        return [Intent(row[0], row[1], from_us(row[2]), from_facts(row[3])) for row in rows]
+
+    def sources(self, folder: str) -> dict[str, SourceRow]:
+        """Remembered source files of one folder by name, only those whose content is still well kept."""
+        rows = self.rows(
+            "SELECT s.name, s.bytes, s.mtime_ns, s.ctime_ns, s.inode, s.sha256, s.document_id,"
+            " d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant"
+            " FROM sources s JOIN blobs b ON b.sha256 = s.sha256 AND b.state = 'live'"
+            " LEFT JOIN documents d ON d.id = s.document_id AND d.sha256 = s.sha256"
+            " WHERE s.folder = ? AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = s.sha256"
+            " AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown')))",
+            (folder,),
+        )
+        return {
+            row[0]: SourceRow(
+                SourceStat(folder, *row[:5]), Digest(row[5]), row[6], tuple(row[7:]) if row[7] is not None else None
+            )
+            for row in rows
+        }
+
+    def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
+        """For each arrival the document of the same identity and its content, if there is one."""
+        wanted = [_identity(arrival) for arrival in arrivals]
+        with self.read() as db:
+            found = _documents_of(db, wanted, lock=False)
+        return [(row[0], Digest(row[1])) if (row := found.get(one)) else None for one in wanted]
+
+    def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
+        """The content of these documents; ids that do not exist are left out."""
+        rows = self.rows("SELECT id, sha256 FROM documents WHERE id = ANY(?::bigint[])", (list(document_ids),))
+        return {number: Digest(digest) for number, digest in rows}
+
+    def touch(self, document_ids: Sequence[int], *, as_of: datetime) -> None:
+        """These documents were seen again, unchanged."""
+        at_us = to_us(as_of)
+        with self.write("touch", at_us, alone=False) as db:
+            _seen(db, document_ids, at_us)
+
+
+@contextlib.contextmanager
+def _racing() -> Iterator[None]:
+    """Where another ingest was quicker with the same thing, nothing was done, and the next look finds it."""
+    try:
+        yield
+    except ConstraintError as problem:
+        cause = problem.__cause__
+        if isinstance(cause, errors.UniqueViolation) and cause.diag.constraint_name in _RACED:
+            raise Undone("another ingest added the same at the same time; try again") from cause
+        # A blob that a dropped intent had promised went away between the look at it and the reference to it.
+        if isinstance(cause, errors.ForeignKeyViolation) and cause.diag.table_name in ("intents", "locations"):
+            raise Undone("another program dropped what this one refers to; try again") from cause
+        raise
+
+
+def _identity(arrival: Arrival) -> tuple[str, bytes]:
+    """The key of a document: its tenant, and the digest that the column ``identity`` has."""
+    *parts, variant = (
+        arrival.tenant, arrival.artifact_id, arrival.source_url, arrival.resolver, arrival.variant,
+    )  # fmt: skip
+    text = "".join(f"{len(part)}:{part}" for part in parts) + variant
+    return arrival.tenant, sha256(text.encode()).digest()
+
+
+def _numbers(db: Session, table: str, count: int) -> list[int]:
+    """The next ids of a table."""
+    rows = db.execute(f"SELECT nextval('{table}_id_seq') FROM generate_series(1, ?)", (count,))
+    return [number for (number,) in rows]
+
+
+def _expect(db: Session, entries: Sequence[Registration], at_us: int) -> None:
+    """Make the blobs such that may receive bytes: new, or taken back from the condemned or the purged.
+
+    One that is known with another size is refused by the rule that what a blob is never changes.
+    """
+    wanted = {entry.digest: entry for entry in reversed(entries)}
+    if not wanted:
+        return
+    rows = db.execute(
+        "SELECT sha256, bytes, state FROM blobs WHERE sha256 = ANY(?::bytea[]) ORDER BY sha256 FOR NO KEY UPDATE",
+        (list(wanted),),
+    ).fetchall()
+    sizes = {digest: size for digest, size, _ in rows} | {
+        digest: entry.bytes for digest, entry in wanted.items() if digest not in {row[0] for row in rows}
+    }
+    for entry in entries:
+        if sizes[entry.digest] != entry.bytes:
+            raise ConstraintError("the catalog refused the change: a blob never changes its digest or its size")
+    db.copy(
+        "blobs",
+        ("sha256", "bytes", "media_type", "state", "created_us", "changed_us"),
+        ("bytea", "int8", "text", "text", "int8", "int8"),
+        [
+            (digest, wanted[digest].bytes, wanted[digest].media_type, "incoming", at_us, at_us)
+            for digest in sorted(set(wanted) - {row[0] for row in rows})
+        ],
+    )
+    if gone := [digest for digest, _, state in rows if state in ("condemned", "purged")]:
+        db.execute(
+            "UPDATE blobs SET state = CASE WHEN state = 'condemned' AND EXISTS"
+            " (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256) THEN 'live' ELSE 'incoming' END,"
+            " changed_us = ?1, garbage_since_us = ?1 WHERE sha256 = ANY(?2::bytea[])",
+            (at_us, gone),
+        )
+
+
+def _locate(db: Session, entries: Sequence[Registration], at_us: int) -> None:
+    """Write down where the bytes lie; a key that holds other content is refused by the rule that none changes it."""
+    for entry in entries:
+        if entry.layout is Layout.REFERENCE:
+            _displace(db, entry, at_us)
+    wanted: dict[tuple[int, str], Registration] = {}
+    for entry in entries:
+        place = (entry.store_id, entry.key)
+        if place in wanted and wanted[place].digest != entry.digest:
+            raise ConstraintError(_OTHER_CONTENT)
+        wanted[place] = entry
+    rows = db.execute(
+        "SELECT l.store_id, l.key, l.id, l.sha256, l.inode, l.mtime_ns FROM unnest(?::bigint[], ?::text[]) AS w (s, k)"
+        " JOIN locations l ON l.store_id = w.s AND l.key = w.k ORDER BY l.id FOR NO KEY UPDATE OF l",
+        ([store for store, _ in wanted], [key for _, key in wanted]),
+    ).fetchall()
+    there = {(row[0], row[1]): row[2:] for row in rows}
+    for place, (number, digest, inode, mtime_ns) in there.items():
+        entry = wanted[place]
+        if (digest, inode, mtime_ns) != (entry.digest, entry.inode, entry.mtime_ns):
+            # Published anew over a copy that was bad or gone: what the last check said is no longer about these bytes.
+            db.execute(
+                "UPDATE locations SET sha256 = ?, inode = ?, mtime_ns = ?, changed_us = ?, outcome = NULL,"
+                " checked_us = 0 WHERE id = ?",
+                (entry.digest, entry.inode, entry.mtime_ns, at_us, number),
+            )
+    db.copy(
+        "locations",
+        _LOCATION,
+        _LOCATION_TYPES,
+        [
+            (
+                store, key, str(entry.layout), fold(key) if entry.layout == "policy" else None, entry.digest,
+                entry.inode, entry.mtime_ns, at_us, at_us,
+            )
+            for (store, key), entry in wanted.items()
+            if (store, key) not in there
+        ],
+    )  # fmt: skip
+
+
+def _displace(db: Session, entry: Registration, at_us: int) -> None:
+    """A file in its owner's hands has new content: what lay there before is found missing, and no copy any more."""
+    row = db.execute(
+        "SELECT id, sha256 FROM locations WHERE store_id = ? AND key = ? AND sha256 <> ?",
+        (entry.store_id, entry.key, entry.digest),
+    ).fetchone()
+    if row:
+        db.execute(
+            "INSERT INTO checks (location_id, sha256, checked_us, outcome, bytes, method, detail, run_id)"
+            " VALUES (?, ?, ?, 'missing', 0, 'ingest', 'the file has other content now', ?)",
+            (*row, at_us, entry.arrival.run_id),
+        )
+        db.execute("UPDATE locations SET outcome = 'missing', checked_us = ? WHERE id = ?", (at_us, row[0]))
+        db.execute("DELETE FROM locations WHERE id = ?", (row[0],))
+
+
+def _bring_alive(db: Session, entries: Sequence[Registration], at_us: int) -> set[Digest]:
+    """Make the blobs live that were incoming; which they are."""
+    rows = db.execute(
+        "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ANY(?::bytea[]) AND state = 'incoming'"
+        " RETURNING sha256",
+        (at_us, list({entry.digest for entry in entries})),
+    )
+    return {Digest(digest) for (digest,) in rows}
+
+
+def _documents_of(
+    db: Session, identities: Sequence[tuple[str, bytes]], *, lock: bool = True
+) -> dict[tuple[str, bytes], tuple[Any, ...]]:
+    """Documents by their identity: id, content, when fetched, since when they are so."""
+    rows = db.execute(
+        "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.changed_us"
+        " FROM unnest(?::text[], ?::bytea[]) AS w (t, i) JOIN documents d ON d.tenant = w.t AND d.identity = w.i"
+        + (" ORDER BY d.id FOR NO KEY UPDATE OF d" if lock else ""),
+        ([tenant for tenant, _ in identities], [digest for _, digest in identities]),
+    )
+    return {(row[0], row[1]): row[2:] for row in rows}
+
+
+def _put_documents(
+    db: Session, puts: Sequence[_Put], known: dict[tuple[str, bytes], tuple[Any, ...]], at_us: int
+) -> Iterator[tuple[int, str]]:
+    """Write documents down, in the sequence they came, which of two about the same document is the order of versions.
+
+    `known` is what there was of each before, and is kept up to date.
+    """
+    seen: list[int] = []
+    added: list[tuple[Any, ...]] = []
+    told: list[tuple[int, str]] = []
+    ids = iter(_numbers(db, "documents", len({put.identity for put in puts} - set(known))))
+    for put in puts:
+        row = known.get(put.identity)
+        if row is None:
+            number = next(ids)
+            added.append((number, *put.entry.arrival.identity, *put.facts, at_us, at_us, at_us))
+            known[put.identity] = (number, put.entry.digest, put.fetched_us, at_us)
+            told.append((number, "new"))
+            continue
+        document_id, content, known_fetched_us, known_changed_us = row
+        if content == put.entry.digest:
+            seen.append(document_id)
+            told.append((document_id, "same"))
+            continue
+        # What is already written of this batch must be there before it can be changed.
+        added = _add(db, added)
+        # Which came first: where nobody says, what was there already when this one's ingest began.
+        dated = put.fetched_us is not None and known_fetched_us is not None
+        late = put.fetched_us < known_fetched_us if dated else put.begun_us < known_changed_us
+        if late and not put.entry.in_order:
+            told.append((document_id, "older" if _keep_older(db, document_id, put.facts, at_us) else "same"))
+            continue
+        db.execute(
+            "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?,"
+            " changed_us = ?6, seen_us = greatest(seen_us, ?6) WHERE id = ?7",
+            (*put.facts, at_us, document_id),
+        )
+        known[put.identity] = (document_id, put.entry.digest, put.fetched_us, at_us)
+        told.append((document_id, "changed"))
+    _add(db, added)
+    _seen(db, seen, at_us)
+    return iter(told)
+
+
+def _add(db: Session, documents: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Add new documents in the order of their keys, in which everybody adds them; nothing is left of the list."""
+    if documents:
+        db.copy("documents", _DOCUMENT, _DOCUMENT_TYPES, sorted(documents, key=_in_order))
+    return []
+
+
+def _in_order(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return row[1:6]
+
+
+def _seen(db: Session, document_ids: Sequence[int], at_us: int) -> None:
+    if document_ids:
+        db.execute(
+            "UPDATE documents d SET seen_us = ?1 FROM (SELECT id FROM documents WHERE id = ANY(?2::bigint[])"
+            " AND seen_us < ?1 ORDER BY id FOR NO KEY UPDATE) w WHERE d.id = w.id",
+            (at_us, list(document_ids)),
+        )
+
+
+def _meanwhile(row: tuple[Any, ...] | None, entry: Registration) -> tuple[int, str]:
+    """What became of a document whose ingest others have ended: what they made of it wins."""
+    if row is None or row[1] != entry.digest:
+        raise ConstraintError(
+            f"the ingest of {entry.arrival.artifact_id} was taken for dead, and ended by others; run it again"
+        )
+    return row[0], "same"
+
+
+def _keep_older(db: Session, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
+    """Keep a version that arrived late, as history that never was current; False where it is known already."""
+    # Nothing refers to its bytes, unless another document has them: they count as garbage from the first day.
+    db.execute(
+        "UPDATE blobs SET garbage_since_us = ? WHERE sha256 = ? AND refs = 0 AND garbage_since_us IS NULL",
+        (at_us, facts[0]),
+    )
+    if db.execute(
+        "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
+    ).fetchone():
+        return False
+    db.execute(
+        "INSERT INTO documents_history (op, ended_us, operation, by_run, id, tenant, artifact_id, source_url,"
+        " resolver, variant, sha256, content_type, run_id, fetched_us, metadata, created_us, changed_us, seen_us)"
+        " SELECT 'older', now.at_us, now.operation, now.run_id, id, tenant, artifact_id, source_url, resolver,"
+        " variant, ?::bytea, ?::text, ?::text, ?::bigint, ?::text, created_us, now.at_us, now.at_us"
+        " FROM documents, now WHERE id = ?",
+        (*facts, document_id),
+    )
+    return True
+
+
+def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[tuple[int, str]]) -> None:
+    """Note what the source files looked like, so that they need not be read again."""
+    rows = {
+        (stat.folder, stat.name): (
+            stat.folder, stat.name, stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode, entry.digest, document_id,
+        )
+        for entry, (document_id, _) in zip(entries, documents, strict=True)
+        if (stat := entry.source)
+    }  # fmt: skip
+    if rows:
+        columns = [list(column) for column in zip(*(rows[key] for key in sorted(rows)), strict=True)]
+        db.execute(
+            "INSERT INTO sources SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[],"
+            " ?::bigint[], ?::bytea[], ?::bigint[]) ON CONFLICT (folder, name) DO UPDATE SET bytes = excluded.bytes,"
+            " mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode,"
+            " sha256 = excluded.sha256, document_id = excluded.document_id",
+            columns,
+        )

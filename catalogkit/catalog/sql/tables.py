@@ -1,0 +1,43 @@
+"""The tables that make up a catalog, and what identifies their rows: what is copied where a catalog is copied."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import sqlite3
+
+# Table -> its key, in the sequence in which rows can refer to those before them.
+TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "stores": ("id",),
+    "blobs": ("sha256",),
+    "documents": ("id",),
+    "locations": ("id",),
+    "sources": ("folder", "name"),
+    "intents": ("id",),
+    "checks": ("id",),
+    "runs": ("id",),
+    "holds": ("id",),
+    "accesses": ("id",),
+    "plans": ("id",),
+    "journal": ("plan_id", "unit", "step"),
+    "roots": ("sha256", "kind", "name"),
+    "strays": ("store_id", "key"),
+    "moments": ("id",),
+    "contents": ("id",),
+    "content_texts": ("content_id",),
+    "quota": ("one",),
+    "documents_history": ("hid",),
+    "blobs_history": ("hid",),
+    "locations_history": ("hid",),
+    "holds_history": ("hid",),
+}
+# Those whose ids are never given twice.
+NUMBERED: Final = ("documents", "locations", "intents", "checks", "holds", "accesses", "moments", "contents")
+# Those of which an engine keeps a number it gave last without having said so.
+COUNTED: Final = ("stores", *(table for table in TABLES if TABLES[table] == ("hid",)))
+
+
+def columns_of(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table of an embedded catalog."""
+    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
