@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from catalogkit.errors import InvalidInput
@@ -40,7 +39,7 @@ def add_store(collection: Collection, name: str, url: str) -> None:
         raise InvalidInput(f"this collection has a store {name!r} already; choose another name")
     main, others = collection.config.store, dict(collection.config.stores)
     check_url(url, Layout.CAS)
-    home = os.path.realpath(collection.catalog.url.removeprefix("sqlite:///"))
+    home = collection.catalog.home
     made = create_store(
         url, collection.path, name=name, catalog=collection.identity, home=home, layout=Layout.CAS.value
     )

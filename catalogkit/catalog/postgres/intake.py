@@ -406,8 +406,8 @@ def _add(db: Session, documents: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]
     return []
 
 
-def _in_order(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return row[1:6]
+def _in_order(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(row[1:6])
 
 
 def _seen(db: Session, document_ids: Sequence[int], at_us: int) -> None:
