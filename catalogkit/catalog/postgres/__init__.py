@@ -8,6 +8,7 @@ from catalogkit.catalog.postgres.base import again
 from catalogkit.catalog.postgres.images import Images
 from catalogkit.catalog.postgres.intake import Intake
 from catalogkit.catalog.postgres.ledger import Ledger
+from catalogkit.catalog.postgres.search import Search
 from catalogkit.catalog.postgres.soundness import Soundness
 from catalogkit.catalog.sql.contents import Contents
 from catalogkit.catalog.sql.damage import Damage
@@ -26,8 +27,21 @@ _LASTING: Final = ("feed", "image", "export", "hand", "write", "read", "apart", 
 
 
 class PostgresCatalog(
-    Intake, Ledger, Queries, Past, Moments, Feeds, Images, Plans, Soundness, Duplicates, Damage, Contents, Quotas
-):
+    Intake,
+    Ledger,
+    Queries,
+    Past,
+    Moments,
+    Feeds,
+    Images,
+    Plans,
+    Soundness,
+    Duplicates,
+    Damage,
+    Contents,
+    Quotas,
+    Search,
+):  # fmt: skip
     """A `Catalog` on a PostgreSQL server."""
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import unicodedata
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import Found
+from catalogkit.catalog.sql.finding import COLUMNS, FOUND, INDEX_FORM, RANKED, SOURCE, Finding, columns, found
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import CatalogError, InvalidInput
-from catalogkit.model import from_us
-from catalogkit.words import FORM, indexed
+from catalogkit.words import indexed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -22,81 +21,38 @@ if TYPE_CHECKING:
 
 # Rows of the index that nothing refers to any more, as a share of all, before it is built anew.
 STALE: Final = 0.25
-# So many documents at most are ranked: where more have all the words, the newest, and those whose title, authors or
-# names have them all. To rank takes 3 µs a document, and by words that most have nothing is told from anything.
-RANKED: Final = 5000
 _FEW: Final = 1000
-# Whatever changes how words are found: how they are folded, by which Unicode, and how the index keeps them.
-_FORM: Final = f"{FORM}-{unicodedata.unidata_version}"
 _INDEX: Final = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS search_words USING"
     " fts5(title, authors, names, text, content='', tokenize='unicode61 remove_diacritics 0')"
 )
 _WEIGHTS: Final = "10.0, 5.0, 3.0, 1.0"
-_SOURCE: Final = (
-    "SELECT d.id, d.artifact_id, d.source_url, d.resolver, d.variant, json_extract(d.metadata, '$.title'),"
-    " c.id, c.title, coalesce(c.authors, '[]'), t.text"
-    " FROM documents d LEFT JOIN contents c ON c.sha256 = d.sha256 LEFT JOIN content_texts t ON t.content_id = c.id"
-)
-_COLUMNS: Final = {
-    "id": "d.id", "tenant": "d.tenant", "artifact_id": "d.artifact_id", "source_url": "d.source_url",
-    "resolver": "d.resolver", "variant": "d.variant", "run_id": "d.run_id", "content_type": "d.content_type",
-    "media_type": "coalesce(c.media_type, b.media_type)", "sha256": "d.sha256", "bytes": "b.bytes",
-    "fetched_at": "d.fetched_us", "created_at": "d.created_us", "changed_at": "d.changed_us",
-    "title": "coalesce(nullif(c.title, ''), json_extract(d.metadata, '$.title'))",
-    "language": "coalesce(c.language, c.detected_language)", "page_count": "c.page_count",
-    "written_at": "c.created_us", "extractor": "c.extractor", "reason": "c.reason",
-    "metadata": "d.metadata", "more": "c.more",
-}  # fmt: skip
-_FOUND: Final = (
-    "d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, d.sha256, b.bytes,"
-    f" {_COLUMNS['media_type']}, {_COLUMNS['title']}, c.authors, {_COLUMNS['language']}, c.page_count, d.created_us,"
-    " c.preview"
-)
 _DOCUMENTS: Final = " JOIN documents d ON d.id = r.document_id"
 _BLOBS: Final = " JOIN blobs b ON b.sha256 = d.sha256"
 _CONTENTS: Final = " LEFT JOIN contents c ON c.sha256 = d.sha256"
 
 
-class Search(Database):
+class Search(Database, Finding):
     """The catalog's part in finding."""
-
-    def unindexed(self) -> int:
-        """How many documents cannot be found as they are now, at most."""
-        ((last_id, form),) = self.rows("SELECT last_id, form FROM search_state")
-        since = last_id if form == _FORM else 0
-        ((new, due),) = self.rows(
-            "SELECT (SELECT count(*) FROM documents WHERE id > ?), (SELECT count(*) FROM search_due)", (since,)
-        )
-        return int(new) + (int(due) if since else 0)
 
     def index_documents(self, limit: int = 500) -> int:
         """Index some of the documents that are not, or not as they are now; how many, 0 when nothing is left to do."""
         if limit < 1:
             raise InvalidInput("limit must be at least 1")
-        if not self._behind():
+        if not self.behind():
             return 0
         with self.write("index") as db:
             last_id = _begin(db)
             due = db.execute("SELECT document_id FROM search_due ORDER BY document_id LIMIT ?", (limit,)).fetchall()
             marks = ", ".join("?" * len(due))
-            rows = db.execute(f"{_SOURCE} WHERE d.id IN ({marks}) ORDER BY d.id", [one for (one,) in due]).fetchall()
+            rows = db.execute(f"{SOURCE} WHERE d.id IN ({marks}) ORDER BY d.id", [one for (one,) in due]).fetchall()
             db.execute(f"DELETE FROM search_due WHERE document_id IN ({marks})", [one for (one,) in due])
-            new = db.execute(f"{_SOURCE} WHERE d.id > ? ORDER BY d.id LIMIT ?", (last_id, limit - len(due))).fetchall()
+            new = db.execute(f"{SOURCE} WHERE d.id > ? ORDER BY d.id LIMIT ?", (last_id, limit - len(due))).fetchall()
             for row in (*rows, *new):
                 _index(db, *row)
             if new:
                 db.execute("UPDATE search_state SET last_id = ?", (new[-1][0],))
         return len(due) + len(new)
-
-    def _behind(self) -> bool:
-        """Whether there is anything to index; asked before every search."""
-        ((behind,),) = self.rows(
-            "SELECT form <> ? OR last_id < (SELECT coalesce(max(id), 0) FROM documents)"
-            " OR EXISTS (SELECT 1 FROM search_due) FROM search_state",
-            (_FORM,),
-        )
-        return bool(behind)
 
     def search(
         self, terms: Sequence[Term], filters: Sequence[Filter] = (), *, limit: int = 20, offset: int = 0
@@ -117,11 +73,11 @@ class Search(Database):
                     scores[number] = min(score, scores.get(number, score))
             best = sorted((score, -number) for number, score in scores.items())[offset : offset + limit]
             rows = self._db.execute(
-                f"SELECT {_FOUND} FROM json_each(?) r JOIN documents d ON d.id = r.value{_BLOBS}{_CONTENTS}"
+                f"SELECT {FOUND} FROM json_each(?) r JOIN documents d ON d.id = r.value{_BLOBS}{_CONTENTS}"
                 " ORDER BY r.key",
                 (json.dumps([-number for _, number in best]),),
             ).fetchall()
-        return [_found(-score, *row) for (score, _), row in zip(best, rows, strict=True)]
+        return [found(-score, *row) for (score, _), row in zip(best, rows, strict=True)]
 
     def _scores(self, match: str, where: str, values: Sequence[Any]) -> dict[int, float]:
         """Documents that match, the newest first, and how well: the lower, the better (FTS5's bm25)."""
@@ -150,13 +106,13 @@ def _begin(db: sqlite3.Connection) -> int:
     last_id, form = db.execute("SELECT last_id, form FROM search_state").fetchone()
     given = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'search_rows'").fetchone()
     (kept,) = db.execute("SELECT count(*) FROM search_rows").fetchone() if given and given[0] > _FEW else (None,)
-    if form == _FORM and (kept is None or given[0] - kept <= STALE * given[0]):
+    if form == INDEX_FORM and (kept is None or given[0] - kept <= STALE * given[0]):
         return int(last_id)
     db.execute("DROP TABLE IF EXISTS search_words")
     db.execute("DELETE FROM search_rows")
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'search_rows'")
     db.execute("DELETE FROM search_due")
-    db.execute("UPDATE search_state SET last_id = 0, form = ?", (_FORM,))
+    db.execute("UPDATE search_state SET last_id = 0, form = ?", (INDEX_FORM,))
     try:
         db.execute(_INDEX)
     except sqlite3.OperationalError as problem:
@@ -171,16 +127,9 @@ def _index(
     content_id: int | None, title: str | None, authors: str, text: bytes | None,
 ) -> None:  # fmt: skip
     """Give a document a row of the index."""
-    titles = " \n ".join(dict.fromkeys(str(one) for one in (title, given) if one))
-    columns = (
-        titles,
-        " \n ".join(json.loads(authors)),
-        f"{artifact_id} \n {url} \n {resolver} \n {variant}",
-        zlib.decompress(text).decode() if text else "",
-    )
     facts = (document_id, content_id)
     row = db.execute("INSERT INTO search_rows (document_id, content_id) VALUES (?, ?)", facts).lastrowid
-    words = (row, *map(indexed, columns))
+    words = (row, *map(indexed, columns(artifact_id, url, resolver, variant, given, title, authors, text)))
     db.execute("INSERT INTO search_words (rowid, title, authors, names, text) VALUES (?, ?, ?, ?, ?)", words)
 
 
@@ -220,7 +169,7 @@ def _author(one: Filter) -> tuple[str, list[Any]]:
 
 
 def _compared(one: Filter) -> tuple[str, list[Any]]:
-    column = _COLUMNS[one.field]
+    column = COLUMNS[one.field]
     if one.kind == "json":
         return _json(column, one)
     if one.kind == "language" and one.comparison in ("=", "!="):
@@ -258,16 +207,3 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
-
-
-def _found(
-    score: float, document_id: int, tenant: str, artifact_id: str, source_url: str, resolver: str, variant: str,
-    sha256: bytes, size: int, media_type: str, title: Any, authors: str | None, language: str | None,
-    page_count: int | None, created_us: int, preview: str | None,
-) -> Found:  # fmt: skip
-    return Found(
-        id=document_id, score=score, tenant=tenant, artifact_id=artifact_id, source_url=source_url, resolver=resolver,
-        variant=variant, sha256=sha256.hex(), bytes=size, media_type=media_type,
-        title=None if title is None else str(title), authors=tuple(json.loads(authors or "[]")), language=language,
-        page_count=page_count, created_at=from_us(created_us), preview=preview or "",
-    )  # fmt: skip
