@@ -10,6 +10,7 @@ from catalogkit.catalog.postgres.intake import Intake
 from catalogkit.catalog.postgres.ledger import Ledger
 from catalogkit.catalog.postgres.search import Search
 from catalogkit.catalog.postgres.soundness import Soundness
+from catalogkit.catalog.sql.accesses import Accesses
 from catalogkit.catalog.sql.contents import Contents
 from catalogkit.catalog.sql.damage import Damage
 from catalogkit.catalog.sql.duplicates import Duplicates
@@ -19,6 +20,7 @@ from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
 from catalogkit.catalog.sql.quotas import Quotas
+from catalogkit.catalog.sql.sketches import Sketches
 
 __all__ = ["PostgresCatalog"]
 
@@ -41,7 +43,9 @@ class PostgresCatalog(
     Contents,
     Quotas,
     Search,
-):  # fmt: skip
+    Sketches,
+    Accesses,
+):
     """A `Catalog` on a PostgreSQL server."""
 
 

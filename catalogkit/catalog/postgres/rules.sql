@@ -124,7 +124,7 @@ BEGIN
         WHERE o.outcome IS DISTINCT FROM 'missing' AND b.state = 'live' AND NOT EXISTS (
             SELECT 1 FROM locations l
             WHERE l.sha256 = o.sha256 AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown'))
-        )
+        ) AND NOT EXISTS (SELECT 1 FROM evictions e WHERE e.sha256 = o.sha256 AND e.returned_us IS NULL)
     ) THEN
         RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation',
             MESSAGE = 'the last good copy of a live blob cannot be dropped';
@@ -133,6 +133,59 @@ BEGIN
 END $$;
 CREATE TRIGGER locations_last AFTER DELETE ON locations REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION locations_last();
+
+-- A last copy may go on purpose, of what documents need and can have fetched again, unless something else keeps it.
+
+CREATE FUNCTION evictions_allowed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    why text := CASE
+        WHEN NOT EXISTS (SELECT 1 FROM blobs WHERE sha256 = NEW.sha256 AND state = 'live' AND refs > 0)
+        THEN 'only what a document refers to can be evicted; the rest is for garbage collection'
+        WHEN EXISTS (
+            SELECT 1 FROM documents WHERE sha256 = NEW.sha256
+            AND source_url NOT ILIKE 'http://%' AND source_url NOT ILIKE 'https://%'
+        ) THEN 'one of its documents has no address to fetch it from again'
+        WHEN EXISTS (
+            SELECT 1 FROM holds WHERE released_us IS NULL AND (expires_us IS NULL OR expires_us > NEW.evicted_us)
+            AND (sha256 = NEW.sha256 OR document_id IN (SELECT id FROM documents WHERE sha256 = NEW.sha256))
+        ) THEN 'a hold keeps it'
+        WHEN EXISTS (SELECT 1 FROM intents WHERE sha256 = NEW.sha256)
+        THEN 'it is being ingested'
+        WHEN EXISTS (SELECT 1 FROM roots WHERE sha256 = NEW.sha256 AND NOT (kind = 'plan' AND name = NEW.plan_id))
+        THEN 'another plan under way still needs it'
+        WHEN EXISTS (
+            SELECT 1 FROM kept WHERE sha256 = NEW.sha256 AND (expires_us IS NULL OR expires_us > NEW.evicted_us)
+        ) THEN 'a snapshot or a backup keeps it for a document that has other content now'
+    END;
+BEGIN
+    IF why IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = why;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER evictions_allowed BEFORE INSERT ON evictions FOR EACH ROW EXECUTE FUNCTION evictions_allowed();
+
+-- Whatever brings the bytes back ends it, and from then on their last copy is kept as every other.
+CREATE FUNCTION evictions_returned() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM evictions WHERE returned_us IS NULL) THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        UPDATE evictions e SET returned_us = (SELECT at_us FROM now)
+        FROM new_rows n WHERE e.sha256 = n.sha256 AND e.returned_us IS NULL;
+    ELSE
+        UPDATE evictions e SET returned_us = (SELECT at_us FROM now)
+        FROM new_rows n JOIN old_rows o ON o.id = n.id
+        WHERE n.outcome = 'ok' AND (o.outcome, o.check_id, o.checked_us) IS DISTINCT FROM (n.outcome, n.check_id, n.checked_us)
+        AND e.sha256 = n.sha256 AND e.returned_us IS NULL;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER evictions_returned AFTER INSERT ON locations REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION evictions_returned();
+CREATE TRIGGER evictions_proved AFTER UPDATE ON locations
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION evictions_returned();
 
 CREATE TRIGGER locations_fixed BEFORE UPDATE ON locations FOR EACH ROW
     WHEN (OLD.store_id <> NEW.store_id OR OLD.key <> NEW.key OR OLD.sha256 <> NEW.sha256)

@@ -42,7 +42,7 @@ class Sketches(Database):
             for number, sketch in sketches:
                 count += db.execute(
                     "INSERT INTO sketches (content_id, version, shingles, numbers, why_not)"
-                    " SELECT id, ?, ?, ?, ? FROM contents WHERE id = ?"
+                    " SELECT id, ?, CAST(? AS BIGINT), ?, ? FROM contents WHERE id = ?"
                     " ON CONFLICT (content_id) DO UPDATE SET version = excluded.version,"
                     " shingles = excluded.shingles, numbers = excluded.numbers, why_not = excluded.why_not",
                     (version, sketch.shingles, sketch.numbers, sketch.why_not, number),

@@ -18,7 +18,9 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "checks": ("id",),
     "runs": ("id",),
     "holds": ("id",),
-    "accesses": ("id",),
+    "accesses": ("document_id", "at_us", "kind"),
+    "access_files": ("sha256",),
+    "evictions": ("id",),
     "plans": ("id",),
     "journal": ("plan_id", "unit", "step"),
     "roots": ("sha256", "kind", "name"),
@@ -26,6 +28,7 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "moments": ("id",),
     "contents": ("id",),
     "content_texts": ("content_id",),
+    "sketches": ("content_id",),
     "quota": ("one",),
     "documents_history": ("hid",),
     "blobs_history": ("hid",),
@@ -33,7 +36,7 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "holds_history": ("hid",),
 }
 # Those whose ids are never given twice.
-NUMBERED: Final = ("documents", "locations", "intents", "checks", "holds", "accesses", "moments", "contents")
+NUMBERED: Final = ("documents", "locations", "intents", "checks", "holds", "evictions", "moments", "contents")
 # Those of which an engine keeps a number it gave last without having said so.
 COUNTED: Final = ("stores", *(table for table in TABLES if TABLES[table] == ("hid",)))
 
