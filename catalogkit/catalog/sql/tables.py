@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    import sqlite3
+from typing import Final
 
 # Table -> its key, in the sequence in which rows can refer to those before them.
 TABLES: Final[dict[str, tuple[str, ...]]] = {
@@ -39,8 +36,3 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 NUMBERED: Final = ("documents", "locations", "intents", "checks", "holds", "evictions", "moments", "contents")
 # Those of which an engine keeps a number it gave last without having said so.
 COUNTED: Final = ("stores", *(table for table in TABLES if TABLES[table] == ("hid",)))
-
-
-def columns_of(db: sqlite3.Connection, table: str) -> list[str]:
-    """The columns of a table of an embedded catalog."""
-    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalogkit.catalog.sql.tables import TABLES, columns_of
+from catalogkit.catalog.sql.tables import TABLES
 from catalogkit.catalog.sqlite.base import driver_errors
 from catalogkit.catalog.sqlite.migrations import migrate
 
@@ -52,3 +52,8 @@ def fill(path: str, rows: Rows, *, identity: str, ends: dict[str, int], as_of_us
         for _, sql in triggers:
             db.execute(sql)
         db.execute("COMMIT")
+
+
+def columns_of(db: sqlite3.Connection, table: str) -> list[str]:
+    """The columns of a table of an embedded catalog."""
+    return [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
