@@ -31,8 +31,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",
         "query": "find frame near search sql",
-        "report": "audit_report dedup_analytics eviction_scoring gc_review migration_review recovery_drill"
-        " retention_review storage_overview tenant_billing tour verification_coverage",
+        "report": "audit_report content_quality dedup_analytics eviction_scoring gc_review migration_review"
+        " recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
         "error": "CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError ReportError"
         " MaintenanceRuns SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable"

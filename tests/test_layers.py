@@ -45,6 +45,7 @@ ROOMS = {
         policies.*
         policy
         progress
+        quality
         reprs
         selecting
         snippets
@@ -123,6 +124,7 @@ ROOMS = {
         papermill_engine
         params
         plan_charts
+        quality_charts
         report_index
         reports
         retention_charts

@@ -40,7 +40,7 @@ def extract(data: bytes, limits: Limits, media_type: str) -> Facts:
     facts.keywords = (
         re.split(r"[,;]", info.get("Keywords") or "") if info.get("Keywords") else stated.get("subject", [])
     )
-    facts.language = words(found.get("language")) or next(iter(stated.get("language", ())), None)
+    facts.language = words(found.get("language")) or next(iter(stated.get("language", ())), words(info.get("Language")))
     facts.created_at = when(info.get("CreationDate")) or when(stated.get("createdate"))
     facts.modified_at = when(info.get("ModDate")) or when(stated.get("modifydate"))
     facts.page_count, facts.encrypted = found["pages"], found["encrypted"]

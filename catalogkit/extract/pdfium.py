@@ -10,7 +10,17 @@ from catalogkit.extract.facts import OUTLINE_ITEMS, RefusedError
 if TYPE_CHECKING:
     from catalogkit.policies.extract import Limits
 
-_FIELDS: Final = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
+_FIELDS: Final = (
+    "Title",
+    "Author",
+    "Subject",
+    "Keywords",
+    "Creator",
+    "Producer",
+    "CreationDate",
+    "ModDate",
+    "Language",
+)
 
 
 def read(data: bytes, limits: Limits) -> dict[str, Any]:

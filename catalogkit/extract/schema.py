@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 # An object with more different keys than this is a table whose keys are data.
-KEYS: Final = 200
+KEYS: Final = 1_000
 EXAMPLES: Final = 3
 EXAMPLE_CHARS: Final = 80
 DEPTH: Final = 40
-SHAPES: Final = 5_000
+SHAPES: Final = 10_000
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _SCALARS: Final = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _ORDER: Final = ("null", "boolean", "integer", "number", "string")
@@ -81,10 +81,12 @@ class Shape:
 
     def _schema(self) -> dict[str, Any]:
         found = self._variants()
-        if not found:
-            return {}
-        if len(found) == 1:
-            return found[0]
+        bare = [one for one in found if one.keys() <= {"type", "examples"}]
+        if len(bare) > 1:
+            types = [name for one in bare for name in ([one["type"]] if isinstance(one["type"], str) else one["type"])]
+            found = [bare[0] | {"type": types}] + [one for one in found if one not in bare]
+        if len(found) <= 1:
+            return found[0] if found else {}
         return {"anyOf": found}
 
     def _variants(self) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import re
 import zipfile
 from typing import Final
 
-from catalogkit.sniff import HEAD_BYTES, sniff
+from catalogkit.sniff import HEAD_BYTES, UNKNOWN, sniff
 
 _OLE: Final = "application/x-ole-storage"
 _MIMETYPE: Final = re.compile(rb"\s*(application/(?:epub\+zip|vnd\.[\w.+-]+))\s*")
@@ -21,6 +21,8 @@ _OPENXML: Final = {
 def media_type_of(data: bytes) -> str:
     """The media type of a document."""
     told = sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES)
+    if told in (UNKNOWN, "text/plain") and b"startxref" in data[-1024:] and b"/Root" in data:
+        return "application/pdf"  # all but its first line
     return _container(data) if told == "application/zip" else told
 
 

@@ -76,6 +76,8 @@ def test_damage_is_told(told: Told) -> None:
     """A header that comes late, an end that is missing, a table that points nowhere: read, with a warning."""
     good = pdf(PROSE)
     assert told(b"\n\nrubbish\n" + good).warnings == ("header_not_first",)
+    headless = told(good.replace(b"%PDF-1.7", b"%1.7"))
+    assert (headless.media_type, headless.page_count, "repaired" in headless.warnings) == ("application/pdf", 1, True)
     cut = told(good[: good.index(b"xref\n")])
     assert (cut.reason, cut.page_count) == (None, 1) and "truncated" in cut.warnings
     none = told(b"%PDF-1.4\nnothing else\n")
