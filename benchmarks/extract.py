@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import ours
@@ -35,7 +36,10 @@ def run(bench: Bench, times: int | None = None) -> Iterator[Race]:
         contenders.append(Contender("pdfinfo + pdftotext", ["sh", "-c", POPPLER, "sh", *map(str, pdfs)], job))
     else:
         left_out.append("pdfinfo")
-    contenders.append(_ours("pypdf", "pypdf", pdfs, job))
+    if find_spec("pypdf"):
+        contenders.append(_ours("pypdf", "pypdf", pdfs, job))
+    else:
+        left_out.append("pypdf")
     result = race(f"{len(pdfs):,} PDF files", contenders, rounds=bench.rounds, left_out=left_out, files=len(pdfs))
     result.expect_share("pdfinfo + pdftotext", "wall", 1 / 1.5, "at most two thirds of the time of poppler's programs")
     result.expect_share("pypdf", "wall", 1 / 10, "at most a tenth of the time of pypdf")

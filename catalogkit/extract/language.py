@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import Any, Final
 
-SAMPLE_CHARS: Final = 2_000
+SAMPLE_CHARS: Final = 1_000
 # Fewer letters tell little: a name, a number of a model, a line of code.
 LETTERS: Final = 40
 SURE: Final = 0.5
