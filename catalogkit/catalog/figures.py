@@ -76,6 +76,13 @@ SELECT store, sum(h.objects)::BIGINT AS objects, sum(h.objects * bytes)::BIGINT 
     coalesce(sum(h.objects * bytes) FILTER (refs = 0), 0)::BIGINT AS unreferenced_bytes
 FROM held h JOIN blobs USING (blob_id) GROUP BY store ORDER BY store
 """
+# Of a single store the counts of the blobs say it all.
+_USAGE_OF_ONE: Final = """
+SELECT $store AS store, sum(objects)::BIGINT AS objects, sum(objects * bytes)::BIGINT AS physical_bytes,
+    coalesce(sum((objects - 1) * bytes) FILTER (refs > 0), 0)::BIGINT AS reclaimable_bytes,
+    coalesce(sum(objects * bytes) FILTER (refs = 0), 0)::BIGINT AS unreferenced_bytes
+FROM blobs WHERE objects > 0
+"""
 _SPARE: Final = f"""
 SELECT sha256, store, any_value(bytes) AS bytes, any_value(refs) AS documents, count(*) AS objects
 FROM (
@@ -202,7 +209,8 @@ class Figures:
 
     def store_usage(self) -> pl.DataFrame:
         """`stats.store_usage`."""
-        return self._ask(_USAGE)
+        stores = self._db.execute(f"SELECT DISTINCT store FROM locations WHERE {_PRESENT}").fetchall()
+        return self._ask(_USAGE_OF_ONE, {"store": stores[0][0]}) if len(stores) == 1 else self._ask(_USAGE)
 
     def states(self) -> pl.DataFrame:
         """`overview.states`."""
