@@ -35,7 +35,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         " recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
         "error": "CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError ReportError"
-        " MaintenanceRuns SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable"
+        " MaintenanceRuns QuotaExceeded SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable"
         " KeyboardInterrupt MemoryError OSError",
     }.items()
 }
