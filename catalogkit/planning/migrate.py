@@ -13,6 +13,7 @@ from catalogkit.model import Arrival, Digest, Layout
 from catalogkit.planners import migrate
 from catalogkit.planning.common import framed, head_of, names_of
 from catalogkit.signals import operation
+from catalogkit.stores.local import LocalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,10 @@ def plan_migrate(
     if to not in ("cas", "policy"):
         raise InvalidInput(f"no layout {to!r} to migrate to; use cas or policy")
     when, store = as_of or collection.now(), collection.store
+    if not isinstance(store, LocalStore):
+        raise InvalidInput(
+            f"in {store.root} objects have one name each; `catalogkit plan relocate` moves them elsewhere"
+        )
     locations = collection.frame("locations").filter(pl.col("store") == store.name)
     live = collection.frame("blobs").filter(pl.col("state") == "live").select("sha256")
     wrong = locations.filter(pl.col("layout") != to).join(live, on="sha256").sort("id")

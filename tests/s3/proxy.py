@@ -195,5 +195,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
         self.rfile.close()
-        with contextlib.suppress(OSError, ValueError):
-            self.wfile.close()

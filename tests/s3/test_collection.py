@@ -28,16 +28,20 @@ if TYPE_CHECKING:
 FILES = {"a.txt": b"one", "b.txt": b"two", "again/a.txt": b"one", "empty": b"", "é/ü ~#?.txt": b"odd name"}
 
 
+BOTH = pytest.mark.parametrize("collection", ["cas", "policy"], indirect=True)
+
+
 @pytest.fixture
 def clock() -> Clock:
     """A clock that is later than the server's, whatever day it is: what lies there is old."""
     return Clock(datetime(2100, 1, 1, tzinfo=UTC))
 
 
-@pytest.fixture(params=["cas", "policy"])
+@pytest.fixture
 def collection(request: pytest.FixtureRequest, tmp_path: Path, s3_url: str, clock: Clock) -> Iterator[Collection]:
-    """An empty collection whose store lies in a bucket; once per layout."""
-    with init(tmp_path / "collection", store=s3_url, layout=request.param, clock=clock) as made:
+    """An empty collection whose store lies in a bucket; its layout is `cas` unless the test says otherwise."""
+    layout = getattr(request, "param", "cas")
+    with init(tmp_path / "collection", store=s3_url, layout=layout, clock=clock) as made:
         made.catalog._db.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
         yield made
 
@@ -54,6 +58,7 @@ def key_of(collection: Collection, content: bytes) -> str:
     return collection.catalog.locations_of(digest_of(content))[0].key
 
 
+@BOTH
 def test_taken_in_read_and_proved(collection: Collection, source: Path) -> None:
     """Every file is a document whose bytes can be read; a second run changes nothing; all copies verify."""
     report = ck.ingest(collection, make_tree(source, FILES), resolver="test")
@@ -95,6 +100,7 @@ def test_hazard_40_what_the_uploader_wrote_proves_nothing(
     assert {Code.WRONG_CONTENT, Code.MISSING_FILE} <= codes
 
 
+@BOTH
 def test_bad_copies_are_replaced_by_taking_in_again(collection: Collection, source: Path, s3_server: Server) -> None:
     """Bytes gone bad are moved aside and kept, and the right ones take their place."""
     ck.ingest(collection, make_tree(source, FILES), resolver="test")
@@ -107,6 +113,7 @@ def test_bad_copies_are_replaced_by_taking_in_again(collection: Collection, sour
     assert [collection.store.open(one.key).read() for one in collection.store.quarantined()] == [b"rotten"]
 
 
+@BOTH
 def test_garbage_goes_in_two_steps(collection: Collection, source: Path, clock: Clock) -> None:
     """Forgotten, condemned, undone, condemned again, purged: what others need stays, and nothing is left behind."""
     ck.ingest(collection, make_tree(source, FILES), resolver="test")
@@ -159,6 +166,19 @@ def test_strays_are_found_and_foreign_objects_left_alone(
     assert ck.apply(collection, ck.plan_purge(collection), **go).removed == 1
     assert collection.store.stat(stray) is None
     assert [one.key for one in collection.store.survey() if not one.ours] == ["somebody/else's"]  # type: ignore[union-attr]
+
+
+def test_what_is_for_folders_is_refused(collection: Collection, source: Path) -> None:
+    """Objects have one name: there is nothing to link, no path to show them at, and nothing that could be rebuilt."""
+    ck.ingest(collection, make_tree(source, FILES), resolver="test", mode="link")
+    for act in (
+        lambda: ck.plan_migrate(collection, "policy"),
+        lambda: ck.make_views(collection),
+        lambda: ck.rebuild_catalog(collection.path),
+    ):
+        with pytest.raises(InvalidInput, match=r"objects have one name|lead into a folder|a store in a folder"):
+            act()
+    assert ck.plan_dedup(collection).units == 0
 
 
 def test_hazard_17_keys_of_others_are_refused(collection: Collection) -> None:
