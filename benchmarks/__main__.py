@@ -14,6 +14,7 @@ from benchmarks import (
     audit,
     backup,
     dedup,
+    eviction,
     extract,
     ingest,
     machine,
@@ -63,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, also where a goal is not met (a busy machine must not break a build); 1 if a result cannot be believed.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["eviction"]:  # it is about traces, and has options of its own
+        return eviction.main(arguments[1:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Measure catalogkit beside its peers. Peers that are not installed are named and left out.",
@@ -71,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{', '.join(JOBS)}; all without a name; near: also a folder of documents",
+        help=f"{', '.join(JOBS)}; all without a name; near: also a folder of documents; eviction: also traces",
     )
     parser.add_argument(
         "--quick", action="store_true", help="a tenth of the files, fewer rounds: for a look, not for claims"

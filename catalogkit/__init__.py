@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from catalogkit.access_logs import import_accesses as import_accesses
     from catalogkit.analytics import DedupAnalytics as DedupAnalytics
     from catalogkit.apply import apply as apply
     from catalogkit.audit import AuditReport as AuditReport
@@ -50,16 +51,22 @@ if TYPE_CHECKING:
     from catalogkit.migrating import rollback_migration as rollback_migration
     from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
+    from catalogkit.planners.evict import EvictionPolicy as EvictionPolicy
     from catalogkit.planners.repair import RepairPolicy as RepairPolicy
+    from catalogkit.planning import EvictionCandidate as EvictionCandidate
     from catalogkit.planning import NearDuplicates as NearDuplicates
     from catalogkit.planning import RetentionPolicy as RetentionPolicy
+    from catalogkit.planning import SmartEvictionPolicy as SmartEvictionPolicy
     from catalogkit.planning import analyze_dedup_opportunities as analyze_dedup_opportunities
     from catalogkit.planning import approve as approve
     from catalogkit.planning import backtest_retention as backtest_retention
+    from catalogkit.planning import eviction_regret as eviction_regret
     from catalogkit.planning import gc_incremental as gc_incremental
     from catalogkit.planning import give_up as give_up
     from catalogkit.planning import near_duplicates as near_duplicates
     from catalogkit.planning import plan_dedup as plan_dedup
+    from catalogkit.planning import plan_evict as plan_evict
+    from catalogkit.planning import plan_fetch as plan_fetch
     from catalogkit.planning import plan_forget as plan_forget
     from catalogkit.planning import plan_gc as plan_gc
     from catalogkit.planning import plan_migrate as plan_migrate
@@ -106,6 +113,7 @@ _WHERE: Final = {
     "DedupOpportunities": "opportunities",
     "DedupPolicy": "policies.dedup",
     "EnrichedDocumentRecord": "content",
+    "EvictionPolicy": "planners.evict",
     "Fetcher": "fetching",
     "HashMismatch": "audit",
     "MissingFile": "audit",
@@ -124,6 +132,11 @@ _WHERE: Final = {
     "add_store": "joining",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",
+    "EvictionCandidate": "planning",
+    "SmartEvictionPolicy": "planning",
+    "eviction_regret": "planning",
+    "plan_evict": "planning",
+    "plan_fetch": "planning",
     "approve": "planning",
     "audit": "auditing",
     "backtest_retention": "planning",
@@ -135,6 +148,7 @@ _WHERE: Final = {
     "extract": "extract.backfill",
     "gc_incremental": "planning",
     "give_up": "planning",
+    "import_accesses": "access_logs",
     "ingest": "ingest",
     "init": "collection",
     "is_demo": "demo",

@@ -72,6 +72,7 @@ ROOMS = {
         searching
     """,
     "acts": """
+        access_logs
         acts.*
         apply
         auditing

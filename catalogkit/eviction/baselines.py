@@ -44,7 +44,7 @@ def scores(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFram
     known = history.known(as_of)
     half = horizon.total_seconds()
     ago = (pl.lit(as_of) - pl.col("at")).dt.total_microseconds() / 1e6
-    told = known.events.group_by("object").agg(
+    told = known.events.group_by("object", maintain_order=True).agg(
         pl.col("count").sum(),
         decayed=(pl.col("count") * (0.5 ** (ago / half))).sum(),
         last=pl.col("at").max(),

@@ -21,63 +21,101 @@ WINDOWS: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 HALF_LIVES: Final = (0.5, 2.0, 8.0)
 # However long an object has been there, or was not asked for: this many horizons say all that there is to say.
 LONGEST: Final = 16.0
-# From wide to narrow.
+# From wide to narrow; a family is what differs in its name by numbers alone, such as the versions of one thing.
 CLASSES: Final = (["source"], ["source", "kind"], ["family"])
+DIGITS: Final = 10
+# A source is silent once nothing came from it for half a horizon, and for so many times its usual gap.
+SILENT_GAPS: Final = 10.0
+SILENT_LEAST: Final = 20
+FAMILY: Final = pl.concat_str("source", "kind", pl.col("name").str.replace_all(r"[0-9]+", "0"), separator="\0")
 
 
 def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFrame:
     """Describe every object known at a time.
 
+    Windows end when an object was last watched: when the log ends, its source fell silent or ceased to count it. What
+    happened since is unknown, and unknown demand is not no demand.
+
     Returns
     -------
     DataFrame
-        ``object``, ``bytes``, ``source``, ``kind``, ``tenant``; numbers of requests in windows (``n_4`` in the last
+        ``object``, ``bytes``, ``source``, ``kind``, ``family``; numbers of requests in windows (``n_4`` in the last
         four horizons, ``n_all``), of readings with any (``m_...``), both decayed (``nd_2``: half after two), how long
         those were watched (``w_...``, ``wd_...``, in horizons), ``idle`` and ``age`` (in horizons, at most `LONGEST`),
-        ``newer``, ``newest``, ``followed`` (how many later times of arrival its source and kind, its source, and what
-        is named like it, have).
+        ``newer`` and ``newest`` (which share of its source and kind, and of its source, came later), ``followed`` (how
+        many later times of arrival its family has), ``before`` (the rate of requests before they were told one by one).
     """
     known = history.known(as_of)
-    seconds = horizon.total_seconds()
-    # A log begins somewhere: before, nobody watched.
-    begun = known.events["at"].min()
-    ago = (pl.lit(as_of) - pl.col("at")).dt.total_microseconds() / (1e6 * seconds)
-    log = known.events.lazy().select("object", "count", ago=ago)
+    unit = 1e6 * horizon.total_seconds()
+
+    def ago(earlier: str) -> pl.Expr:
+        return (pl.col("end") - pl.col(earlier)).dt.total_microseconds() / unit
+
+    objects = known.objects.with_columns(end=_watched_until(known, as_of, horizon), family=FAMILY)
+    log = known.events.lazy().join(objects.lazy().select("object", "end"), on="object", maintain_order="left")
+    log = log.select("object", "count", ago=ago("at").clip(0))
     decay = {half: 0.5 ** (pl.col("ago") / half) for half in HALF_LIVES}
-    told = log.group_by("object").agg(
+    told = log.group_by("object", maintain_order=True).agg(
         idle=pl.col("ago").min(),
         n_all=pl.col("count").sum(),
         m_all=pl.len().cast(pl.Int64),
         **{f"n_{window:g}": pl.col("count").filter(pl.col("ago") < window).sum() for window in WINDOWS},
         **{f"m_{window:g}": (pl.col("ago") < window).sum().cast(pl.Int64) for window in WINDOWS},
-        **{f"nd_{half:g}": (pl.col("count") * share).sum() for half, share in decay.items()},
-        **{f"md_{half:g}": share.sum() for half, share in decay.items()},
+        # Sums of fractions differ in their last digits by who adds first; scores are to be the same again.
+        **{f"nd_{half:g}": (pl.col("count") * share).sum().round_sig_figs(DIGITS) for half, share in decay.items()},
+        **{f"md_{half:g}": share.sum().round_sig_figs(DIGITS) for half, share in decay.items()},
     )
-    # What is no longer counted is as it was when it last was; a log that is behind is, too.
-    watched = pl.max_horizontal("since", "created_at", pl.lit(begun, dtype=pl.Datetime("us", "UTC")))
-    # Names that differ by their numbers alone are versions of one thing.
-    family = pl.concat_str("source", "kind", pl.col("name").str.replace_all(r"[0-9]+", "0"), separator="\0")
-    span = ((pl.lit(as_of) - watched).dt.total_microseconds() / (1e6 * seconds)).clip(0)
-    age = ((pl.lit(as_of) - pl.col("created_at")).dt.total_microseconds() / (1e6 * seconds)).clip(0)
-    decays = {half: half / math.log(2) * (1 - 0.5 ** (pl.col("watched") / half)) for half in HALF_LIVES}
+    # A log begins somewhere: before, nobody watched.
+    begun = pl.lit(known.events["at"].min(), dtype=pl.Datetime("us", "UTC"))
+    decays = {half: half / math.log(2) * (1 - 0.5 ** (pl.col("w_all") / half)) for half in HALF_LIVES}
+
+    def later(*names: str) -> pl.Expr:
+        return (pl.col("created_at").rank("min", descending=True).over(names) - 1) / pl.len().over(names)
+
     return (
-        known.objects.lazy()
-        .with_columns(watched=span, age=age, family=family)
+        objects.lazy()
+        .with_columns(begun=pl.max_horizontal("since", "created_at", begun))
+        .with_columns(w_all=ago("begun").clip(0), age=ago("created_at").clip(0))
         .join(told, on="object", how="left", maintain_order="left")
         .with_columns(pl.col("^(n|m)_.*$").fill_null(0), pl.col("^(nd|md)_.*$").fill_null(0.0))
         .with_columns(
-            w_all=pl.col("watched"),
-            **{f"w_{window:g}": pl.min_horizontal("watched", pl.lit(window)) for window in WINDOWS},
+            **{f"w_{window:g}": pl.min_horizontal("w_all", pl.lit(window)) for window in WINDOWS},
             **{f"wd_{half:g}": span for half, span in decays.items()},
-            before=pl.col("prior") / ((pl.col("age") - pl.col("watched")).clip(0.25)),
-            newer=pl.col("created_at").rank("dense", descending=True).over("source", "kind").cast(pl.Float64) - 1,
-            newest=pl.col("created_at").rank("dense", descending=True).over("source").cast(pl.Float64) - 1,
+            before=pl.col("prior") / (pl.col("age") - pl.col("w_all")).clip(0.25),
+            newer=later("source", "kind"),
+            newest=later("source"),
             followed=pl.col("created_at").rank("dense", descending=True).over("family").cast(pl.Float64) - 1,
-        )
-        .with_columns(
-            idle=pl.coalesce("idle", "watched").clip(0, LONGEST),
+            idle=pl.coalesce("idle", "w_all").clip(0, LONGEST),
             age=pl.col("age").clip(0, LONGEST),
         )
-        .drop("created_at", "since", "until", "prior", "watched", "name")
+        .drop("name", "tenant", "created_at", "since", "until", "prior", "end", "begun")
         .collect()
+    )
+
+
+def _watched_until(known: History, as_of: datetime, horizon: timedelta) -> pl.Series:
+    """Until when each object's requests were counted."""
+    if known.events.is_empty():
+        return pl.Series([as_of], dtype=pl.Datetime("us", "UTC")).new_from_index(0, known.objects.height)
+    last = known.events["at"].max()
+    sources = (
+        known.events.join(known.objects.select("object", "source"), on="object")
+        .group_by("source")
+        .agg(first=pl.col("at").min(), heard=pl.col("at").max(), readings=pl.col("at").n_unique())
+        .with_columns(
+            gap=pl.lit(last) - pl.col("heard"),
+            usual=(pl.col("heard") - pl.col("first")).dt.total_microseconds() / pl.col("readings"),
+        )
+        .filter(
+            (pl.col("readings") >= SILENT_LEAST)
+            & (pl.col("gap") > horizon / 2)
+            & (pl.col("gap").dt.total_microseconds() > SILENT_GAPS * pl.col("usual"))
+        )
+        .select("source", "heard")
+    )
+    late = as_of - last > horizon / 4  # type: ignore[operator]
+    return (
+        known.objects.join(sources, on="source", how="left", maintain_order="left")
+        .select(pl.min_horizontal("heard", "until", pl.lit(last if late else as_of, dtype=pl.Datetime("us", "UTC"))))
+        .to_series()
     )

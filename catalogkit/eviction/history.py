@@ -71,7 +71,7 @@ class History:
     def used(self, after: datetime, horizon: timedelta) -> pl.DataFrame:
         """How often objects were asked for after a time, until a horizon later: ``object``, ``count``."""
         within = (pl.col("at") > after) & (pl.col("at") <= after + horizon)
-        return self.events.filter(within).group_by("object").agg(pl.col("count").sum())
+        return self.events.filter(within).group_by("object", maintain_order=True).agg(pl.col("count").sum())
 
     def cuts(self, horizon: timedelta, most: int, *, first_share: float = 0.3) -> list[datetime]:
         """Times at which the past can be asked what came of it: readings of the log, with a horizon known after each.

@@ -12,11 +12,13 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.eviction.features import CLASSES
+from catalogkit.eviction.features import CLASSES, DIGITS
 
 SHAPES: Final = (0.02, 5.0)
 # So many objects' worth of the wider class is added to a narrower one.
 LENT: Final = 5.0
+# A log that just began says little, however much it has: so long it counts at least, in horizons.
+BRIEF: Final = 0.25
 
 
 def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
@@ -41,7 +43,7 @@ def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
     spread, scale = table.select(
         ((pl.col("n") - expected) ** 2 - expected).sum(), (expected**2).sum().alias("scale")
     ).row(0)
-    shape = min(max(scale / spread if spread and spread > 0 else SHAPES[1], SHAPES[0]), SHAPES[1])
+    shape = float(f"{min(max(scale / spread if spread and spread > 0 else SHAPES[1], SHAPES[0]), SHAPES[1]):.9g}")
     alpha, beta = pl.col("n") + shape, pl.col("w") + shape / pl.col("rate")
     return table.select(
         expected=alpha / beta,
@@ -56,6 +58,6 @@ def _class_rates(rows: pl.DataFrame, count: str, watched: str) -> pl.Series:
     # Half a request that nobody made, so that no rate is zero.
     rate = pl.lit(rows.select((n + 0.5) / (w + 0.5)).item())
     for names in CLASSES:
-        lent = LENT * pl.col(watched).mean().over(names)
-        rate = (n.over(names) + lent * rate) / (w.over(names) + lent + 1e-12)
-    return rows.select(rate).to_series()
+        lent = LENT * pl.col(watched).mean().over(names).clip(BRIEF)
+        rate = (n.over(names) + lent * rate) / (w.over(names) + lent)
+    return rows.select(rate.round_sig_figs(DIGITS)).to_series()

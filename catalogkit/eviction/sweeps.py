@@ -80,7 +80,7 @@ def swept(history: History, as_of: datetime, horizon: timedelta) -> Swept:
     marked = events.with_columns(part=part, swept=part.is_in(found["part"].implode()))
     taken = (
         marked.filter("swept")
-        .group_by("part", "object")
+        .group_by("part", "object", maintain_order=True)
         .agg(pl.col("at").max(), pl.col("count").sum())
         .with_columns(alike=pl.col("count").median().over("part").cast(pl.Int64))
     )

@@ -127,7 +127,7 @@ def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPo
         )
         .with_columns(step=pl.int_range(pl.len()).over("unit"))
     )
-    few = f"{kept:,} content{'s' if kept > 1 else ''} stay: no copy is left elsewhere, and last copies are kept"
+    few = f"{kept:,} content{'s stay' if kept > 1 else ' stays'}: no copy is left elsewhere, and last copies are kept"
     about = replace(head, policy=policy.plain(), reasons=REASONS, complete=few if kept else "")
     return Plan(about, _filled(rows))
 

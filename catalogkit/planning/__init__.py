@@ -5,6 +5,13 @@ from __future__ import annotations
 from catalogkit.planning.backtest import backtest_retention
 from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
+from catalogkit.planning.evict import (
+    EvictionCandidate,
+    SmartEvictionPolicy,
+    eviction_regret,
+    plan_evict,
+    plan_fetch,
+)
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, earlier_plan, give_up, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
@@ -16,16 +23,21 @@ from catalogkit.planning.retention import RetentionPolicy, plan_retention, reten
 from catalogkit.planning.undo import plan_undo
 
 __all__ = [
+    "EvictionCandidate",
     "NearDuplicates",
     "RetentionPolicy",
+    "SmartEvictionPolicy",
     "analyze_dedup_opportunities",
     "approve",
     "backtest_retention",
     "earlier_plan",
+    "eviction_regret",
     "gc_incremental",
     "give_up",
     "near_duplicates",
     "plan_dedup",
+    "plan_evict",
+    "plan_fetch",
     "plan_forget",
     "plan_gc",
     "plan_migrate",

@@ -55,6 +55,11 @@ def why(collection: Collection, subject: str | int, *, as_of: datetime | None = 
         due = facts["garbage_since"] + grace
         state = "it may be purged" if due <= when else f"it may be purged from {due:%Y-%m-%d %H:%M} UTC on"
         said.append(f"{state}, once it is condemned" if facts["state"] == "live" else state)
+    said += [
+        f"it was evicted {one.evicted_at:%Y-%m-%d %H:%M} UTC by plan {one.plan_id[:12]}"
+        + (f", and came back {one.returned_at:%Y-%m-%d %H:%M} UTC" if one.returned_at else "")
+        for one in collection.catalog.evictions(digest)
+    ]
     for copy in collection.catalog.locations_of(digest):
         place = collection.stores[collection.store_id(copy.store)].describe(copy.key)
         said.append(f"a copy lies at {place}: {copy.outcome or 'never checked'}")

@@ -21,10 +21,12 @@ def complaints(report: ReportResult) -> list[Any]:
     return [one for one in outputs if one.output_type in ("error", "stream")]
 
 
-def test_the_ranking_says_what_it_is(report_of: Callable[[str], ReportResult]) -> None:
-    """The label stands on the page, no chance of reuse does, and nothing is planned or approved."""
+def test_without_a_log_it_says_so(report_of: Callable[[str], ReportResult]) -> None:
+    """On the demo there is no log: size and age, no chance of reuse, a plan of what lies elsewhere, nothing applied."""
     made = report_of("eviction_scoring")
     assert complaints(made) == []
-    assert figures(made)["method"] == "size x age" and figures(made)["ranked"] > 100
+    told = figures(made)
+    assert told["method"] == "size x age" and told["may_go"] > 100 and told["units"] > 0
     page = made.html.read_text()
-    assert "Ranked by size × age only" in page and "P(reuse)" not in page and "catalogkit approve" not in page
+    assert "Ranked by size × age only" in page and "Expected back" in page and "not known" in page
+    assert "catalogkit approve" in page and "Nothing was evicted yet" in page

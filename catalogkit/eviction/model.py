@@ -1,0 +1,153 @@
+"""What a model learns from the log's past: how often objects are asked for within a horizon, and whether at all.
+
+Gradient boosting (scikit-learn's histogram trees) tells two things from the same features: by how much the expected
+number of requests differs from what the rate of its class says (a Poisson model with that rate as its offset), and the
+chance of any request; a logistic regression tells the second, too. All are bound to be monotone: more requests, or more
+recent ones, never make an object look less wanted, and more bytes never make it look more wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import polars as pl
+
+from catalogkit.eviction.features import HALF_LIVES, WINDOWS
+from catalogkit.eviction.rates import shrunken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+SEED: Final = 0
+# Small trees, slow steps and heavy leaves: a few thousand rows of the past are easily learned by heart.
+TREES: Final = {
+    "max_iter": 60, "learning_rate": 0.06, "max_leaf_nodes": 8, "min_samples_leaf": 40, "l2_regularization": 10.0,
+}  # fmt: skip
+ROWS: Final = 30_000
+# How much less an expected request counts where many are expected: requests come in bursts, not alone.
+BURST: Final = 2.0
+_SMALLEST: Final = 1e-6
+
+
+def design(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
+    """Columns to learn from, and in which direction each may lead: 1 up, -1 down, 0 either.
+
+    Parameters
+    ----------
+    rows
+        What `features.features` returns.
+    """
+    columns: dict[str, pl.Expr | pl.Series] = {}
+    ways: dict[str, int] = {}
+    for half in HALF_LIVES:
+        requests = shrunken(rows, f"nd_{half:g}", f"wd_{half:g}")
+        readings = shrunken(rows, f"md_{half:g}", f"wd_{half:g}")
+        columns |= {
+            f"requests_{half:g}": requests["expected"].log(), f"readings_{half:g}": readings["expected"].log(),
+            f"any_{half:g}": readings["any"], f"class_{half:g}": requests["class"].log(),
+        }  # fmt: skip
+        ways |= {f"{name}_{half:g}": 1 for name in ("requests", "readings", "any", "class")}
+    for name in (*(f"n_{window:g}" for window in WINDOWS), "n_all", "m_1", "m_4", "before"):
+        columns[name], ways[name] = pl.col(name).log1p(), 1
+    columns |= {
+        "idle": pl.col("idle"), "size": pl.col("bytes").log1p(), "age": pl.col("age").log1p(),
+        "newer": pl.col("newer"), "newest": pl.col("newest"), "followed": pl.col("followed").log1p(),
+    }  # fmt: skip
+    ways |= {"idle": -1, "size": -1, "age": 0, "newer": 0, "newest": 0, "followed": 0}
+    told = rows.select(**columns)
+    return told, [ways[name] for name in told.columns]
+
+
+# What the logistic regression looks at; those marked cannot lead down.
+_PLAIN: Final = (
+    ("any_0.5", True), ("any_2", True), ("any_8", True), ("idle", True), ("n_1", True), ("class_2", True),
+    ("size", True), ("before", True), ("newer", False), ("newest", False), ("followed", False), ("age", False),
+)  # fmt: skip
+_FLIPPED: Final = ("idle", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that was fitted; `predict` says what it expects."""
+
+    regressor: Any
+    classifier: Any
+    plain: tuple[np.ndarray, np.ndarray, np.ndarray]
+    base: float
+
+    def predict(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """``expected`` requests within a horizon and the chances of ``any``, by trees and by logistic regression."""
+        import numpy as np
+        from threadpoolctl import threadpool_limits
+
+        columns, _ = design(rows)
+        given = columns.to_numpy()
+        with threadpool_limits(1):
+            factor = self.regressor.predict(given)
+            trees = self.classifier.predict_proba(given)[:, 1] if self.classifier else np.full(len(given), self.base)
+        middle, spread, weights = self.plain
+        z = weights[0] + ((_plain(columns) - middle) / spread) @ weights[1:]
+        expected = np.exp(columns["requests_2"].to_numpy()) * factor
+        return pl.DataFrame(
+            {"expected": np.maximum(expected, _SMALLEST), "trees": trees, "plain": 1 / (1 + np.exp(-z.clip(-30, 30)))}
+        )
+
+
+def fit(pasts: Sequence[tuple[pl.DataFrame, pl.Series]]) -> Model:
+    """Learn from objects as they were at some times, and how often each was asked for within the horizon that followed.
+
+    Parameters
+    ----------
+    pasts
+        For each time what `features.features` returns, and the number of requests that followed.
+    """
+    import numpy as np
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    designs = [design(rows) for rows, _ in pasts]
+    columns, ways = pl.concat([one for one, _ in designs]), designs[0][1]
+    given, asked = columns.to_numpy(), pl.concat([counts for _, counts in pasts]).to_numpy().astype(float)
+    plain = _plain(columns)
+    if len(given) > ROWS:
+        some = np.sort(np.random.default_rng(SEED).choice(len(given), ROWS, replace=False))
+        given, asked, plain = given[some], asked[some], plain[some]
+        columns = columns[some.tolist()]
+    offset = np.exp(columns["requests_2"].to_numpy())
+    shared: Any = {"monotonic_cst": ways, "random_state": SEED, "early_stopping": False, **TREES}
+    used = asked > 0
+    with threadpool_limits(1):
+        regressor = HistGradientBoostingRegressor(loss="poisson", **shared)
+        regressor.fit(given, asked / offset, sample_weight=offset / (1 + offset / BURST) + 1e-9)
+        classifier = HistGradientBoostingClassifier(**shared).fit(given, used) if 0 < used.mean() < 1 else None
+        return Model(regressor, classifier, _logistic(plain, used.astype(float)), float(used.mean()))
+
+
+def _plain(columns: pl.DataFrame) -> np.ndarray:
+    odds = {name: (pl.col(name).clip(1e-6, 1 - 1e-6) / (1 - pl.col(name).clip(1e-6, 1 - 1e-6))).log()
+            for name in columns.columns if name.startswith("any_")}  # fmt: skip
+    flipped = {name: -pl.col(name) for name in _FLIPPED}
+    return columns.with_columns(**odds, **flipped).select(name for name, _ in _PLAIN).to_numpy()
+
+
+def _logistic(given: np.ndarray, used: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ridge logistic regression with bounds on its coefficients, which scikit-learn's own has not."""
+    import numpy as np
+    from scipy.optimize import minimize
+
+    middle, spread = given.mean(0), given.std(0) + 1e-9
+    scaled = (given - middle) / spread
+    ridge = np.concatenate([[1e-6], np.full(given.shape[1], 5.0)])
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        z = weights[0] + scaled @ weights[1:]
+        wrong = 1 / (1 + np.exp(-z.clip(-30, 30))) - used
+        value = (np.logaddexp(0, z) - used * z).sum() + 0.5 * ridge @ weights**2
+        return value, np.concatenate([[wrong.sum()], scaled.T @ wrong]) + ridge * weights
+
+    bounds = [(None, None), *((0 if rising else None, None) for _, rising in _PLAIN)]
+    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds)
+    return middle, spread, found.x

@@ -1,0 +1,213 @@
+"""Scores: better than the rules that everybody knows in every regime, honest where little is known, and explained."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import polars as pl
+import pytest
+
+from benchmarks.traces import REGIMES, World
+from catalogkit.errors import InvalidInput
+from catalogkit.eviction import baselines, scoring
+from catalogkit.eviction.features import features
+from catalogkit.eviction.history import EVENTS, OBJECTS, History
+from catalogkit.eviction.judging import mean_regret, regrets
+from catalogkit.eviction.scoring import score
+from catalogkit.eviction.sweeps import swept
+
+WEEK = timedelta(days=7)
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+PARTS = ("part_bytes", "part_requests", "part_reuse", "part_refetch")
+
+
+@cache
+def made(regime: str, seed: int = 3) -> History:
+    return REGIMES[regime][0](seed)
+
+
+@cache
+def learned() -> tuple[History, datetime, scoring.Scores]:
+    history = made("versions")
+    at = history.cuts(WEEK, 1)[0]
+    return history, at, score(history, at, WEEK)
+
+
+def judged(history: History, at: datetime, horizon: timedelta, frame: pl.DataFrame, column: str = "score") -> float:
+    told = history.objects.filter(pl.col("until") >= at + horizon).select("object")
+    rows = frame.join(told, on="object").join(history.used(at, horizon), on="object", how="left")
+    return mean_regret(regrets(rows.with_columns(pl.col("count").fill_null(0)), column)).get("mean", 0.0)
+
+
+def small(*asked: tuple[str, float], sources: dict[str, str] | None = None, **sizes: int) -> History:
+    """Objects of these sizes, 100 days old, asked for so many days ago."""
+    objects = [
+        {"object": name, "name": name, "bytes": size, "created_at": NOW - timedelta(days=100),
+         "since": NOW - timedelta(days=100), "prior": 0, "source": (sources or {}).get(name, "s"), "kind": "k",
+         "tenant": "t"} for name, size in sizes.items()
+    ]  # fmt: skip
+    events = [{"object": name, "at": NOW - timedelta(days=ago), "count": 1} for name, ago in asked]
+    full = [{name: one.get(name) for name in OBJECTS} for one in objects]
+    return History(pl.DataFrame(full, schema=OBJECTS), pl.DataFrame(events, schema=EVENTS).sort("at"))
+
+
+@pytest.mark.parametrize("regime", REGIMES)
+def test_rates_beat_the_best_known_rule_in_every_regime(regime: str) -> None:
+    """Without a model the regret is no more than that of decayed GDSF and a little, whatever the habit of the log."""
+    history, horizon = made(regime), timedelta(days=REGIMES[regime][1])
+    at = history.cuts(horizon, 3)[-1]
+    ours = judged(history, at, horizon, score(history, at, horizon, learn=False).frame)
+    theirs = judged(history, at, horizon, baselines.scores(history, at, horizon), "GDSF, decayed")
+    assert ours <= theirs + 0.02
+
+
+def test_a_model_is_learned_where_it_proves_better() -> None:
+    """The card says what was taken, why, how each did, what was promised, and what counted."""
+    history, at, scores = learned()
+    card = scores.card
+    assert card.method == "model" and "better than the rate" in card.why
+    assert card.regrets["model"]["mean"] < card.regrets["rate"]["mean"] < card.regrets["LRU"]["mean"]
+    assert card.promised == pytest.approx(card.came, rel=0.2) and card.calibration_error < 0.08
+    assert card.brier_skill > 0.2 and sum(one["objects"] for one in card.calibration) > 1000
+    assert next(iter(card.importance)) in ("later arrivals", "requests", "readings", "idle") and len(card.drift) == 5
+    assert judged(history, at, WEEK, scores.frame) < 0.06
+
+
+def test_the_same_again() -> None:
+    """Scored twice, the scores are the same to the last bit, and so is the card."""
+    history, at, scores = learned()
+    again = score(history, at, WEEK)
+    assert again.frame.equals(scores.frame) and again.card == scores.card
+
+
+@pytest.mark.parametrize("history", [learned, lambda: (small(a=5, b=7), NOW, score(small(a=5, b=7), NOW, WEEK))])
+def test_parts_add_up_to_the_score(history: Any) -> None:
+    """With a log and without one."""
+    frame = history()[2].frame
+    gap = frame.select((pl.sum_horizontal(PARTS) - pl.col("score")).abs().max()).item()
+    assert gap < 1e-9 and frame["score"].is_sorted(descending=True)
+
+
+def test_what_comes_later_is_not_known() -> None:
+    """Nothing that happens after the time changes a score."""
+    history, at, scores = learned()
+    assert score(history.known(at), at, WEEK).frame.equals(scores.frame)
+
+
+def test_more_requests_never_hasten_and_more_bytes_never_delay() -> None:
+    """Of one that is ten times as large, or was asked for ten times more, the rank moves the right way, or not."""
+    history, at, _ = learned()
+    some = history.known(at).objects["object"].sample(8, seed=5)
+    plain = ranks(score(history, at, WEEK, learn=False).frame, some)
+    chosen = pl.col("object").is_in(some.implode())
+    larger = history.objects.with_columns(bytes=pl.when(chosen).then(pl.col("bytes") * 10).otherwise("bytes"))
+    grown = ranks(score(History(larger, history.events), at, WEEK, learn=False).frame, some)
+    more = pl.DataFrame({"object": some, "at": [at] * 8, "count": [10] * 8}, schema=EVENTS)
+    asked = History(history.objects, pl.concat([history.events, more]))
+    wanted = ranks(score(asked, at, WEEK, learn=False).frame, some)
+    assert all(grown[name] <= plain[name] <= wanted[name] for name in some)
+
+
+def ranks(frame: pl.DataFrame, objects: pl.Series) -> dict[str, int]:
+    return dict(
+        frame.with_row_index("rank").filter(pl.col("object").is_in(objects.implode())).select("object", "rank").rows()
+    )
+
+
+def test_a_model_is_monotone_in_requests_and_bytes() -> None:
+    """Of one fitted model: more requests never lower what is expected, more bytes never raise it."""
+    from catalogkit.eviction.model import fit
+
+    history, at, _ = learned()
+    pasts = scoring._pasts(history.known(at), WEEK)
+    model = fit([(one.rows, one.counts) for one in pasts])
+    rows = pasts[0].rows.head(300)
+    before = model.predict(rows)
+    larger = model.predict(rows.with_columns(bytes=pl.col("bytes") * 10))
+    assert all((larger[name] <= before[name] + 1e-9).all() for name in before.columns)
+    counts = [name for name in rows.columns if name.startswith(("n_", "m_", "nd_", "md_"))]
+    one = rows.with_row_index("row").with_columns(
+        *(pl.when(pl.col("row") == 7).then(pl.col(name) + 10).otherwise(name) for name in counts),
+        idle=pl.when(pl.col("row") == 7).then(0.0).otherwise("idle"),
+    )
+    asked = model.predict(one.drop("row"))
+    assert all(asked[name][7] >= before[name][7] for name in before.columns)
+
+
+def test_no_log_is_size_and_age_and_no_chance() -> None:
+    """Labelled as such, with no chance of reuse; twice the bytes or twice the days is one bit more."""
+    scores = score(small(a=5, b=10), NOW, WEEK)
+    assert scores.card.method == "size x age" and "no log" in scores.card.why
+    assert scores.frame["object"].to_list() == ["b", "a"]
+    assert scores.frame["reuse"].null_count() == scores.frame["expected"].null_count() == 2
+    assert scores.frame["score"][0] - scores.frame["score"][1] == pytest.approx(1)
+
+
+def test_few_requests_are_rates_that_lean_on_the_class() -> None:
+    """Nothing can be judged by so few, and the card says so; what was asked for stays longer than its like."""
+    scores = score(small(("a", 3), ("a", 9), a=10, b=10), NOW, WEEK)
+    assert scores.card.method == "rate" and "too little" in scores.card.why
+    assert scores.frame["object"].to_list() == ["b", "a"]
+    assert 0 < scores.frame["reuse"][0] < scores.frame["reuse"][1] < 1
+
+
+def test_a_source_that_fell_silent_does_not_look_cold() -> None:
+    """What nobody counted any more is unknown: it keeps the rate it had."""
+    sources = {"a": "quiet", "b": "loud", "c": "quiet", "d": "loud"}
+    both = [(name, 100 - step * 0.5) for step in range(120) for name in "ab"]
+    later = [("b", 40 - step * 0.5) for step in range(80)]
+    history = small(*both, *later, sources=sources, a=10, b=10, c=10, d=10)
+    told = {row["object"]: row for row in features(history, NOW, WEEK).to_dicts()}
+    assert told["a"]["idle"] == pytest.approx(told["b"]["idle"], abs=0.1)
+    assert told["a"]["n_1"] == pytest.approx(told["b"]["n_1"], abs=1)
+    chance = dict(score(history, NOW, WEEK, learn=False).frame.select("object", "reuse").rows())
+    assert chance["a"] > chance["d"] and chance["a"] > 0.5
+
+
+def test_a_log_that_is_behind_counts_from_its_end() -> None:
+    """One horizon old it is still better than decayed GDSF that sees the same."""
+    history = made("zipf")
+    at = history.cuts(WEEK, 1)[0]
+    late = History(history.objects, history.events.filter(pl.col("at") <= at - WEEK))
+    ours = judged(history, at, WEEK, score(late, at, WEEK, learn=False).frame)
+    assert ours < judged(history, at, WEEK, baselines.scores(late, at, WEEK), "GDSF, decayed")
+
+
+def test_what_a_sweep_asked_for_says_nothing_of_an_object() -> None:
+    """Requests that everything got are taken out, what is beyond them stays, and the chance of one more is told."""
+    world = World(5, objects=300, days=60)
+    rate = world.popularity(1.0, 0.02)
+    history = world.history(lambda day: rate + (4.0 if day in (20, 40, 52) else 0.0))
+    at = history.events["at"].max()
+    assert isinstance(at, datetime)
+    told = swept(history, at, WEEK)
+    days = told.history.events.group_by("at").len().sort("len")["len"]
+    assert days[-1] < 0.6 * 300 and 0 < told.chance < 1 and told.requests > 0
+    assert swept(made("uniform"), made("uniform").cuts(WEEK, 1)[0], WEEK).chance == 0
+
+
+def test_the_cost_of_a_refetch_is_a_part() -> None:
+    """What is twice as dear to fetch again is scored one bit lower."""
+    history = small(a=10, b=10)
+    costs = pl.DataFrame({"object": ["a"], "cost": [2.0]})
+    scores = score(history, NOW, WEEK, refetch=costs).frame
+    assert dict(scores.select("object", "part_refetch").rows()) == {"b": 0.0, "a": -1.0}
+    assert scores["object"][0] == "b"
+
+
+def test_bad_input_is_refused() -> None:
+    """A horizon behind, a frame of other columns, a time without a zone."""
+    with pytest.raises(InvalidInput, match="horizon"):
+        score(small(a=1), NOW, -WEEK)
+    with pytest.raises(InvalidInput, match="columns"):
+        History(small(a=1).objects.drop("bytes"), small(a=1).events)
+    with pytest.raises(InvalidInput):
+        score(small(a=1), NOW.replace(tzinfo=None), WEEK)
+
+
+def test_nothing_at_all_is_an_empty_frame() -> None:
+    """Of no objects there are no scores, with the columns all the same."""
+    empty = History(pl.DataFrame(schema=OBJECTS), pl.DataFrame(schema=EVENTS))
+    assert dict(score(empty, NOW, WEEK).frame.schema) == dict(scoring.SCORES)
