@@ -58,7 +58,7 @@ class Searching:
 
         Examples
         --------
-        >>> c.search("c.txt", {"resolver": "demo"})["id"].to_list()  # doctest: +SKIP
+        >>> c.search("c.txt", {"resolver": "arxiv"})["id"].to_list()
         [3]
         """
         from catalogkit.filters import parse_filters

@@ -15,7 +15,8 @@ import catalogkit as ck
 WITHOUT = {
     "__version__", "AuditReport", "BackupMetadata", "CatalogSnapshot", "Collection", "DataIssue",
     "DedupOpportunities", "demo_collection", "drill", "Fetcher", "HashMismatch", "init", "maintain",
-    "Maintenance", "MigrationReport", "MissingFile", "OrphanFile", "rebuild_catalog", "recover_from_backup",
+    "Maintenance", "MigrationReport", "MissingFile", "NearDuplicates", "OrphanFile", "rebuild_catalog",
+    "recover_from_backup",
     "RetentionDecision", "review", "rollback_migration", "start_telemetry", "TenantSettings",
 }  # fmt: skip
 

@@ -96,6 +96,11 @@ def near_duplicates(
     ------
     InvalidInput
         If `rensa` (the extra ``near``) is not installed.
+
+    Examples
+    --------
+    >>> ck.near_duplicates(c).left_out  # nobody looked into them
+    {'unread': 2}
     """
     catalog, when = collection.catalog, as_of or collection.now()
     sketch(catalog, progress)
@@ -135,6 +140,11 @@ def plan_near(
     ------
     InvalidInput
         If `rensa` (the extra ``near``) is not installed.
+
+    Examples
+    --------
+    >>> ck.plan_near(c).units
+    0
     """
     when = as_of or collection.now()
     found = near_duplicates(collection, as_of=when, progress=progress)
