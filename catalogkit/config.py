@@ -110,6 +110,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     tenant: TenantConfig = TenantConfig()
     extract: Limits = Limits()
 
+    def __repr__(self) -> str:
+        shown = msgspec.structs.replace(self, catalog=public(self.catalog))
+        return f"Config({', '.join(f'{name}={getattr(shown, name)!r}' for name in self.__struct_fields__)})"
+
 
 def read_config(folder: Path) -> Config:
     """The settings of the collection in `folder`.

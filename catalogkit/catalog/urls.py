@@ -43,7 +43,10 @@ def public(url: str) -> str:
     """An address without its secrets, for messages, reports and settings."""
     if not url.startswith(("postgresql:", "postgres:")):
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are none of an IPv6 address
+        return f"{POSTGRES}://"
     user, at, place = parts.netloc.rpartition("@")
     user = user.partition(":")[0]
     query = [(name, value) for name, value in parse_qsl(parts.query) if name.lower() not in _SECRETS]

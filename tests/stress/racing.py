@@ -95,17 +95,17 @@ def _try(collection: Collection, plan: object) -> object:
         return None
 
 
-def start(top: Path, layout: str) -> Path:
+def start(top: Path, layout: str, **settings: str) -> Path:
     home = top / f"collection-{layout}"
-    with hurry(init(home, layout=layout)) as collection:
+    with hurry(init(home, layout=layout, **settings)) as collection:
         for number in range(30):  # so that the documents never halve
             put(collection, f"kept-{number}", b"kept %d" % number)
     return home
 
 
-def threads(top: Path, layout: str, seed: str, seconds: float) -> dict[str, int]:
+def threads(top: Path, layout: str, seed: str, seconds: float, **settings: str) -> dict[str, int]:
     """Every role in a thread; how often each did its work."""
-    home, stop, problems = start(top, layout), threading.Event(), []
+    home, stop, problems = start(top, layout, **settings), threading.Event(), []
     counts: dict[str, int] = {}
     end = time.monotonic() + seconds
 
@@ -126,9 +126,9 @@ def threads(top: Path, layout: str, seed: str, seconds: float) -> dict[str, int]
     return counts
 
 
-def processes(top: Path, layout: str, seed: str, seconds: float, *, kill: bool) -> int:
+def processes(top: Path, layout: str, seed: str, seconds: float, *, kill: bool, **settings: str) -> int:
     """Every role in a process, some killed and begun again; how often that was."""
-    home, chance, kills = start(top, layout), random.Random(seed), 0
+    home, chance, kills = start(top, layout, **settings), random.Random(seed), 0
 
     def child(role: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tests.stress.racing", role, str(home), f"{seed} {kills}"]
