@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from catalogkit.catalog.urls import public
 from catalogkit.errors import InvalidInput, NotACollection
 from catalogkit.layouts import DEFAULT_TEMPLATE
 from catalogkit.planners.thin import Keep
