@@ -9,6 +9,7 @@ import stat
 from typing import TYPE_CHECKING, Self
 
 from catalogkit.collection import IN_PLACE
+from catalogkit.content import enriched
 from catalogkit.errors import InvalidInput, SourceError, StoreError
 from catalogkit.extract.reading import read
 from catalogkit.extract.sandbox import Sandbox, kept
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from catalogkit.collection import Collection
-    from catalogkit.content import ContentMetadata
+    from catalogkit.content import ContentMetadata, EnrichedDocumentRecord
     from catalogkit.extract.worker import Answer
     from catalogkit.model import LocationRecord
 
@@ -92,6 +93,22 @@ class MetadataExtractor:
                 raise StoreError(f"what was read is not {digest}; run `catalogkit verify`")
             assert answer.content is not None
             yield source, answer.content
+
+    def enrich(self, document: int | DocumentRecord) -> EnrichedDocumentRecord:
+        """A document of the collection with what is inside it: as the catalog has it, else as it is told now.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such document, or no collection.
+        StoreError
+            If nobody looked into it yet, and it cannot be read.
+        """
+        digest = self._digest(document)
+        assert self._collection is not None and digest is not None
+        record = document if isinstance(document, DocumentRecord) else self._collection.catalog.document(document)
+        assert record is not None
+        return enriched(record, self._collection.catalog.content_of(digest) or self.extract(digest))
 
     def _answers(self, asked: Iterable[Asked]) -> Iterator[tuple[Asked, Answer]]:
         if self._isolated:

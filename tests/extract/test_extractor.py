@@ -90,7 +90,11 @@ def test_what_is_not_there_is_no_success(stocked: Collection, tmp_path: Path) ->
 
 def test_enriched(stocked: Collection) -> None:
     """A record with what is inside: metadata, preview, text, schema; nothing of it where nobody looked."""
-    assert ck.extract(stocked).extracted == 3
+    with ck.MetadataExtractor(stocked) as extractor:
+        fresh = {record.id: extractor.enrich(record.id) for record in stocked.catalog.find()}
+        assert stocked.frame("contents").is_empty()
+        assert ck.extract(stocked).extracted == 3
+        assert {record.id: extractor.enrich(record) for record in stocked.catalog.find()} == fresh
     for record in stocked.catalog.find():
         content = stocked.catalog.content_of(record.sha256)
         one = enriched(record, content)
