@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from catalogkit.policies.extract import Limits
 
 LINKS: Final = 500
-HEADINGS: Final = 2_000
+HEADINGS: Final = 5_000
 # Less than this is no main text but what is left of a page that has none.
 MAIN_CHARS: Final = 100
 # What XML closes within one tag, and HTML takes for the beginning of what never ends.
