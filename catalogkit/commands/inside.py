@@ -107,4 +107,5 @@ def described(content: ContentMetadata | None) -> dict[str, Any]:
              for number, (level, words) in enumerate(content.outline[:OUTLINE], 1)}  # fmt: skip
     if len(content.outline) > OUTLINE:
         told["contents"] = f"... and {len(content.outline) - OUTLINE:,} more"
-    return {name: value for name, value in (told | {"begins": content.preview[:200]}).items() if value not in (None, "")}
+    told["begins"] = content.preview[:200]
+    return {name: value for name, value in told.items() if value not in (None, "")}

@@ -11,6 +11,9 @@ from catalogkit.sniff import HEAD_BYTES, UNKNOWN, sniff
 
 _OLE: Final = "application/x-ole-storage"
 _MIMETYPE: Final = re.compile(rb"\s*(application/(?:epub\+zip|vnd\.[\w.+-]+))\s*")
+# What begins so is no JSON but a template for a page.
+_TEMPLATE: Final = re.compile(rb"\s*\{[{%#]")
+_TAG: Final = re.compile(rb"<(html|head|body|div|p|a|h[1-6]|table|script)\b", re.IGNORECASE)
 _OPENXML: Final = {
     "word/document.xml": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xl/workbook.xml": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -23,6 +26,8 @@ def media_type_of(data: bytes) -> str:
     told = sniff(data[:HEAD_BYTES], whole=len(data) <= HEAD_BYTES)
     if told in (UNKNOWN, "text/plain") and b"startxref" in data[-1024:] and b"/Root" in data:
         return "application/pdf"  # all but its first line
+    if told in ("application/json", "application/x-ndjson") and _TEMPLATE.match(data):
+        return "text/html" if _TAG.search(data[:HEAD_BYTES]) else "text/plain"
     return _container(data) if told == "application/zip" else told
 
 

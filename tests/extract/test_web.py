@@ -108,6 +108,13 @@ def test_languages(told: Told, page: str, language: str | None) -> None:
     assert told(b"<!doctype html>" + page.encode()).language == language
 
 
+def test_a_template_is_a_page(told: Told) -> None:
+    """What begins with the braces of a template is a page, not broken JSON."""
+    one = told(b"{% extends 'base' %}\n{{ title }}\n{{ more }}\n<div><h1>Birds</h1></div>")
+    assert (one.media_type, one.outline) == ("text/html", ((1, "Birds"),))
+    assert told(b"{{ name }}\n{{ more }}\n").media_type == "text/plain"
+
+
 def test_xhtml_may_close_what_html_does_not(told: Told) -> None:
     """An empty element of XML does not swallow the rest of the page."""
     page = f'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head><script src="x"/>\
