@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(migrate)
     app.command()(views)
+    app.command("migrate-catalog")(migrate_catalog)
 
 
 @planning.command("migrate")
@@ -95,3 +97,23 @@ def views(
     for path in report.in_the_way[:50]:
         tell(f"in the way: {path}")
     return LOOK if report.in_the_way else DONE
+
+
+def migrate_catalog(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite:///file; relative to the collection.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="postgresql://user@host/database, an empty one.")],
+    as_json: Json = False,
+) -> int:
+    """Copy a catalog to a PostgreSQL server, and compare both ends; run it again where it broke off."""
+    from catalogkit.catalog.relocating import move_catalog
+    from catalogkit.collection import home_of
+    from catalogkit.terminal import say, tell
+
+    report = move_catalog(source, target, base=home_of(context.obj.folder), as_of=datetime.now(UTC))
+    quiet = machine(context, as_json)
+    facts = {name: f"{rows:,} rows, {digest[:8]}" for name, (rows, digest) in report.tables.items() if rows}
+    say(report.to_dict() if quiet else facts, quiet, "Catalog moved; the same at both ends")
+    if not quiet:
+        tell(f'Now write  catalog = "{report.target}"  into catalogkit.toml, and put the old file away.')
+    return DONE

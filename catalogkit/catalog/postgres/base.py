@@ -59,6 +59,11 @@ _WHO: Final = (
     "SELECT value, 'postgresql:' || system_identifier || '/' || current_database() || '/' || current_schema()"
     " FROM meta, pg_control_system() WHERE key = 'identity'"
 )
+# A catalog that is still being moved here gets its identity at the end.
+_NEW: Final = (
+    "INSERT INTO meta SELECT 'identity', %s WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'moving')"
+    " ON CONFLICT DO NOTHING"
+)
 _READ: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 R = TypeVar("R")
@@ -111,11 +116,11 @@ class Database(Common):
         options = " ".join(f"-c {name}={value}" for name, value in limits.items())
         given |= {"options": f"{options} {given.get('options', '')}".strip(), "autocommit": True}
         settings: dict[str, Any] = {"application_name": "catalogkit", "connect_timeout": 10} | given
-        with self._reached(), psycopg.connect(**settings) as db, driver_errors(self.url):
+        with reached(self.url), psycopg.connect(**settings) as db, driver_errors(self.url):
             migrate(db, to_us(as_of), create=create)
             if create:
                 values = [identity or uuid.uuid4().hex]
-                db.execute("INSERT INTO meta VALUES ('identity', %s) ON CONFLICT DO NOTHING", values)
+                db.execute(_NEW, values)
             row = db.execute(_WHO).fetchone()
         if row is None:
             raise CatalogError(f"{self.url} has no identity; it is not a whole catalog: restore it from a backup")
@@ -125,22 +130,6 @@ class Database(Common):
             kwargs={**settings, "cursor_factory": RawCursor}, min_size=1, max_size=CONNECTIONS, timeout=self._seconds,
             configure=_configure, name="catalogkit", open=True,
         )  # fmt: skip
-
-    @contextlib.contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Say clearly that there is no server, or that it does not let us in, and nothing about how we tried."""
-        try:
-            yield
-        except psycopg.OperationalError as problem:
-            refused = any(word in str(problem) for word in ("authentication", "password", "pg_hba"))
-            why = (
-                "the server does not accept that user or password; see ~/.pgpass and PGPASSWORD"
-                if refused
-                else "the server does not answer, or has no such database"
-            )
-        else:
-            return
-        raise CatalogError(f"{self.url} cannot be opened: {why}")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -294,6 +283,31 @@ class Database(Common):
         return StoreRow(*row)
 
 
+@contextlib.contextmanager
+def reached(url: str) -> Iterator[None]:
+    """Say clearly that there is no server, or that it does not let us in, and nothing about how we tried."""
+    try:
+        yield
+    except psycopg.OperationalError as problem:
+        refused = any(word in str(problem) for word in ("authentication", "password", "pg_hba"))
+        why = (
+            "the server does not accept that user or password; see ~/.pgpass and PGPASSWORD"
+            if refused
+            else "the server does not answer, or has no such database"
+        )
+    else:
+        return
+    raise CatalogError(f"{url} cannot be opened: {why}")
+
+
+@contextlib.contextmanager
+def connection(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of its own, for what takes long and is done once."""
+    shown = public(url)
+    with reached(shown), psycopg.connect(**parameters(url), autocommit=True) as db, driver_errors(shown):  # type: ignore[arg-type]
+        yield db
+
+
 def _configure(db: psycopg.Connection[Any]) -> None:
     # Numbers always travel as bigint, so that a statement is prepared once; sums come back as numbers, not decimals.
     db.adapters.register_dumper(int, Int8Dumper)
@@ -320,4 +334,4 @@ def again(method: Callable[..., R]) -> Callable[..., R]:
     return patient
 
 
-__all__ = ["Database", "again"]
+__all__ = ["Database", "again", "connection"]

@@ -85,7 +85,7 @@ CREATE TABLE documents (
     created_us bigint NOT NULL,
     changed_us bigint NOT NULL,
     seen_us bigint NOT NULL,
-    -- Addresses can be longer than an index allows; lengths keep apart what only reads alike. `intake.py` says the same.
+    -- Addresses can be longer than an index allows; lengths keep apart what only reads alike. `documents.py` says the same.
     identity bytea NOT NULL GENERATED ALWAYS AS (sha256(decode(replace(
         length(tenant)::text || ':' || tenant || length(artifact_id)::text || ':' || artifact_id
         || length(source_url)::text || ':' || source_url || length(resolver)::text || ':' || resolver || variant,

@@ -8,12 +8,12 @@ then nothing of the batch happened, and it is done anew (see `base.py`).
 from __future__ import annotations
 
 import contextlib
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import errors
 
 from catalogkit.catalog.postgres.base import Database
+from catalogkit.catalog.postgres.documents import Put, documents_of, identity_of, next_ids, note_seen, put_documents
 from catalogkit.catalog.postgres.errors import Undone
 from catalogkit.catalog.rows import Committed, Intent, Known, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sql.facts import from_facts
@@ -32,36 +32,8 @@ _HEALTH: Final = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcom
 _OTHER_CONTENT: Final = "the catalog refused the change: this key holds other content"
 # Keys under which two ingests at once may add the same thing; whoever comes second finds it there when it looks again.
 _RACED: Final = ("blobs_pkey", "documents_tenant_identity_key", "locations_key", "sources_pkey")
-_FACTS: Final = ("sha256", "content_type", "run_id", "fetched_us", "metadata")
-_DOCUMENT: Final = (
-    "id", "tenant", "artifact_id", "source_url", "resolver", "variant", *_FACTS, "created_us", "changed_us", "seen_us",
-)  # fmt: skip
-_DOCUMENT_TYPES: Final = (
-    *("int8", "text", "text", "text", "text", "text"), *("bytea", "text", "text", "int8", "text"),
-    *("int8", "int8", "int8"),
-)  # fmt: skip
 _LOCATION: Final = ("store_id", "key", "layout", "fold", "sha256", "inode", "mtime_ns", "created_us", "changed_us")
 _LOCATION_TYPES: Final = ("int8", "text", "text", "text", "bytea", "int8", "int8", "int8", "int8")
-
-
-class _Put(NamedTuple):
-    """A document to be written: what identifies it, what is new about it."""
-
-    identity: tuple[str, bytes]
-    entry: Registration
-    begun_us: int
-
-    @property
-    def facts(self) -> tuple[Any, ...]:
-        """The columns of `_FACTS`."""
-        arrival = self.entry.arrival
-        metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
-        return (self.entry.digest, arrival.content_type, arrival.run_id, self.fetched_us, metadata)
-
-    @property
-    def fetched_us(self) -> int | None:
-        at = self.entry.arrival.fetched_at
-        return None if at is None else to_us(at)
 
 
 class Intake(Database):
@@ -95,7 +67,7 @@ class Intake(Database):
         at_us, until_us = to_us(as_of), to_us(expires_at)
         with _racing(), self.write("stage", at_us, alone=False) as db:
             _expect(db, registrations, at_us)
-            ids = _numbers(db, "intents", len(registrations))
+            ids = next_ids(db, "intents", len(registrations))
             db.copy(
                 "intents",
                 ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us"),
@@ -129,12 +101,12 @@ class Intake(Database):
             )
             begun = [at_us if intent is None else ended.get(intent) for intent, _ in staged]
             puts = [
-                _Put(_identity(entry.arrival), entry, since)
+                Put(identity_of(entry.arrival), entry, since)
                 for (_, entry), since in zip(staged, begun, strict=True)
                 if since is not None
             ]
             # Locked before anything is changed, those that lose a document included.
-            known = _documents_of(db, [_identity(entry.arrival) for _, entry in staged])
+            known = documents_of(db, [identity_of(entry.arrival) for _, entry in staged])
             digests = {entry.digest for _, entry in staged} | {Digest(row[1]) for row in known.values()}
             db.execute(
                 "SELECT 1 FROM blobs WHERE sha256 = ANY(?::bytea[]) ORDER BY sha256 FOR NO KEY UPDATE", (list(digests),)
@@ -143,9 +115,9 @@ class Intake(Database):
             _expect(db, [entry for intent, entry in staged if intent is None], at_us)
             _locate(db, [put.entry for put in puts], at_us)
             fresh = _bring_alive(db, [put.entry for put in puts], at_us)
-            done = iter(_put_documents(db, puts, known, at_us))
+            done = iter(put_documents(db, puts, known, at_us))
             documents = [
-                next(done) if since is not None else _meanwhile(known.get(_identity(entry.arrival)), entry)
+                next(done) if since is not None else _meanwhile(known.get(identity_of(entry.arrival)), entry)
                 for (_, entry), since in zip(staged, begun, strict=True)
             ]
             _remember(db, [entry for _, entry in staged], documents)
@@ -192,9 +164,9 @@ class Intake(Database):
 
     def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
         """For each arrival the document of the same identity and its content, if there is one."""
-        wanted = [_identity(arrival) for arrival in arrivals]
+        wanted = [identity_of(arrival) for arrival in arrivals]
         with self.read() as db:
-            found = _documents_of(db, wanted, lock=False)
+            found = documents_of(db, wanted, lock=False)
         return [(row[0], Digest(row[1])) if (row := found.get(one)) else None for one in wanted]
 
     def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
@@ -206,7 +178,7 @@ class Intake(Database):
         """These documents were seen again, unchanged."""
         at_us = to_us(as_of)
         with self.write("touch", at_us, alone=False) as db:
-            _seen(db, document_ids, at_us)
+            note_seen(db, document_ids, at_us)
 
 
 @contextlib.contextmanager
@@ -222,21 +194,6 @@ def _racing() -> Iterator[None]:
         if isinstance(cause, errors.ForeignKeyViolation) and cause.diag.table_name in ("intents", "locations"):
             raise Undone("another program dropped what this one refers to; try again") from cause
         raise
-
-
-def _identity(arrival: Arrival) -> tuple[str, bytes]:
-    """The key of a document: its tenant, and the digest that the column ``identity`` has."""
-    *parts, variant = (
-        arrival.tenant, arrival.artifact_id, arrival.source_url, arrival.resolver, arrival.variant,
-    )  # fmt: skip
-    text = "".join(f"{len(part)}:{part}" for part in parts) + variant
-    return arrival.tenant, sha256(text.encode()).digest()
-
-
-def _numbers(db: Session, table: str, count: int) -> list[int]:
-    """The next ids of a table."""
-    rows = db.execute(f"SELECT nextval('{table}_id_seq') FROM generate_series(1, ?)", (count,))
-    return [number for (number,) in rows]
 
 
 def _expect(db: Session, entries: Sequence[Registration], at_us: int) -> None:
@@ -342,83 +299,6 @@ def _bring_alive(db: Session, entries: Sequence[Registration], at_us: int) -> se
     return {Digest(digest) for (digest,) in rows}
 
 
-def _documents_of(
-    db: Session, identities: Sequence[tuple[str, bytes]], *, lock: bool = True
-) -> dict[tuple[str, bytes], tuple[Any, ...]]:
-    """Documents by their identity: id, content, when fetched, since when they are so."""
-    rows = db.execute(
-        "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.changed_us"
-        " FROM unnest(?::text[], ?::bytea[]) AS w (t, i) JOIN documents d ON d.tenant = w.t AND d.identity = w.i"
-        + (" ORDER BY d.id FOR NO KEY UPDATE OF d" if lock else ""),
-        ([tenant for tenant, _ in identities], [digest for _, digest in identities]),
-    )
-    return {(row[0], row[1]): row[2:] for row in rows}
-
-
-def _put_documents(
-    db: Session, puts: Sequence[_Put], known: dict[tuple[str, bytes], tuple[Any, ...]], at_us: int
-) -> Iterator[tuple[int, str]]:
-    """Write documents down, in the sequence they came, which of two about the same document is the order of versions.
-
-    `known` is what there was of each before, and is kept up to date.
-    """
-    seen: list[int] = []
-    added: list[tuple[Any, ...]] = []
-    told: list[tuple[int, str]] = []
-    ids = iter(_numbers(db, "documents", len({put.identity for put in puts} - set(known))))
-    for put in puts:
-        row = known.get(put.identity)
-        if row is None:
-            number = next(ids)
-            added.append((number, *put.entry.arrival.identity, *put.facts, at_us, at_us, at_us))
-            known[put.identity] = (number, put.entry.digest, put.fetched_us, at_us)
-            told.append((number, "new"))
-            continue
-        document_id, content, known_fetched_us, known_changed_us = row
-        if content == put.entry.digest:
-            seen.append(document_id)
-            told.append((document_id, "same"))
-            continue
-        # What is already written of this batch must be there before it can be changed.
-        added = _add(db, added)
-        # Which came first: where nobody says, what was there already when this one's ingest began.
-        dated = put.fetched_us is not None and known_fetched_us is not None
-        late = put.fetched_us < known_fetched_us if dated else put.begun_us < known_changed_us
-        if late and not put.entry.in_order:
-            told.append((document_id, "older" if _keep_older(db, document_id, put.facts, at_us) else "same"))
-            continue
-        db.execute(
-            "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?,"
-            " changed_us = ?6, seen_us = greatest(seen_us, ?6) WHERE id = ?7",
-            (*put.facts, at_us, document_id),
-        )
-        known[put.identity] = (document_id, put.entry.digest, put.fetched_us, at_us)
-        told.append((document_id, "changed"))
-    _add(db, added)
-    _seen(db, seen, at_us)
-    return iter(told)
-
-
-def _add(db: Session, documents: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Add new documents in the order of their keys, in which everybody adds them; nothing is left of the list."""
-    if documents:
-        db.copy("documents", _DOCUMENT, _DOCUMENT_TYPES, sorted(documents, key=_in_order))
-    return []
-
-
-def _in_order(row: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(row[1:6])
-
-
-def _seen(db: Session, document_ids: Sequence[int], at_us: int) -> None:
-    if document_ids:
-        db.execute(
-            "UPDATE documents d SET seen_us = ?1 FROM (SELECT id FROM documents WHERE id = ANY(?2::bigint[])"
-            " AND seen_us < ?1 ORDER BY id FOR NO KEY UPDATE) w WHERE d.id = w.id",
-            (at_us, list(document_ids)),
-        )
-
-
 def _meanwhile(row: tuple[Any, ...] | None, entry: Registration) -> tuple[int, str]:
     """What became of a document whose ingest others have ended: what they made of it wins."""
     if row is None or row[1] != entry.digest:
@@ -426,28 +306,6 @@ def _meanwhile(row: tuple[Any, ...] | None, entry: Registration) -> tuple[int, s
             f"the ingest of {entry.arrival.artifact_id} was taken for dead, and ended by others; run it again"
         )
     return row[0], "same"
-
-
-def _keep_older(db: Session, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
-    """Keep a version that arrived late, as history that never was current; False where it is known already."""
-    # Nothing refers to its bytes, unless another document has them: they count as garbage from the first day.
-    db.execute(
-        "UPDATE blobs SET garbage_since_us = ? WHERE sha256 = ? AND refs = 0 AND garbage_since_us IS NULL",
-        (at_us, facts[0]),
-    )
-    if db.execute(
-        "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
-    ).fetchone():
-        return False
-    db.execute(
-        "INSERT INTO documents_history (op, ended_us, operation, by_run, id, tenant, artifact_id, source_url,"
-        " resolver, variant, sha256, content_type, run_id, fetched_us, metadata, created_us, changed_us, seen_us)"
-        " SELECT 'older', now.at_us, now.operation, now.run_id, id, tenant, artifact_id, source_url, resolver,"
-        " variant, ?::bytea, ?::text, ?::text, ?::bigint, ?::text, created_us, now.at_us, now.at_us"
-        " FROM documents, now WHERE id = ?",
-        (*facts, document_id),
-    )
-    return True
 
 
 def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[tuple[int, str]]) -> None:

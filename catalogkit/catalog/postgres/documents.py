@@ -1,0 +1,159 @@
+"""Documents as ingest writes them: looked up by their identity, decided here, added by COPY."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from catalogkit.model import json_text, to_us
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from catalogkit.catalog.postgres.session import Session
+    from catalogkit.catalog.rows import Registration
+    from catalogkit.model import Arrival
+
+_FACTS: Final = ("sha256", "content_type", "run_id", "fetched_us", "metadata")
+_DOCUMENT: Final = (
+    "id", "tenant", "artifact_id", "source_url", "resolver", "variant", *_FACTS, "created_us", "changed_us", "seen_us",
+)  # fmt: skip
+_DOCUMENT_TYPES: Final = (
+    *("int8", "text", "text", "text", "text", "text"), *("bytea", "text", "text", "int8", "text"),
+    *("int8", "int8", "int8"),
+)  # fmt: skip
+
+
+class Put(NamedTuple):
+    """A document to be written: what identifies it, what is new about it."""
+
+    identity: tuple[str, bytes]
+    entry: Registration
+    begun_us: int
+
+    @property
+    def facts(self) -> tuple[Any, ...]:
+        """The columns of `_FACTS`."""
+        arrival = self.entry.arrival
+        metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
+        return (self.entry.digest, arrival.content_type, arrival.run_id, self.fetched_us, metadata)
+
+    @property
+    def fetched_us(self) -> int | None:
+        at = self.entry.arrival.fetched_at
+        return None if at is None else to_us(at)
+
+
+def next_ids(db: Session, table: str, count: int) -> list[int]:
+    """The next ids of a table."""
+    rows = db.execute(f"SELECT nextval('{table}_id_seq') FROM generate_series(1, ?)", (count,))
+    return [number for (number,) in rows]
+
+
+def identity_of(arrival: Arrival) -> tuple[str, bytes]:
+    """The key of a document: its tenant, and the digest that the column ``identity`` has."""
+    *parts, variant = (
+        arrival.tenant, arrival.artifact_id, arrival.source_url, arrival.resolver, arrival.variant,
+    )  # fmt: skip
+    text = "".join(f"{len(part)}:{part}" for part in parts) + variant
+    return arrival.tenant, sha256(text.encode()).digest()
+
+
+def documents_of(
+    db: Session, identities: Sequence[tuple[str, bytes]], *, lock: bool = True
+) -> dict[tuple[str, bytes], tuple[Any, ...]]:
+    """Documents by their identity: id, content, when fetched, since when they are so."""
+    rows = db.execute(
+        "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.changed_us"
+        " FROM unnest(?::text[], ?::bytea[]) AS w (t, i) JOIN documents d ON d.tenant = w.t AND d.identity = w.i"
+        + (" ORDER BY d.id FOR NO KEY UPDATE OF d" if lock else ""),
+        ([tenant for tenant, _ in identities], [digest for _, digest in identities]),
+    )
+    return {(row[0], row[1]): row[2:] for row in rows}
+
+
+def put_documents(
+    db: Session, puts: Sequence[Put], known: dict[tuple[str, bytes], tuple[Any, ...]], at_us: int
+) -> Iterator[tuple[int, str]]:
+    """Write documents down, in the sequence they came, which of two about the same document is the order of versions.
+
+    `known` is what there was of each before, and is kept up to date.
+    """
+    seen: list[int] = []
+    added: list[tuple[Any, ...]] = []
+    told: list[tuple[int, str]] = []
+    ids = iter(next_ids(db, "documents", len({put.identity for put in puts} - set(known))))
+    for put in puts:
+        row = known.get(put.identity)
+        if row is None:
+            number = next(ids)
+            added.append((number, *put.entry.arrival.identity, *put.facts, at_us, at_us, at_us))
+            known[put.identity] = (number, put.entry.digest, put.fetched_us, at_us)
+            told.append((number, "new"))
+            continue
+        document_id, content, known_fetched_us, known_changed_us = row
+        if content == put.entry.digest:
+            seen.append(document_id)
+            told.append((document_id, "same"))
+            continue
+        # What is already written of this batch must be there before it can be changed.
+        added = _add(db, added)
+        # Which came first: where nobody says, what was there already when this one's ingest began.
+        dated = put.fetched_us is not None and known_fetched_us is not None
+        late = put.fetched_us < known_fetched_us if dated else put.begun_us < known_changed_us
+        if late and not put.entry.in_order:
+            told.append((document_id, "older" if _keep_older(db, document_id, put.facts, at_us) else "same"))
+            continue
+        db.execute(
+            "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?,"
+            " changed_us = ?6, seen_us = greatest(seen_us, ?6) WHERE id = ?7",
+            (*put.facts, at_us, document_id),
+        )
+        known[put.identity] = (document_id, put.entry.digest, put.fetched_us, at_us)
+        told.append((document_id, "changed"))
+    _add(db, added)
+    note_seen(db, seen, at_us)
+    return iter(told)
+
+
+def _add(db: Session, documents: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Add new documents in the order of their keys, in which everybody adds them; nothing is left of the list."""
+    if documents:
+        db.copy("documents", _DOCUMENT, _DOCUMENT_TYPES, sorted(documents, key=_in_order))
+    return []
+
+
+def _in_order(row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(row[1:6])
+
+
+def note_seen(db: Session, document_ids: Sequence[int], at_us: int) -> None:
+    """These documents were seen again at a time."""
+    if document_ids:
+        db.execute(
+            "UPDATE documents d SET seen_us = ?1 FROM (SELECT id FROM documents WHERE id = ANY(?2::bigint[])"
+            " AND seen_us < ?1 ORDER BY id FOR NO KEY UPDATE) w WHERE d.id = w.id",
+            (at_us, list(document_ids)),
+        )
+
+
+def _keep_older(db: Session, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
+    """Keep a version that arrived late, as history that never was current; False where it is known already."""
+    # Nothing refers to its bytes, unless another document has them: they count as garbage from the first day.
+    db.execute(
+        "UPDATE blobs SET garbage_since_us = ? WHERE sha256 = ? AND refs = 0 AND garbage_since_us IS NULL",
+        (at_us, facts[0]),
+    )
+    if db.execute(
+        "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
+    ).fetchone():
+        return False
+    db.execute(
+        "INSERT INTO documents_history (op, ended_us, operation, by_run, id, tenant, artifact_id, source_url,"
+        " resolver, variant, sha256, content_type, run_id, fetched_us, metadata, created_us, changed_us, seen_us)"
+        " SELECT 'older', now.at_us, now.operation, now.run_id, id, tenant, artifact_id, source_url, resolver,"
+        " variant, ?::bytea, ?::text, ?::text, ?::bigint, ?::text, created_us, now.at_us, now.at_us"
+        " FROM documents, now WHERE id = ?",
+        (*facts, document_id),
+    )
+    return True
