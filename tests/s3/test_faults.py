@@ -130,7 +130,7 @@ def test_a_part_that_is_lost(store: S3Layout, proxy: Proxy, tmp_path: Path, s3_s
     assert list(multipart.dangling(store.bucket)) == []
 
 
-@pytest.mark.parametrize("kind", [faults.CONFLICT, faults.PRECONDITION])
+@pytest.mark.parametrize("kind", [faults.CONFLICT, pytest.param(faults.PRECONDITION, marks=pytest.mark.stress)])
 @pytest.mark.parametrize("size", [100, PART + 5])
 def test_a_conflict_is_looked_into(
     collection: Collection, proxy: Proxy, source: Path, tmp_path: Path, kind: str, size: int
@@ -229,7 +229,7 @@ def test_hazard_57_a_file_that_changes_between_two_reads(store: S3Layout, tmp_pa
         assert seen(store, s3_server, digest) is None and list(multipart.dangling(store.bucket)) == []
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [2, *(pytest.param(number, marks=pytest.mark.stress) for number in (1, 3))])
 def test_hazard_55_interrupted_at_any_part(
     store: S3Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_server: Server, number: int
 ) -> None:

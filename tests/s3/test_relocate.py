@@ -193,7 +193,7 @@ def kill_after(collection: Collection, calls: int, *words: str) -> int:
     return subprocess.run(command, check=False, capture_output=True, timeout=120).returncode
 
 
-@pytest.mark.parametrize("calls", [1, 4])
+@pytest.mark.parametrize("calls", [1, *(pytest.param(number, marks=pytest.mark.stress) for number in (0, 2, 3, 4))])
 def test_killed_while_moving(both: Collection, calls: int) -> None:
     """Whichever change of the bucket was the last, every document can be read, and the same plan goes on to its end."""
     path = ck.plan_relocate(both, "cloud").save(both.path / "plans")
@@ -205,7 +205,7 @@ def test_killed_while_moving(both: Collection, calls: int) -> None:
     sound(both)
 
 
-@pytest.mark.parametrize("calls", [1])
+@pytest.mark.parametrize("calls", [1, *(pytest.param(number, marks=pytest.mark.stress) for number in (0, 2))])
 def test_killed_while_purging(both: Collection, clock: Clock, calls: int) -> None:
     """What was to go may be gone or there; nothing else is, and the same plan goes on to its end."""
     ck.apply(both, ck.plan_relocate(both, "cloud"), **GO)
@@ -223,7 +223,7 @@ def test_killed_while_purging(both: Collection, clock: Clock, calls: int) -> Non
     assert len(list(cloud_of(both).keys())) == 1
 
 
-@pytest.mark.parametrize("calls", [2])
+@pytest.mark.parametrize("calls", [2, *(pytest.param(number, marks=pytest.mark.stress) for number in (0, 1, 3))])
 def test_killed_while_taking_in(both: Collection, tmp_path: Path, calls: int) -> None:
     """What was uploaded is completed by the next ingest, the rest taken in by it; nothing strays."""
     ck.use_store(both, "cloud")
