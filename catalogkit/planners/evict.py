@@ -64,6 +64,11 @@ class EvictionPolicy:
         Whether a document may be fetched again from hosts of private addresses.
     max_share : float
         The largest share of all stored bytes one plan may free; more is refused when it is applied.
+
+    Examples
+    --------
+    >>> ck.EvictionPolicy(last_copies=True).max_share
+    0.5
     """
 
     last_copies: bool = False
