@@ -257,6 +257,8 @@ class Database(Common):
 
     def _patiently(self, act: Callable[[], R]) -> R:
         """Do what may be done again, until it is not undone or the time is over."""
+        with contextlib.suppress(Undone):  # nearly always the first time, which pays for no machinery
+            return act()
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Undone),
             wait=tenacity.wait_random_exponential(multiplier=0.02, max=2.0),
