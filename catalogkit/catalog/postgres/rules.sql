@@ -69,11 +69,12 @@ DECLARE
     why text;
     at_us bigint;
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM old_rows o JOIN new_rows n ON n.sha256 = o.sha256 WHERE o.state <> n.state) THEN
+    -- Asked in a way that is hashed: where one row would do, each would be compared with each. Most updates count.
+    IF NOT EXISTS (SELECT sha256, state FROM new_rows EXCEPT SELECT sha256, state FROM old_rows) THEN
         RETURN NULL;
     END IF;
     SELECT now.at_us INTO at_us FROM now;
-    SELECT broken INTO why FROM (
+    SELECT min(broken) INTO why FROM (
         SELECT CASE
             WHEN NOT (
                 o.state = 'incoming' AND n.state = 'live' OR o.state = 'live' AND n.state = 'condemned'
@@ -97,7 +98,7 @@ BEGIN
             THEN 'a snapshot, a backup or a plan under way still needs this blob'
         END AS broken
         FROM old_rows o JOIN new_rows n ON n.sha256 = o.sha256 WHERE o.state <> n.state
-    ) looked WHERE broken IS NOT NULL LIMIT 1;
+    ) looked;
     IF why IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'integrity_constraint_violation', MESSAGE = why;
     END IF;
