@@ -32,5 +32,5 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     memory_bytes: Annotated[int, msgspec.Meta(ge=256 * _MEGABYTE)] = 2000 * _MEGABYTE
     input_bytes: _Count = 256 * _MEGABYTE
     unpacked_bytes: _Count = 128 * _MEGABYTE
-    pages: _Count = 10
+    pages: _Count = 100
     text_chars: Annotated[int, msgspec.Meta(ge=0)] = 200_000

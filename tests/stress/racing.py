@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from catalogkit.collection import Collection, init, open_collection
 from catalogkit.errors import PlanError
-from catalogkit.planning import plan_forget, plan_gc, plan_migrate, plan_purge
+from catalogkit.planning import plan_forget, plan_gc, plan_migrate, plan_purge, plan_repair
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
 from tests.conftest import hurry
@@ -154,7 +154,7 @@ def processes(top: Path, layout: str, seed: str, seconds: float, *, kill: bool, 
     finally:
         codes = {role: _end(one) for role, one in running.items()}
     assert set(codes.values()) == {0}, codes
-    check(home)
+    check(home, killed=kill)
     return kills
 
 
@@ -167,7 +167,7 @@ def _end(child: subprocess.Popen[str]) -> int:
     return child.returncode
 
 
-def check(home: Path) -> None:
+def check(home: Path, *, killed: bool = False) -> None:
     """Everybody has gone: every document is whole, and after a last collection nothing else is left."""
     with hurry(open_collection(home)) as collection:
         # What was killed while it moved copies left records of names that are gone, and plans without an end.
@@ -184,7 +184,12 @@ def check(home: Path) -> None:
         _condemn(collection)
         _purge(collection)
         report = verify(collection, executor=Inline())
-        assert (report.corrupt, report.missing, report.unknown) == (0, 0, 0)
+        if killed and report.missing:
+            # A purge that was killed after it removed a file, and before it could say so, leaves the record; where the
+            # content was taken in again meanwhile, that is one copy less of it, which repair makes good.
+            run(collection, plan_repair(collection))
+            report = verify(collection, executor=Inline())
+        assert (report.corrupt, report.missing, report.unknown) == (0, 0, 0), report.findings
         assert set(files(collection)) == set(collection.frame("locations")["key"])
         assert collection.frame("blobs").filter(state="condemned").is_empty()
 
