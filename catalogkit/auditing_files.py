@@ -145,7 +145,8 @@ class FileAudit:
             self.report.add(Code.QUARANTINED_FILE, "file", path, "kept for whoever wants to know what went wrong")
         now = self.collection.now()
         for owner, used_at in store.scratches():
-            if is_dead(owner, used_at + LEASE, now):
+            # Its owner may have come to its end, and tidied up, since it was listed.
+            if is_dead(owner, used_at + LEASE, now) and (owner, used_at) in store.scratches():
                 self.report.add(
                     Code.LEFT_TEMPORARY,
                     f"ingest {owner}",

@@ -27,7 +27,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     for name, values in {
         "operation": "apply audit backup drill extract ingest maintain mirror_refresh plan query rebuild recover"
         " report snapshot verify",
-        "kind": "dedup evict forget gc migrate near purge relocate repair retention tier undo",
+        "kind": "dedup evict fetch forget gc migrate near purge relocate repair retention tier undo",
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",
         "query": "find frame near search sql",

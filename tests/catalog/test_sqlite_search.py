@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from catalogkit.catalog.sql import finding
 from catalogkit.catalog.sqlite import SQLiteCatalog, search
 from catalogkit.words import parse_query
 from tests.catalog.contract_search import find, ids, index, tell
@@ -60,7 +61,8 @@ def test_words_folded_in_another_way_are_indexed_anew(desk: Desk, monkeypatch: p
     """A later catalogkit, or another Python with another Unicode, does not look for words in an index of other ones."""
     number = desk.put_one(artifact="paper")
     assert (ids(desk, "paper"), desk.catalog.unindexed()) == ([number], 0)
-    monkeypatch.setattr(search, "_FORM", "another")
+    for module in (search, finding):
+        monkeypatch.setattr(module, "INDEX_FORM", "another")
     assert (desk.catalog.unindexed(), index(desk), ids(desk, "paper"), index(desk)) == (1, 1, [number], 0)
 
 

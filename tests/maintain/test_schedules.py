@@ -163,7 +163,8 @@ def test_the_settings_on_the_page_are_read(tmp_path: Path) -> None:
     [text] = blocks("toml")
     given, default = parse_config(tomllib.loads(text)).maintain, MaintainConfig()
     assert (given.skip, given.verify.max_bytes) == (("dedup",), "500GB")
-    for name in ("apply", "reports", "audit", "snapshot", "backup", "tidy"):
+    assert (given.reports, default.reports) == (("storage_overview", "verification_coverage"), None)
+    for name in ("apply", "audit", "snapshot", "backup", "tidy"):
         assert getattr(given, name) == getattr(default, name), name
     assert (given.verify.budget, given.verify.max_age) == (default.verify.budget, default.verify.max_age)
     for step in STEPS:

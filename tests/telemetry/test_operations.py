@@ -57,6 +57,13 @@ def test_ingest_is_told(collection: Collection, pile: Path, heard: Heard) -> Non
     assert heard.values("catalog.dedup_ratio") == {(): ck.DedupAnalytics(collection).dedup_ratio()} == {(): 4 / 19}
 
 
+def test_extract_is_told(collection: Collection, pile: Path, heard: Heard) -> None:
+    """Looking into what was taken in is one operation, and says how it ended."""
+    ck.ingest(collection, pile)
+    ck.extract(collection)
+    assert heard.span("catalog.extract")["catalog.outcome"] == "done"
+
+
 def test_verify_is_told(collection: Collection, pile: Path, heard: Heard) -> None:
     """Copies by outcome, bytes, and a time for each copy."""
     ck.ingest(collection, pile)
@@ -133,8 +140,14 @@ def test_every_kind_of_plan_is_told(collection: Collection, pile: Path, clock: C
     ck.plan_repair(collection)
     ck.plan_migrate(collection, "policy" if collection.layout == "cas" else "cas")
     ck.plan_undo(collection, applied.plan_id)
+    ck.plan_near(collection)
+    ck.plan_evict(collection, n=1)
+    ck.plan_fetch(collection)
+    ck.add_store(collection, "second", f"file:{collection.path.parent / 'second'}")
+    ck.plan_relocate(collection, "second")
     kinds = [dict(one.attributes or {})["catalog.kind"] for one in heard.spans("catalog.plan")]
-    assert kinds == ["forget", "gc", "purge", "retention", "dedup", "repair", "migrate", "undo"]
+    assert kinds == ["forget", "gc", "purge", "retention", "dedup", "repair", "migrate", "undo", "near",
+                     "evict", "fetch", "relocate"]  # fmt: skip
     assert {f"plan_{kind}" for kind in kinds} == {name for name in planning.__all__ if name.startswith("plan_")}
 
 

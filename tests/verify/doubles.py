@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Due
+from catalogkit.config import Config
 from catalogkit.model import Digest, Outcome
 from catalogkit.stores.contract import Asked, Examined
 
@@ -93,6 +94,7 @@ class ManyCopies:
         self.handed = self.written = self.peak = 0
         self.store, self.catalog = self, self
         self.stores = {1: self}
+        self.name, self.kind, self.config = "main", "local", Config()
 
     # as a catalog ---------------------------------------------------------------------------------------------
     def last_check_id(self) -> int:
