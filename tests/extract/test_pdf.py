@@ -60,9 +60,9 @@ def test_xmp_speaks_where_info_is_silent(told: Told) -> None:
 
 def test_only_the_first_pages_text_is_read_all_pages_are_counted(told: Told) -> None:
     """The text of a long document is cut, which a warning tells; the number of its pages is not."""
-    one = told(pdf(*[f"page {number}" for number in range(40)]))
-    assert (one.page_count, one.more["text_pages"]) == (40, Limits().pages)
-    assert "page 9" in one.text and "page 10" not in one.text
+    one = told(pdf(*[f"page {number}" for number in range(120)]))
+    assert (one.page_count, one.more["text_pages"]) == (120, Limits().pages)
+    assert "page 99" in one.text and "page 100" not in one.text
     assert one.warnings == ("text_cut",)
 
 
