@@ -27,7 +27,19 @@ CONFIG_NAME: Final = "catalogkit.toml"
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The store that new bytes go to."""
+    """The store that new bytes go to.
+
+    Attributes
+    ----------
+    name
+        What the catalog calls it.
+    url
+        Where it is: ``file:`` and a path, seen from the collection's folder, or ``s3://bucket/prefix?...``.
+    layout
+        ``cas`` names files by their digest; ``policy`` by a template, for people and for other programs.
+    template
+        How the layout ``policy`` names a file.
+    """
 
     name: str = "main"
     url: str = "file:store"
@@ -36,7 +48,15 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 
 class KeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How many backups thinning keeps."""
+    """How many backups thinning keeps: each of these rules keeps its own, and a backup that no rule keeps goes.
+
+    Attributes
+    ----------
+    last
+        The newest ones.
+    daily, weekly, monthly
+        The last one of each of so many days, weeks (ISO 8601) and months that have one, in UTC.
+    """
 
     last: Annotated[int, msgspec.Meta(ge=0)] = Keep.last
     daily: Annotated[int, msgspec.Meta(ge=0)] = Keep.daily
@@ -45,7 +65,13 @@ class KeepConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class BackupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where backups go, and how many are kept."""
+    """Where backups go, and how many are kept.
+
+    Attributes
+    ----------
+    destination
+        A folder, best on another disk, or ``s3://bucket/prefix?...``. Without one nothing is backed up of itself.
+    """
 
     destination: str = ""
     keep: KeepConfig = KeepConfig()
@@ -60,6 +86,22 @@ class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Where measurements go; where this is silent, the environment's ``OTEL_*`` variables say it.
 
     A secret, such as a header with a token, belongs into ``OTEL_EXPORTER_OTLP_HEADERS``, never into the settings.
+
+    Attributes
+    ----------
+    exporter
+        To whom: a collector (``otlp``), standard error (``console``), whoever scrapes (``prometheus``), or nobody
+        (``none``).
+    endpoint
+        The collector's address.
+    interval_seconds
+        How often measurements are sent; without it once a minute.
+    host, port
+        Where ``prometheus`` answers while a command runs; without them on localhost, port 9464.
+    textfile
+        A file for the node exporter's textfile collector, written when a command ends.
+    flush_seconds
+        How long the end of a command waits for the last measurements to leave.
     """
 
     exporter: Literal["", "otlp", "console", "prometheus", "none"] = ""
@@ -91,13 +133,27 @@ class TelemetryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class TenantConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whose collection it is, alone; nothing where several tenants' documents may lie in one."""
+    """Whose collection it is, alone; nothing where several tenants' documents may lie in one.
+
+    Attributes
+    ----------
+    id
+        The tenant. `catalogkit tenant register` writes it.
+    """
 
     id: str = ""
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A collection's settings."""
+    """A collection's settings.
+
+    Attributes
+    ----------
+    catalog
+        Where the records are: ``sqlite:///`` and a path, seen from the collection's folder, or ``postgresql://...``.
+    stores
+        Stores beside the one that new bytes go to, by name: ``{ cold = "s3://papers-cold" }``.
+    """
 
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()

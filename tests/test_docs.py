@@ -11,10 +11,13 @@ from typing import Any
 
 import typer
 
+from tests import settings_page
+
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
 AUDIT_PAGE = ROOT / "docs" / "audit.md"
 TELEMETRY_PAGE = ROOT / "docs" / "telemetry.md"
+SETTINGS_PAGE = ROOT / "docs" / "configuration.md"
 
 
 def commands(command: Any, path: str) -> list[tuple[str, Any]]:
@@ -52,6 +55,40 @@ def test_the_page_of_metrics_is_the_table_of_metrics() -> None:
     from catalogkit import metrics
 
     assert TELEMETRY_PAGE.read_text(encoding="utf-8") == metrics.page(), "run python tests/test_docs.py"
+
+
+def test_the_page_of_settings_is_what_the_models_say() -> None:
+    """docs/configuration.md equals the models of the settings: every one, its kind, default and meaning."""
+    assert SETTINGS_PAGE.read_text(encoding="utf-8") == settings_page.page(), "run python tests/test_docs.py"
+
+
+def test_the_settings_shown_on_their_page_are_read() -> None:
+    """The example at the top of docs/configuration.md is accepted, and is what it looks like."""
+    import tomllib
+
+    from catalogkit.config import parse_config
+
+    found = re.search(r"```toml\n(.*?)```", settings_page.OPENING, re.DOTALL)
+    assert found
+    config = parse_config(tomllib.loads(found[1]))
+    assert config.backup.destination and config.retention["age_days"] == 365 and config.store.url.startswith("s3:")
+
+
+def test_every_error_has_a_line_on_the_page_of_errors() -> None:
+    """docs/errors.md has each class of `catalogkit.errors`, and no other."""
+    from catalogkit import errors
+
+    known = {name for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, Exception)}
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE)) == known - {"CatalogKitError"}
+
+
+def test_the_glossary_is_in_order_and_knows_the_commands_nouns() -> None:
+    """Its words stand in alphabetical order, once each; the nouns of the command line are among them."""
+    page = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    words = re.findall(r"^\| ([a-z -]+) \| [^|]+ \|$", page, re.MULTILINE)
+    assert words[0] == "word" and words[1:] == sorted(set(words[1:]))
+    assert {"plan", "snapshot", "hold", "tenant", "store", "backup", "audit", "purge", "condemn"} <= set(words)
 
 
 def test_links_lead_somewhere() -> None:
@@ -133,6 +170,7 @@ if __name__ == "__main__":
         CLI_PAGE: cli_page(),
         AUDIT_PAGE: audit_codes.page(),
         TELEMETRY_PAGE: metrics.page(),
+        SETTINGS_PAGE: settings_page.page(),
     }.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote {path}\n")

@@ -155,7 +155,7 @@ class DedupPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_file_size : int
         Smaller files, in bytes, are left alone: there are many of them, and they free little.
     max_age_days : int or None
-        Contents none of whose documents was seen for longer are left alone; None leaves out none. What nobody fetches
+        Contents none of whose documents was seen for longer are left alone; None leaves none out. What nobody fetches
         any more is what retention forgets next: its savings would end early, and the proof costs the same.
     cost_threshold : float
         What a copy saves must be more than this share of what its proof costs. 0.1 is cautious in favour of sharing;

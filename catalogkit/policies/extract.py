@@ -15,12 +15,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Attributes
     ----------
-    seconds, cpu_seconds : float, int
-        Time by the clock, and of a processor.
+    seconds : float
+        Time by the clock.
+    cpu_seconds : int
+        Time of a processor.
     memory_bytes : int
         Address space of the process that reads it.
-    input_bytes, unpacked_bytes : int
-        Its own size; the size of all that is unpacked from it.
+    input_bytes : int
+        Its own size.
+    unpacked_bytes : int
+        The size of all that is unpacked from it.
     pages : int
         Pages whose text is read; all are counted. More of them cost more time for every document.
     text_chars : int

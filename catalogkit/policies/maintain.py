@@ -31,7 +31,17 @@ def _durations(settings: msgspec.Struct, *names: str) -> None:
 
 
 class VerifyStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much is read each night: only what was not checked for `max_age`, until time or bytes run out."""
+    """How much is read each night: only what was not checked for `max_age`, until time or bytes run out.
+
+    Attributes
+    ----------
+    budget
+        Time, such as ``30m`` or ``2h``; empty for no limit.
+    max_bytes
+        Bytes, such as ``50GB``; empty for no limit.
+    max_age
+        What was checked within this time is left out; empty leaves out nothing.
+    """
 
     budget: str = "30m"
     max_bytes: str = ""
@@ -52,13 +62,27 @@ class VerifyStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class AuditStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The share of the copies that the audit reads; it looks at all of them either way."""
+    """What the nightly audit does.
+
+    Attributes
+    ----------
+    sample
+        The share of the copies that it reads; it looks at all of them either way.
+    """
 
     sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.01
 
 
 class SnapshotStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long the night's snapshot is kept, and with it the bytes that its documents had."""
+    """The night's snapshot.
+
+    Attributes
+    ----------
+    keep_for
+        How long it is kept, and with it the bytes that its documents had.
+    prefix
+        What its label begins with; the date follows.
+    """
 
     keep_for: str = "14d"
     prefix: str = "nightly"
@@ -72,14 +96,30 @@ class SnapshotStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class BackupStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Whether the documents' bytes are backed up, too, and whether old backups go by ``[backup.keep]``."""
+    """The night's backup.
+
+    Attributes
+    ----------
+    with_bytes
+        Whether the documents' bytes are copied, too.
+    thin
+        Whether old backups go by ``[backup.keep]``.
+    """
 
     with_bytes: bool = False
     thin: bool = True
 
 
 class TidyStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long plans that expired unused, and runs of reports, are kept; empty is for ever."""
+    """What is tidied away.
+
+    Attributes
+    ----------
+    plans
+        How long plans that expired unused are kept; empty is for ever.
+    reports
+        How long runs of reports are kept; empty is for ever.
+    """
 
     plans: str = "30d"
     reports: str = "365d"
@@ -101,7 +141,7 @@ class MaintainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     apply
         Kinds of plan that are carried out without a person; none unless they are named.
     reports
-        The reports to make, by name. Without it `USUAL_REPORTS`, where what makes reports is installed.
+        The reports to make, by name; without it storage_overview and verification_coverage, where reports can be made.
     """
 
     skip: tuple[Step, ...] = ()
