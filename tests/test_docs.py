@@ -91,6 +91,20 @@ def test_the_glossary_is_in_order_and_knows_the_commands_nouns() -> None:
     assert {"plan", "snapshot", "hold", "tenant", "store", "backup", "audit", "purge", "condemn"} <= set(words)
 
 
+def test_what_holds_a_promise_is_there() -> None:
+    """Every test and every benchmark that docs/promises.md names exists, and every line names one."""
+    lines = (ROOT / "docs" / "promises.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ") and not line.endswith("| | |")]
+    for what, held, _ in rows[1:]:
+        tests = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", held)
+        bench = re.findall(r"`(\w+)`", held) if "benchmark" in held else []
+        assert tests or bench, what
+        for file, name in tests:
+            assert f"def {name or 'test_'}" in (ROOT / file).read_text(encoding="utf-8"), (what, file, name)
+        for name in bench:
+            assert (ROOT / "benchmarks" / f"{name}.py").is_file(), (what, name)
+
+
 def test_links_lead_somewhere() -> None:
     """Every relative link of a page names a file that is there."""
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "tests" / "data").rglob("*.md")):
