@@ -19,6 +19,7 @@ from tests.stores.quick import Unsynced
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from tests.pg import Blanks
     from tests.pg import Server as PostgresServer
     from tests.s3.server import Server
 
@@ -157,3 +158,13 @@ def pg_template(pg: PostgresServer) -> Iterator[str]:
         migrate(db, to_us(NOON), create=True)
     yield urlsplit(url).path[1:]
     pg.drop(url)
+
+
+@pytest.fixture(scope="session")
+def pg_blanks(pg: PostgresServer, pg_template: str) -> Iterator[Blanks]:
+    """Lends databases of empty catalogs."""
+    from tests.pg import Blanks
+
+    blanks = Blanks(pg, pg_template)
+    yield blanks
+    blanks.drop()

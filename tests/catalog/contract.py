@@ -1,7 +1,8 @@
 """What every catalog engine must do, written down as tests. An engine passes them by supplying the fixture ``new``.
 
-``new()`` makes an empty catalog and returns a function that opens it: each call ``connect()`` is one more connection to
-the same catalog, ``connect(busy_seconds=0)`` one that does not wait for other writers.
+``with new() as connect`` is an empty catalog, for as long as that is open, and a function that opens it: each call
+``connect()`` is one more connection to the same catalog, ``connect(busy_seconds=0)`` one that does not wait for other
+writers.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from catalogkit.catalog.contract import Catalog
-    from tests.catalog.desk import Connect
+    from tests.catalog.desk import Connect, New
 
 
 class CatalogContract(
@@ -65,17 +66,29 @@ class CatalogContract(
     """The suite; an engine's test class inherits it and has a fixture ``new``."""
 
     @pytest.fixture
-    def open_new(self, new: Callable[[], Connect]) -> Iterator[Callable[[], Connect]]:
-        """`new`, with every connection closed at the end."""
+    def open_new(self, new: New) -> Iterator[Callable[[], Connect]]:
+        """Makes empty catalogs, with every connection closed at the end."""
         with contextlib.ExitStack() as stack:
 
             def make() -> Connect:
-                connect = new()
+                connect = stack.enter_context(new())
 
                 def open_one(*, busy_seconds: float = 60) -> Catalog:
                     return stack.enter_context(contextlib.closing(connect(busy_seconds=busy_seconds)))
 
                 return open_one
+
+            yield make
+
+    @pytest.fixture
+    def anew(self, new: New) -> Iterator[Callable[[], Catalog]]:
+        """Makes an empty catalog for each example of a property; the one before is closed and gone."""
+        with contextlib.ExitStack() as stack:
+
+            def make() -> Catalog:
+                stack.close()
+                connect = stack.enter_context(new())
+                return stack.enter_context(contextlib.closing(connect()))
 
             yield make
 

@@ -53,9 +53,9 @@ class Contents:
         reason=st.none() | st.sampled_from(Reason),
     )
     @relaxed
-    def test_what_is_noted_is_what_is_told(self, open_new: Any, inferred: Any, text: str, **facts: Any) -> None:
+    def test_what_is_noted_is_what_is_told(self, anew: Any, inferred: Any, text: str, **facts: Any) -> None:
         """Whatever an extractor tells comes back as it was, of a refusal as of a document that was read."""
-        desk = Desk(open_new()())
+        desk = Desk(anew())
         desk.put_one("one")
         one = told(
             schema=inferred, text=text, text_chars=len(text) + 7, preview=text[:3], more={"producer": "x"}, **facts

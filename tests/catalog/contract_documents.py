@@ -17,7 +17,7 @@ from tests.catalog.desk import DAY, HOUR, NOW, PLAN, Desk, relaxed, sha
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.catalog.desk import Connect
+    from catalogkit.catalog.contract import Catalog
 
 
 class Documents:
@@ -171,10 +171,10 @@ class Blobs:
         )
     )
     def test_references_are_always_the_number_of_documents(
-        self, open_new: Callable[[], Connect], steps: list[tuple[str, str, str]]
+        self, anew: Callable[[], Catalog], steps: list[tuple[str, str, str]]
     ) -> None:
         """Whatever comes and goes, each blob's references equal a recount, and what is referred to is live."""
-        desk = Desk(open_new()())
+        desk = Desk(anew())
         for number, (step, artifact, content) in enumerate(steps):
             when = NOW + number * HOUR
             known = desk.catalog.current([desk.entry(artifact=artifact).arrival])[0]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from catalogkit.catalog.contract import Catalog
-    from tests.catalog.desk import Connect
 
 
 class Ledger:
@@ -188,10 +187,10 @@ class Ledger:
         )
     )
     def test_coverage_is_what_the_frames_say(
-        self, open_new: Callable[[], Connect], copies: list[tuple[int, int | None, Outcome | None, int]]
+        self, anew: Callable[[], Catalog], copies: list[tuple[int, int | None, Outcome | None, int]]
     ) -> None:
         """Coverage and totals equal those of `catalogkit.stats`, hard links and future stamps included."""
-        desk = Desk(open_new()())
+        desk = Desk(anew())
         for number, (content, inode, outcome, days) in enumerate(copies):
             desk.put(desk.at(f"{number}.pdf", "x" * (content + 1), str(number), inode=inode))
             if outcome is not None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from catalogkit.catalog.contract import Catalog
-    from tests.catalog.desk import Connect
 
 US = timedelta(microseconds=1)
 
@@ -198,10 +197,10 @@ class Past:
         )
     )
     def test_every_moment_is_as_it_was(
-        self, open_new: Callable[[], Connect], changes: list[tuple[str, str, str, int]]
+        self, anew: Callable[[], Catalog], changes: list[tuple[str, str, str, int]]
     ) -> None:
         """Random changes, replayed against a recorded model: each moment, by time and by position, is found again."""
-        desk, clock = Desk(open_new()()), NOW
+        desk, clock = Desk(anew()), NOW
         facts = pl.exclude("seen_at", "changed_at")
         at_times: dict[datetime, pl.DataFrame] = {}
         at_positions: dict[Any, pl.DataFrame] = {}

@@ -128,9 +128,9 @@ class Search:
 
     @given(query=words, text=words)
     @relaxed
-    def test_whatever_is_typed_is_words(self, open_new: Any, query: str, text: str) -> None:
+    def test_whatever_is_typed_is_words(self, anew: Any, query: str, text: str) -> None:
         """No text is an error of the database: it finds something, or nothing, or says that there is no word in it."""
-        desk = Desk(open_new()())
+        desk = Desk(anew())
         desk.put_one()
         tell(desk, "one", text=text)
         try:
@@ -141,9 +141,9 @@ class Search:
 
     @given(text=words)
     @relaxed
-    def test_every_text_is_found_by_itself(self, open_new: Any, text: str) -> None:
+    def test_every_text_is_found_by_itself(self, anew: Any, text: str) -> None:
         """Whatever its script: quoted, as a phrase, unless it has no word at all."""
-        desk = Desk(open_new()())
+        desk = Desk(anew())
         number = desk.put_one()
         tell(desk, "one", text=text)
         try:

@@ -15,6 +15,8 @@ from catalogkit.layouts import cas_key
 from catalogkit.model import Arrival, Check, Digest, Layout, Outcome, to_us
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from catalogkit.catalog.contract import Catalog, Committed
 
 NOW: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -33,6 +35,12 @@ class Connect(Protocol):
     """Opens one more connection to one catalog."""
 
     def __call__(self, *, busy_seconds: float = 60) -> Catalog: ...
+
+
+class New(Protocol):
+    """Makes an empty catalog, which is there until the context ends."""
+
+    def __call__(self) -> AbstractContextManager[Connect]: ...
 
 
 def sha(content: str) -> Digest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,29 +12,26 @@ from tests.catalog.contract import CatalogContract
 from tests.catalog.desk import NOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tests.catalog.desk import Connect
-    from tests.pg import Server
+    from tests.catalog.desk import Connect, New
+    from tests.pg import Blanks
 
 
 @pytest.fixture
-def new(pg: Server, pg_template: str) -> Iterator[Callable[[], Connect]]:
+def new(pg_blanks: Blanks) -> New:
     """Makes catalogs, each in a database of its own."""
-    made: list[str] = []
 
-    def make() -> Connect:
-        url = pg.database(pg_template)
-        made.append(url)
+    @contextlib.contextmanager
+    def make() -> Iterator[Connect]:
+        with pg_blanks.lent() as url:
 
-        def connect(*, busy_seconds: float = 60) -> PostgresCatalog:
-            return PostgresCatalog(url, create=True, as_of=NOW, busy_seconds=busy_seconds)
+            def connect(*, busy_seconds: float = 60) -> PostgresCatalog:
+                return PostgresCatalog(url, create=True, as_of=NOW, busy_seconds=busy_seconds)
 
-        return connect
+            yield connect
 
-    yield make
-    for url in made:
-        pg.drop(url)
+    return make
 
 
 class TestPostgres(CatalogContract):

@@ -18,10 +18,10 @@ from tests.catalog.contract import CatalogContract
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, sha
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.catalog.desk import Connect
+    from tests.catalog.desk import Connect, New
 
 
 class Hasty(SQLiteCatalog):
@@ -31,17 +31,18 @@ class Hasty(SQLiteCatalog):
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Callable[[], Connect]:
+def new(tmp_path: Path) -> New:
     """Makes catalogs in the test's folder; nothing waits for the disk."""
     folders = (tmp_path / str(number) for number in itertools.count())
 
-    def make() -> Connect:
+    @contextlib.contextmanager
+    def make() -> Iterator[Connect]:
         path = next(folders) / "catalog.sqlite"
 
         def connect(*, busy_seconds: float = 60) -> SQLiteCatalog:
             return Hasty(path, create=True, as_of=NOW, busy_seconds=busy_seconds)
 
-        return connect
+        yield connect
 
     return make
 
@@ -51,8 +52,8 @@ class TestSQLite(CatalogContract):
 
 
 @pytest.fixture
-def desk(new: Callable[[], Connect]) -> Any:
-    with contextlib.closing(new()()) as catalog:
+def desk(new: New) -> Any:
+    with new() as connect, contextlib.closing(connect()) as catalog:
         yield Desk(catalog)
 
 
