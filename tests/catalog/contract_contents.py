@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalogkit.audit_codes import Code
 from catalogkit.catalog.rows import ContentText, DueContent
 from catalogkit.content import ContentMetadata, Reason
 from catalogkit.errors import InvalidInput
 from catalogkit.layouts import cas_key
 from catalogkit.model import from_us, schema
+from tests.catalog.contract_audits import faults
 from tests.catalog.desk import DAY, NOW, Desk, relaxed, sha
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class Contents:
     )
     @relaxed
     def test_what_is_noted_is_what_is_told(self, anew: Any, inferred: Any, text: str, **facts: Any) -> None:
-        """Whatever an extractor tells comes back as it was, of a refusal as of a document that was read."""
+        """Whatever an extractor tells comes back as it was and is sound, of a refusal as of what was read."""
         desk = Desk(anew())
         desk.put_one("one")
         one = told(
@@ -62,6 +64,7 @@ class Contents:
         )
         assert desk.catalog.record_contents([(sha("one"), one)], as_of=NOW) == 1
         assert desk.catalog.content_of(sha("one")) == one
+        assert faults(desk.catalog, Code.MALFORMED_ROW) == []
 
     def test_nobody_looked(self, desk: Desk) -> None:
         """Of what was not looked into nothing is told."""

@@ -1,7 +1,9 @@
-"""One run of each report for all tests here, and a browser that reaches nothing."""
+"""One run of each report for all tests here, in whatever process they run, and a browser that reaches nothing."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,19 +23,48 @@ AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="session")
-def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all processes that run these tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "notebooks"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def surroundings(shared: Path) -> Iterator[None]:
     """A kernel finds the package here, and keeps its demo in a folder that goes away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
         yield
 
 
 @pytest.fixture(scope="session")
-def report_of(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ReportResult]:
-    """A report by its name, run once with no parameters: on the demo."""
-    out = tmp_path_factory.mktemp("reports")
-    return cache(lambda name: run_report(name, {}, out, as_of=AS_OF))
+def scratch(shared: Path) -> Path:
+    """Where what `report_of` runs puts its temporary files."""
+    (shared / "tmp").mkdir(exist_ok=True)
+    return shared / "tmp"
+
+
+@pytest.fixture(scope="session")
+def report_of(surroundings: None, shared: Path, scratch: Path) -> Callable[[str], ReportResult]:
+    """A report by its name, run once with no parameters: on the demo, by whoever asks first."""
+
+    @cache
+    def make(name: str) -> ReportResult:
+        known = shared / f"{name}.json"
+        with known.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not known.exists():
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("TMPDIR", str(scratch))
+                    made = run_report(name, {}, shared / "reports", as_of=AS_OF)
+                known.write_text(json.dumps([str(made.html), str(made.ipynb), str(made.json), made.seconds]))
+        *paths, seconds = json.loads(known.read_text())
+        return ReportResult(*map(Path, paths), seconds)
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,9 @@ def outputs(path: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def clean(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+def clean(report_of: Callable[[str], ReportResult]) -> ReportResult:
     """The notebook with no parameters: on the demo."""
-    return run_report("audit_report", {}, tmp_path_factory.mktemp("reports"), as_of=AS_OF)
+    return report_of("audit_report")
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +80,11 @@ def test_the_broken_one_says_what_to_do(broken: ReportResult) -> None:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_drawn_offline(
-    new_page: Callable[..., Any], clean: ReportResult, broken: ReportResult, width: int
-) -> None:
-    """Each page is one file that asks for nothing, complains of nothing, and is no wider than the screen."""
-    for report in (clean, broken):
-        opened = new_page(viewport={"width": width, "height": 900}, is_mobile=width < 500)
-        opened.open(report.html)
-        assert opened.requests == [report.html.as_uri()] and opened.complaints == []
-        drawn = [one for one in outputs(report.ipynb) if PLOTLY_MIME in one.get("data", {})]
-        assert len(opened.types()) == len(drawn) == 3  # one has nothing to draw, and says so
-        assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+def test_it_is_drawn_offline(new_page: Callable[..., Any], broken: ReportResult, width: int) -> None:
+    """The page is one file that asks for nothing, complains of nothing, and is no wider than the screen."""
+    opened = new_page(viewport={"width": width, "height": 900}, is_mobile=width < 500)
+    opened.open(broken.html)
+    assert opened.requests == [broken.html.as_uri()] and opened.complaints == []
+    drawn = [one for one in outputs(broken.ipynb) if PLOTLY_MIME in one.get("data", {})]
+    assert len(opened.types()) == len(drawn) == 3
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == width

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from catalogkit.errors import ReportError
 from catalogkit.plan import Plan
 from catalogkit.planning import approve
 from catalogkit.reports import ReportResult, run_report
-from tests.notebooks.conftest import AS_OF
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "gc_review.ipynb"
@@ -39,9 +39,9 @@ def folder(surroundings: None, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shown(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+def shown(report_of: Callable[[str], ReportResult]) -> ReportResult:
     """The notebook with no parameters: on the demo."""
-    return run_report("gc_review", {}, tmp_path_factory.mktemp("reports"), as_of=AS_OF)
+    return report_of("gc_review")
 
 
 def test_the_report_shows_a_plan_with_something_in_it(shown: ReportResult) -> None:

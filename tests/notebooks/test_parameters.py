@@ -36,10 +36,10 @@ ANYWHERE: Final = sorted(set(list_reports()) - {"recovery_drill", "tour", "tenan
 
 
 @pytest.fixture(scope="module", autouse=True)
-def demo_of_its_own(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def demo_of_its_own(surroundings: None, shared: Path) -> Iterator[None]:
     """Plans that are made here for other times are earlier plans to nobody else."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(shared / "other cache"))
         yield
 
 

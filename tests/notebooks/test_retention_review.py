@@ -21,7 +21,6 @@ from catalogkit.errors import ReportError
 from catalogkit.plan import Plan
 from catalogkit.planning import approve
 from catalogkit.reports import ReportResult, run_report
-from tests.notebooks.conftest import AS_OF
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "retention_review.ipynb"
@@ -33,9 +32,9 @@ def outputs(path: Path) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def shown(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+def shown(report_of: Callable[[str], ReportResult]) -> ReportResult:
     """The notebook with no parameters: on the demo."""
-    return run_report("retention_review", {}, tmp_path_factory.mktemp("reports"), as_of=AS_OF)
+    return report_of("retention_review")
 
 
 def test_the_report_shows_decisions_curve_past_and_review(shown: ReportResult) -> None:

@@ -121,7 +121,8 @@ _RULES: Final = (
         "no extractor or media type, a negative number, or what should be JSON is not",
         (
             "extractor = '' OR media_type = '' OR version < 0 OR page_count < 0 OR text_chars < 0"
-            " OR NOT json_valid(authors) OR NOT json_valid(warnings) OR NOT json_valid(more) OR NOT json_valid(schema)"
+            " OR NOT json_valid(authors) OR NOT json_valid(warnings) OR NOT json_valid(more)"
+            " OR schema IS NOT NULL AND NOT json_valid(schema)"  # of nothing some versions of SQLite say 0
         ),
     ),
     ("'sketch ' || content_id", "sketches", "no version, or a negative number", "version = '' OR shingles < 0"),
