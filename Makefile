@@ -30,9 +30,9 @@ demo: .venv/.installed ## Build a small catalog and walk through it; DIR=... cat
 	@.venv/bin/catalogkit demo $${DIR:+"$$DIR"}
 
 test: .venv/.installed lint programs ## Lint, then every test, then every notebook
-	$(PY) -m pytest -q -n 2 --dist load
+	$(PY) -m pytest -q -n 2 --dist worksteal
 	@if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
-		set -x; $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
+		set -x; $(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
 	fi
 
 lint: .venv/.installed ## ruff check, ruff format --check, mypy
@@ -43,8 +43,8 @@ lint: .venv/.installed ## ruff check, ruff format --check, mypy
 bench: .venv/.installed ## Run the benchmarks; ARGS=... is passed on
 	$(PY) -m benchmarks $(ARGS)
 
-stress: .venv/.installed ## The long race and crash tests; ARGS=... is passed on
-	$(PY) -m pytest -n0 -m stress --timeout=3600 $(ARGS)
+stress: .venv/.installed ## The long race and crash tests, and every property at length; ARGS=... is passed on
+	CATALOGKIT_DEEP=10 $(PY) -m pytest -n0 -m 'stress or hypothesis' --timeout=3600 $(ARGS)
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab; ARGS=... is passed on
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)

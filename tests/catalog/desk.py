@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 
 from catalogkit.catalog.contract import Registration
 from catalogkit.layouts import cas_key
 from catalogkit.model import Arrival, Check, Digest, Layout, Outcome, to_us
+from tests.luck import examples
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -23,9 +24,8 @@ NOW: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PLAN: Final = "f" * 64
 # For properties that make a catalog for every example; a busy machine is not a finding.
-relaxed = settings(
-    deadline=None,
-    max_examples=25,
+relaxed = examples(
+    15,
     # The same property is asked of every engine, by classes of their own.
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
 )

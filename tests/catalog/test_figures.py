@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -22,6 +22,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.model import Outcome, fed
 from tests.catalog.desk import DAY, NOW, Desk
 from tests.catalog.test_mirror import Hasty
+from tests.luck import examples
 from tests.test_stats import AS_OF, A, Catalog, catalogs, docs, locs
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def of_one_type(catalog: Catalog) -> Catalog:
     ), locations
 
 
-@settings(deadline=None, max_examples=40)
+@examples(15)
 @given(catalogs(), st.sampled_from(["1h", "1d", "2w", "1mo", "1q", "1y"]))
 def test_every_figure_is_that_of_whole_frames(catalog: Catalog, every: str) -> None:
     """Totals, groups, parts, stores, states, growth, classes, coverage: the same values, order and types."""
