@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG_NAME: Final = "catalogkit.toml"
+SERVER_NAME: Final = "tenants.toml"
 
 
 class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -252,6 +253,26 @@ def add_tenant(folder: Path, tenant: TenantConfig, policies: str) -> None:
     _put(folder, wanted)
 
 
+class _Server(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    server: str
+
+
+def read_server(folder: Path) -> str:
+    """On which server the tenants below a folder are; nothing where they are on none."""
+    path = folder / SERVER_NAME
+    try:
+        return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8-sig")), _Server).server
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as problem:
+        raise InvalidInput(f"{path}: {problem}") from None
+
+
+def write_server(folder: Path, server: str) -> None:
+    """Write down on which server the tenants below a folder are; no password of it."""
+    _put(folder, f"server = {_toml(public(server))}\n", SERVER_NAME)
+
+
 def rewrite_stores(folder: Path, name: str, url: str, others: dict[str, str]) -> Config:
     """Change which store new bytes go to, and which others there are, and leave all else as it was written.
 
@@ -297,13 +318,13 @@ def _in_table(text: str, table: str, values: dict[str, Any]) -> str:
     return f"{text[: found.end()]}{body}{text[end:]}"
 
 
-def _put(folder: Path, text: str) -> None:
-    unfinished = folder / f"{CONFIG_NAME}.part"
+def _put(folder: Path, text: str, name: str = CONFIG_NAME) -> None:
+    unfinished = folder / f"{name}.part"
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(folder / CONFIG_NAME)
+    unfinished.replace(folder / name)
 
 
 def _toml(text: str) -> str:

@@ -1,8 +1,8 @@
 """Tenants: organisations that share a machine and a bill, and see nothing of each other.
 
 Each tenant is a collection of its own: its own catalog, stores, mirror, plans, policies and quota. That is the wall: a
-handle that was opened for one tenant has no row of another in any database it can ask, whatever SQL it is given. The
-operator, who has all of them, sums up and bills.
+handle that was opened for one tenant has no row of another in any database it can ask, whatever SQL it is given. On a
+server each has a database and a role of its own. The operator, who has all of them, sums up and bills.
 """
 
 from __future__ import annotations
@@ -16,8 +16,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit.catalog.passfiles import PASSFILE, make_password, users_in
+from catalogkit.catalog.urls import file_of, public
 from catalogkit.collection import Collection, init, open_collection, utc_now
-from catalogkit.config import CONFIG_NAME, TenantConfig, add_tenant, parse_config, read_config
+from catalogkit.config import (
+    CONFIG_NAME,
+    SERVER_NAME,
+    TenantConfig,
+    add_tenant,
+    parse_config,
+    read_config,
+    read_server,
+    write_server,
+)
 from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -70,6 +81,10 @@ class MultiTenantCatalog:
     path
         The folder; made with the first tenant. Each tenant's collection lies in ``tenants/<its name>`` there, and every
         command works on it as on any other: ``catalogkit -C path/tenants/acme verify``.
+    server
+        ``postgresql://operator@host/database``: where the catalog of each new tenant gets a database and a role of its
+        own, with a password that lies in ``.pgpass`` in the tenant's folder. The operator's role has ``CREATEDB`` and
+        ``CREATEROLE``. Kept, without a password, in ``tenants.toml``; without one catalogs are files.
 
     Examples
     --------
@@ -81,8 +96,12 @@ class MultiTenantCatalog:
     ['a.txt', 'b.txt', 'c.txt']
     """
 
-    def __init__(self, path: Path | str, *, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, path: Path | str, *, server: str = "", clock: Callable[[], datetime] = utc_now) -> None:
         self.path, self.clock = Path(os.path.realpath(path)), clock
+        known = read_server(self.path)
+        if server and known and public(server) != known:
+            raise InvalidInput(f"the tenants of {self.path} are on {known}; another server needs another folder")
+        self.server = server or known
 
     def register_tenant(self, org_id: str, settings: TenantSettings | None = None) -> Collection:
         """Make a tenant, and open it. Where a first attempt was cut short, this one completes it.
@@ -98,9 +117,9 @@ class MultiTenantCatalog:
             raise InvalidInput(f"{org_id} is registered already; change its quota with `tenant quota`, its policies in"
                                f" {folder / CONFIG_NAME}")  # fmt: skip
         if not (folder / CONFIG_NAME).exists():
-            init(folder, store=wanted.store, layout=wanted.layout, clock=self.clock).close()
-        with open_collection(folder, clock=self.clock) as made:
-            made.catalog.set_quota(documents=wanted.max_documents, bytes=wanted.max_bytes)
+            catalog = self._database(folder) if self.server else "sqlite:///catalog.sqlite"
+            init(folder, store=wanted.store, catalog=catalog, layout=wanted.layout, clock=self.clock).close()
+        self._limit(folder, wanted.max_documents, wanted.max_bytes)
         # Last, because it is what makes the collection the tenant's.
         add_tenant(folder, TenantConfig(id=org_id), wanted.policies)
         return self.tenant(org_id)
@@ -139,8 +158,19 @@ class MultiTenantCatalog:
 
     def set_quota(self, org_id: str, *, max_documents: int | None, max_bytes: int | None) -> None:
         """Change how much a tenant may keep; what it has stays, be it more."""
-        with self.tenant(org_id) as collection:
-            collection.catalog.set_quota(documents=max_documents, bytes=max_bytes)
+        if org_id not in self:
+            raise InvalidInput(f"there is no tenant {org_id!r}; register it first")
+        _check(TenantSettings(max_documents=max_documents, max_bytes=max_bytes))
+        self._limit(self._folder(org_id), max_documents, max_bytes)
+
+    def upgrade(self) -> list[str]:
+        """Bring the catalogs on the server to this program's schema, which tenants may not do; whose they are."""
+        from catalogkit.catalog.postgres import walls
+
+        there = [name for name in self.names() if self._on_server(self._folder(name))]
+        for name in there:
+            walls.upgrade(self._servers(), read_config(self._folder(name)).catalog, as_of=self.clock())
+        return there
 
     def frame(self) -> pl.DataFrame:
         """What each tenant has, and may have: a row each, by name (`TENANTS`)."""
@@ -164,6 +194,36 @@ class MultiTenantCatalog:
         """
         with ExitStack() as stack:
             return bill_of([stack.enter_context(self.tenant(name)) for name in self.names()], start, end, prices)
+
+    def _limit(self, folder: Path, documents: int | None, size: int | None) -> None:
+        if self._on_server(folder):
+            from catalogkit.catalog.postgres import walls
+
+            url = read_config(folder).catalog
+            walls.limit(self._servers(), url, documents=documents, bytes=size, as_of=self.clock())
+            return
+        with open_collection(folder, clock=self.clock) as collection:
+            collection.catalog.set_quota(documents=documents, bytes=size)
+
+    def _database(self, folder: Path) -> str:
+        """A database on the server for the tenant of this folder; the same where a first attempt was cut short."""
+        from catalogkit.catalog.postgres import walls
+        from catalogkit.catalog.postgres.roles import new_name
+
+        folder.mkdir(parents=True, exist_ok=True)
+        write_server(self.path, self.server)
+        begun = users_in(folder / PASSFILE)
+        role = next(iter(begun), None) or new_name()
+        password = begun.get(role) or make_password(folder / PASSFILE, role, role)
+        return walls.make_database(self.server, role, password, as_of=self.clock())
+
+    def _on_server(self, folder: Path) -> bool:
+        return file_of(read_config(folder).catalog) is None
+
+    def _servers(self) -> str:
+        if not self.server:
+            raise InvalidInput(f"say on which server its tenants are in {self.path / SERVER_NAME}")
+        return self.server
 
     def _folder(self, org_id: str) -> Path:
         if not isinstance(org_id, str) or not _NAME.fullmatch(org_id):

@@ -34,6 +34,8 @@ SETTINGS: Final = {
     "listen_addresses": "", "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
     "max_connections": "200", "shared_buffers": "64MB", "max_wal_size": "2GB", "log_min_messages": "fatal",
 }  # fmt: skip
+# The superuser is let in, who is somebody else needs a password.
+LETS_IN: Final = "local all postgres trust\nlocal all all scram-sha-256\n"
 _PDEATHSIG: Final = 1  # prctl(2): a signal for when the parent has died
 
 
@@ -270,6 +272,8 @@ def launch(**settings: str) -> Server:
             part.rename(template)
     folder = Path(tempfile.mkdtemp(prefix="ckpg-"))
     subprocess.run(["cp", "-a", template, folder / "data"], check=True)
+    hba = folder / "data" / "pg_hba.conf"
+    hba.write_text(LETS_IN + hba.read_text())
     _give(folder, user)
     server = Server(
         f"postgresql://postgres@/?host={quote(str(folder))}", programs, folder, user, settings=SETTINGS | settings

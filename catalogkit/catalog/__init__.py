@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalogkit.catalog.urls import SQLITE, engine_of
+from catalogkit.catalog.passfiles import PASSFILE, users_in
+from catalogkit.catalog.urls import SQLITE, engine_of, parameters
 from catalogkit.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -48,4 +49,6 @@ def open_catalog(
     except ModuleNotFoundError as problem:
         raise InvalidInput(f"catalogs on a server need {problem.name}: pip install 'catalogkit[postgres]'") from None
 
-    return PostgresCatalog(url, create=create, as_of=as_of, identity=identity)
+    # One that catalogkit made lies beside the settings; every other comes from where libpq looks.
+    password = users_in(base / PASSFILE).get(parameters(url).get("user", ""))
+    return PostgresCatalog(url, create=create, as_of=as_of, identity=identity, password=password)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from tests.conftest import Clock, hurry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.pg import Server
 
 SECRET = b"the secret recipe of the other tenant"
 
@@ -42,13 +45,13 @@ class Both:
 
 
 @contextlib.contextmanager
-def make_both(folder: Path, clock: Clock) -> Iterator[Both]:
+def make_both(folder: Path, clock: Clock, server: str = "") -> Iterator[Both]:
     """The tenants ``mine`` and ``theirs``; the other's has a mirror, a snapshot, a plan and a hold, too."""
     from catalogkit.planning import plan_forget
     from catalogkit.snapshots import take_snapshot
 
-    every = MultiTenantCatalog(folder / "all", clock=clock)
-    with hurry(every.register_tenant("theirs")) as theirs:
+    every = MultiTenantCatalog(folder / "all", server=server, clock=clock)
+    with dropped(every), hurry(every.register_tenant("theirs")) as theirs:
         put(theirs, "first", b"something else")
         record = put(theirs, "zanzibar", SECRET)
         theirs.sql("SELECT 1")
@@ -57,13 +60,38 @@ def make_both(folder: Path, clock: Clock) -> Iterator[Both]:
         plan_forget(theirs, [1]).save(theirs.path / "plans")
         place = Path(theirs.location(record))
         home = theirs.path
-    with hurry(every.register_tenant("mine")) as mine:
-        put(mine, "own", b"nothing special")
-        yield Both(every, mine, home, record, place)
+        with hurry(every.register_tenant("mine")) as mine:
+            put(mine, "own", b"nothing special")
+            yield Both(every, mine, home, record, place)
 
 
-@pytest.fixture
-def both(tmp_path: Path, clock: Clock) -> Iterator[Both]:
+@contextlib.contextmanager
+def dropped(every: MultiTenantCatalog) -> Iterator[None]:
+    """What was made on the server is gone afterwards."""
+    try:
+        yield
+    finally:
+        if every.server:
+            from catalogkit.catalog.passfiles import PASSFILE, users_in
+            from catalogkit.catalog.postgres.walls import drop_database
+
+            for path in (every.path / "tenants").glob(f"*/{PASSFILE}"):
+                for role in users_in(path):
+                    drop_database(every.server, role)
+
+
+@pytest.fixture(scope="session")
+def operator(pg: Server) -> Iterator[str]:
+    """The address of an operator on the server: a role that can make databases and roles, and is no superuser."""
+    name = f"operator_{os.getpid()}"
+    pg.run(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'p@ss:w/rd'")
+    yield pg.address("postgres").replace("postgres@", f"{name}:p%40ss%3Aw%2Frd@", 1)
+    pg.run(f"DROP ROLE {name}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def both(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Both]:
     """Two tenants of this test alone."""
-    with make_both(tmp_path, clock) as made:
+    server = request.getfixturevalue("operator") if request.param == "postgresql" else ""
+    with make_both(tmp_path, clock, server) as made:
         yield made

@@ -75,10 +75,11 @@ SQL = {
 }
 
 
-@pytest.fixture(scope="module")
-def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def standing(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     """Two tenants whom questions do not change."""
-    with make_both(tmp_path_factory.mktemp("tenants"), Clock(NOON)) as made:
+    server = request.getfixturevalue("operator") if request.param == "postgresql" else ""
+    with make_both(tmp_path_factory.mktemp("tenants"), Clock(NOON), server) as made:
         yield made
 
 
@@ -199,8 +200,8 @@ def test_another_tenants_plan_and_backup_are_refused(both: Both, tmp_path: Path)
         apply(both.mine, plan, unapproved=True)
     with both.all.tenant("theirs") as theirs:
         made = backup_catalog(tmp_path / "backups", collection=theirs)
-    with pytest.raises(InvalidInput, match="another catalog"):
-        recover_from_backup(made.path, both.mine.path / "catalog.sqlite")
+    with pytest.raises(InvalidInput, match=r"another catalog|on a server"):
+        recover_from_backup(made.path, catalog_file(both.mine.path))
 
 
 def test_nobody_learns_what_others_have(both: Both) -> None:

@@ -80,6 +80,11 @@ class Database(Common):
         Whether an empty database becomes a catalog.
     identity
         Whose catalog a new one is; a name of its own without it.
+    password
+        The user's, where the address has none.
+    reader
+        Whether it is opened for a reader, from whom the server keeps others' rows. For everybody else the server is
+        told to refuse rather than to leave rows out: who saw a part only would take the rest for garbage.
     as_of
         When a new catalog is made, or an older one upgraded.
     busy_seconds
@@ -105,23 +110,26 @@ class Database(Common):
         as_of: datetime,
         busy_seconds: float = BUSY_SECONDS,
         identity: str | None = None,
+        password: str | None = None,
+        reader: bool = False,
     ) -> None:
-        given: dict[str, Any] = parameters(url)
+        given: dict[str, Any] = ({"password": password} if password else {}) | parameters(url)
         self.url, self._seconds = public(url), max(busy_seconds, 1.0)
         limits = {
             "lock_timeout": max(round(busy_seconds * 1000), 1),
             "statement_timeout": STATEMENT_SECONDS * 1000,
             "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+            **({"default_transaction_read_only": "on"} if reader else {"row_security": "off"}),
         }
         options = " ".join(f"-c {name}={value}" for name, value in limits.items())
         given |= {"options": f"{options} {given.get('options', '')}".strip(), "autocommit": True}
         settings: dict[str, Any] = {"application_name": "catalogkit", "connect_timeout": 10} | given
         with reached(self.url), psycopg.connect(**settings) as db, driver_errors(self.url):
             migrate(db, to_us(as_of), create=create)
-            if create:
-                values = [identity or uuid.uuid4().hex]
-                db.execute(_NEW, values)
             row = db.execute(_WHO).fetchone()
+            if row is None and create:
+                db.execute(_NEW, [identity or uuid.uuid4().hex])
+                row = db.execute(_WHO).fetchone()
         if row is None:
             raise CatalogError(f"{self.url} has no identity; it is not a whole catalog: restore it from a backup")
         self.identity, self.home = row

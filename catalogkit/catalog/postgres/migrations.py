@@ -53,12 +53,19 @@ def migrate(db: Connection[Any], at_us: int, *, create: bool) -> list[int]:
     SchemaTooNew
         If the database has a version this program does not know; nothing is changed.
     CatalogError
-        If the server is too old, or the database holds something else, or nothing and `create` is not given.
+        If the server is too old, or the database holds something else, or nothing and `create` is not given, or
+        this user may not change its schema.
     """
     if db.info.server_version < MINIMUM_SERVER:
         raise CatalogError(f"PostgreSQL {db.info.server_version // 10_000} is too old; catalogkit needs 15 or newer")
     if not _pending(db, create=create):
         return []
+    row = db.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
+    if row and row[0] is False:
+        raise CatalogError(
+            "this catalog has an older schema, which its owner brings up to date: a tenant's with"
+            " `catalogkit tenant upgrade`, every other by opening it"
+        )
     with db.transaction():
         db.execute(f"SELECT pg_advisory_xact_lock({LOCK}, {MIGRATE}), pg_advisory_xact_lock({LOCK}, {WRITE})")
         todo = _pending(db, create=create)
