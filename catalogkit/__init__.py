@@ -81,6 +81,9 @@ if TYPE_CHECKING:
     from catalogkit.planning import why as why
     from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
     from catalogkit.policies.retention import RetentionDecision as RetentionDecision
+    from catalogkit.readers import TenantReader as TenantReader
+    from catalogkit.readers import drop_reader as drop_reader
+    from catalogkit.readers import open_reader as open_reader
     from catalogkit.review_forms import review as review
     from catalogkit.snapshots import CatalogSnapshot as CatalogSnapshot
     from catalogkit.snapshots import CatalogWithHistory as CatalogWithHistory
@@ -127,6 +130,7 @@ _WHERE: Final = {
     "RepairPolicy": "planners.repair",
     "RetentionDecision": "policies.retention",
     "RetentionPolicy": "planning",
+    "TenantReader": "readers",
     "TenantSettings": "tenants",
     "S3Layout": "stores.s3.store",
     "add_store": "joining",
@@ -143,6 +147,7 @@ _WHERE: Final = {
     "backup_catalog": "backups.making",
     "demo_collection": "demo",
     "diff_snapshots": "snapshots",
+    "drop_reader": "readers",
     "drop_snapshot": "snapshots",
     "drill": "backups.drilling",
     "extract": "extract.backfill",
@@ -158,6 +163,7 @@ _WHERE: Final = {
     "make_views": "viewing",
     "migrate_to_cas_gradual": "migrating",
     "open": "collection:open_collection",
+    "open_reader": "readers",
     "near_duplicates": "planning",
     "plan_dedup": "planning",
     "plan_forget": "planning",

@@ -93,6 +93,7 @@ ROOMS = {
         planning.*
         places
         proving
+        readers
         settling
         shelving
         snapshots

@@ -31,7 +31,9 @@ Bytes = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for name, command in (("add", add), ("list", show), ("quota", quota), ("usage", usage)):
+    for name, command in (
+        ("add", add), ("list", show), ("quota", quota), ("usage", usage), ("upgrade", upgrade), ("reader", reader),
+    ):  # fmt: skip
         tenants.command(name)(command)
     app.add_typer(tenants, name="tenant", rich_help_panel=None)
 
@@ -46,6 +48,9 @@ def add(
     policies: Annotated[
         Path | None, typer.Option(metavar="FILE", help="TOML with its [retention], [dedup], [maintain], ...")
     ] = None,
+    server: Annotated[
+        str, typer.Option(metavar="URL", help="postgresql://operator@host/database: a database there for each tenant.")
+    ] = "",
     as_json: Json = False,
 ) -> int:
     """Make a tenant: a collection of its own in tenants/TENANT below the folder that -C names."""
@@ -64,7 +69,7 @@ def add(
         layout=layout,
         policies=text,
     )
-    with _all(context.obj).register_tenant(name, settings) as collection:
+    with _all(context.obj, server).register_tenant(name, settings) as collection:
         place = str(collection.path)
     say({"tenant": name, "path": place}, machine(context, as_json), "Made a tenant")
     if not machine(context, as_json):
@@ -139,6 +144,38 @@ def usage(
     return DONE
 
 
+def upgrade(context: typer.Context, as_json: Json = False) -> int:
+    """Bring the tenants' databases on the server to this version's schema, which they may not do themselves."""
+    from catalogkit.terminal import say
+
+    done = _all(context.obj).upgrade()
+    say({"upgraded": done}, machine(context, as_json), f"{len(done)} up to date")
+    return DONE
+
+
+def reader(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="TENANT", help="As it stands in the documents.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Take it away again.")] = False,
+    as_json: Json = False,
+) -> int:
+    """On a collection that several tenants share, on a server: a role that reads one tenant's documents alone."""
+    from catalogkit.readers import drop_reader, open_reader
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        if drop:
+            drop_reader(collection, name)
+            say({"tenant": name, "dropped": True}, machine(context, as_json), "Dropped the reader")
+            return DONE
+        with open_reader(collection, name) as made:
+            told = {"tenant": name, "url": made.url, "passfile": str(made.passfile)}
+    say(told, machine(context, as_json), "A reader")
+    if not machine(context, as_json):
+        tell("Its password is in that file: PGPASSFILE=FILE psql URL")
+    return DONE
+
+
 def _period(month: str | None, since: str | None, until: str | None) -> tuple[datetime, datetime]:
     from catalogkit.tenants import period
     from catalogkit.units import parse_when
@@ -180,7 +217,7 @@ def _bill(door: Door, start: datetime, end: datetime, prices: Prices) -> pl.Data
             collection.close()
 
 
-def _all(door: Door) -> MultiTenantCatalog:
+def _all(door: Door, server: str = "") -> MultiTenantCatalog:
     from catalogkit.collection import home_of
     from catalogkit.config import CONFIG_NAME
     from catalogkit.tenants import MultiTenantCatalog
@@ -188,7 +225,7 @@ def _all(door: Door) -> MultiTenantCatalog:
     home = home_of(door.folder)
     if (home / CONFIG_NAME).exists():
         raise InvalidInput(f"{home} is a collection; name the folder that holds, or shall hold, the tenants with -C")
-    return MultiTenantCatalog(home)
+    return MultiTenantCatalog(home, server=server)
 
 
 def _price(text: str) -> Any:

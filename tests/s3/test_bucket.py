@@ -10,10 +10,11 @@ import pickle
 import urllib.request
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
-from catalogkit.errors import InvalidInput, KeyTaken, StoreUnreachable
+from catalogkit.errors import InvalidInput, KeyTaken, StoreError, StoreUnreachable
 from catalogkit.layouts import Template, cas_key
 from catalogkit.model import Arrival, Digest
 from catalogkit.stores.s3 import bucket as bucket_module
@@ -172,6 +173,25 @@ def test_a_customers_key_must_be_one(s3_url: str, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv(SSE_C_KEY, value)
         with pytest.raises(InvalidInput, match="32 bytes in base64"):
             Bucket(S3Settings.parse(f"{s3_url}?sse=sse-c")).put("x", b"x", create=True)
+
+
+def test_each_store_can_have_a_customers_key_of_its_own(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The URL names the variable, never the key; what one key wrote another does not read."""
+    for name in ("ACME_KEY", "BETA_KEY"):
+        monkeypatch.setenv(name, base64.b64encode(os.urandom(32)).decode())
+    monkeypatch.delenv(SSE_C_KEY, raising=False)
+    acme, beta = (Bucket(S3Settings.parse(f"{s3_url}?sse=sse-c&sse_c_env={name}_KEY")) for name in ("ACME", "BETA"))
+    acme.put("x", b"acme's", create=True)
+    assert bytes(acme.get("x", 0, 6)) == b"acme's" and S3Settings.parse(acme.settings.url) == acme.settings
+    with pytest.raises(StoreError):
+        beta.get("x", 0, 6)
+    with pytest.raises(InvalidInput, match="needs \\$OTHER_KEY"):
+        Bucket(S3Settings.parse(f"{s3_url}?sse=sse-c&sse_c_env=OTHER_KEY")).put("y", b"y", create=True)
+    key = base64.b64encode(b"x" * 32).decode()
+    for wrong in (f"?sse=sse-c&sse_c_env={quote(key)}", "?sse=AES256&sse_c_env=ACME_KEY", "?sse=sse-c&sse_c_env=$A"):
+        with pytest.raises(InvalidInput, match="sse_c_env") as refused:
+            S3Settings.parse(f"{s3_url}{wrong}")
+        assert key not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from catalogkit.audit import AuditReport
 from catalogkit.auditing import audit
 from catalogkit.backups.making import backup_catalog
 from catalogkit.backups.recovering import recover_from_backup
+from catalogkit.collection import catalog_file
 from catalogkit.errors import CatalogKitError, InvalidInput, SourceError
 from catalogkit.ingest import ingest, register_or_get
 from catalogkit.plan import Plan

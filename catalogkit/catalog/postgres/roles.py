@@ -43,9 +43,10 @@ def about(statement: str, role: str, **values: str) -> sql.Composed:
 
 def make_role(db: Connection[Any], role: str, password: str) -> None:
     """Make a role that may log in, or give it another password; the server, and its log, never see which."""
-    there = db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    there = db.execute(about("SELECT 1 FROM pg_roles WHERE rolname = {name}", role, name=role)).fetchone()
     secret = db.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    db.execute(about(f"{'ALTER' if there else 'CREATE'} ROLE {{0}} {_MAY} PASSWORD {{secret}}", role, secret=secret))
+    verb = "ALTER ROLE {0}" if there else f"CREATE ROLE {{0}} {_MAY}"
+    db.execute(about(f"{verb} PASSWORD {{secret}}", role, secret=secret))
 
 
 def check_role(url: str, password: str) -> None:

@@ -264,7 +264,7 @@ class Bucket:
         """The customer's key, where the server keeps none."""
         if self.settings.sse != "sse-c":
             return {}
-        return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": customer_key()}
+        return {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": customer_key(self.settings)}
 
     @contextlib.contextmanager
     def asking(self, key: str) -> Iterator[None]:

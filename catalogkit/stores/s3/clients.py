@@ -80,7 +80,7 @@ def data_of(settings: S3Settings) -> obstore.store.S3Store:
     if settings.kms_key:
         options["sse_kms_key_id"] = settings.kms_key
     if settings.sse == "sse-c":
-        options["sse_customer_key_base64"] = base64.b64encode(customer_key()).decode()
+        options["sse_customer_key_base64"] = base64.b64encode(customer_key(settings)).decode()
     client: Any = {
         "allow_http": endpoint.startswith("http:"),
         "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
@@ -124,12 +124,13 @@ def who(settings: S3Settings) -> tuple[Any, str, str, str]:
     return session, region, endpoint, style
 
 
-def customer_key() -> bytes:
-    """The key that the customer keeps; `InvalidInput` without one."""
+def customer_key(settings: S3Settings) -> bytes:
+    """The key that the customer keeps, for this store; `InvalidInput` without one."""
+    variable = settings.sse_c_env or SSE_C_KEY
     try:
-        key = base64.b64decode(os.environ.get(SSE_C_KEY, ""), validate=True)
+        key = base64.b64decode(os.environ.get(variable, ""), validate=True)
     except binascii.Error:
         key = b""
     if len(key) != 32:
-        raise InvalidInput(f"sse=sse-c needs ${SSE_C_KEY}: 32 bytes in base64")
+        raise InvalidInput(f"sse=sse-c needs ${variable}: 32 bytes in base64")
     return key

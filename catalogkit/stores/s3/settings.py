@@ -18,6 +18,8 @@ SSE_C_KEY: Final = "CATALOGKIT_S3_SSE_C_KEY"
 _SSE: Final = ("", "AES256", "aws:kms", "aws:kms:dsse", "sse-c")
 _STYLES: Final = ("auto", "path", "virtual")
 _SECRETS: Final = re.compile(r"secret|token|password|signature|credential|access_?key|customer", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN: Final = ("region", "profile", "style", "sse", "kms_key", "sse_c_env", "storage_class")
 # Amazon's rules, and those of servers that take more: capital letters and underscores.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
@@ -37,7 +39,10 @@ class S3Settings:
         of one's own.
     sse, kms_key
         Encryption by the server: ``AES256``, ``aws:kms``, ``aws:kms:dsse`` or ``sse-c``, whose key, 32 bytes in
-        base64, is in ``$CATALOGKIT_S3_SSE_C_KEY``.
+        base64, is in an environment variable.
+    sse_c_env
+        The name of that variable, never the key, where it is not ``CATALOGKIT_S3_SSE_C_KEY``: so that each tenant's
+        store can have a key of its own.
     storage_class
         For new objects.
     requester_pays
@@ -56,6 +61,7 @@ class S3Settings:
     style: str = "auto"
     sse: str = ""
     kms_key: str = ""
+    sse_c_env: str = ""
     storage_class: str = ""
     requester_pays: bool = False
     bandwidth: int = 0
@@ -100,6 +106,10 @@ class S3Settings:
                 raise InvalidInput(f"{name} is one of {', '.join(filter(None, allowed))}, not {values[name]!r}")
         if values.get("kms_key") and not values.get("sse", "").startswith("aws:kms"):
             raise InvalidInput("kms_key goes with sse=aws:kms")
+        if (variable := values.get("sse_c_env")) and values.get("sse") != "sse-c":
+            raise InvalidInput("sse_c_env goes with sse=sse-c")
+        if variable and not _VARIABLE.fullmatch(variable):  # it may be the key itself
+            raise InvalidInput("sse_c_env is the name of an environment variable that has the key, such as ACME_KEY")
         endpoint = values.get("endpoint", "").rstrip("/")
         if endpoint:
             at = urlsplit(endpoint)
@@ -112,7 +122,7 @@ class S3Settings:
             requester_pays=_flag(values, "requester_pays", False),
             bandwidth=parse_bytes(values["bandwidth"]) if values.get("bandwidth") else 0,
             conditional=_flag(values, "conditional", True),
-            **{n: values[n] for n in ("region", "profile", "style", "sse", "kms_key", "storage_class") if n in values},
+            **{name: values[name] for name in _PLAIN if name in values},
         )
 
     @property
