@@ -11,13 +11,13 @@ import pytest
 
 import catalogkit as ck
 
-# What the fixture below shows (`init`), results of what has an example, and what takes long, a server, a bucket or a person.
+# What the fixture below shows (`init`), results of what has an example, and what takes long, a server or a person.
 WITHOUT = {
     "__version__", "AuditReport", "BackupMetadata", "CatalogSnapshot", "Collection", "ContentMetadata", "DataIssue",
-    "DedupOpportunities", "demo_collection", "drill", "drop_reader", "EnrichedDocumentRecord", "EvictionCandidate", "Fetcher",
-    "HashMismatch", "init", "maintain", "Maintenance", "MigrationReport", "MissingFile", "NearDuplicates",
-    "open_reader", "OrphanFile", "plan_relocate", "rebuild_catalog", "recover_from_backup", "RetentionDecision", "review",
-    "rollback_migration", "S3Layout", "start_telemetry", "TenantReader", "TenantSettings", "use_store",
+    "DedupOpportunities", "demo_collection", "drill", "drop_reader", "EnrichedDocumentRecord", "EvictionCandidate",
+    "Fetcher", "HashMismatch", "init", "maintain", "Maintenance", "MigrationReport", "MissingFile", "NearDuplicates",
+    "open_reader", "OrphanFile", "plan_relocate", "rebuild_catalog", "recover_from_backup", "RetentionDecision",
+    "review", "rollback_migration", "S3Layout", "start_telemetry", "TenantReader", "TenantSettings", "use_store",
 }  # fmt: skip
 
 

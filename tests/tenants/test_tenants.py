@@ -85,6 +85,7 @@ def test_settings_that_are_none(tmp_path: Path, settings: TenantSettings, words:
     assert every.names() == []
 
 
+@pytest.mark.parametrize("both", ["sqlite"], indirect=True)
 def test_a_tenant_is_registered_once(both: Both) -> None:
     """A second time is refused; who is not there is named."""
     with pytest.raises(InvalidInput, match="registered already"):
@@ -111,6 +112,7 @@ def test_registering_goes_on_after_a_crash(tmp_path: Path, monkeypatch: pytest.M
     assert every.names() == ["acme"]
 
 
+@pytest.mark.parametrize("both", ["sqlite"], indirect=True)
 def test_a_folder_that_was_renamed_is_no_tenant(both: Both) -> None:
     """Whose collection it is stands in it; under another's name it is nobody's."""
     both.theirs.rename(both.theirs.parent / "hers")

@@ -38,7 +38,7 @@ def address(url: str, *, database: str = "", user: str = "") -> str:
 def about(statement: str, role: str, **values: str) -> sql.Composed:
     """A statement about a role, ``{0}``, and about values by their names."""
     literals = {name: sql.Literal(value) for name, value in values.items()}
-    return sql.SQL(statement).format(sql.Identifier(role), **literals)  # type: ignore[arg-type]
+    return sql.SQL(statement).format(sql.Identifier(role), **literals)
 
 
 def make_role(db: Connection[Any], role: str, password: str) -> None:

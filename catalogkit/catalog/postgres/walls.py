@@ -85,12 +85,12 @@ def upgrade(server: str, url: str, *, as_of: datetime) -> None:
 
 def limit(server: str, url: str, *, documents: int | None, bytes: int | None, as_of: datetime) -> None:
     """Set a tenant's quota, which is the operator's to do."""
-    upgrade(server, url, as_of=as_of)
-    catalog = PostgresCatalog(_operators(server, url), as_of=as_of)
+    catalog = PostgresCatalog(_operators(server, url), as_of=as_of)  # which may bring its schema up to date
     try:
         catalog.set_quota(documents=documents, bytes=bytes)
     finally:
         catalog.close()
+    settle(server, url)
 
 
 def _operators(server: str, url: str) -> str:
