@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
 
 SCHEMES: Final = ("http", "https")
+ORIGIN: Final = "^[^:/?#]*://[^/?#]*"
+"""Finds the part of a URL that `unfit` looks at; a URL without one is not fit. Of millions few differ in it."""
 # Addresses of NAT64 (RFC 6052) and the old "compatible" ones (RFC 4291) carry an IPv4 address in their last 32 bits.
 _CARRIERS: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
 

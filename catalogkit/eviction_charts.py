@@ -33,7 +33,7 @@ def steps(chosen: pl.DataFrame, points: int = 400) -> pl.DataFrame:
     Parameters
     ----------
     chosen
-        Rows of `SmartEvictionPolicy.scores` that may go, the first first.
+        Rows of `SmartEvictionPolicy.ranked` that may go, the first first.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def calibration(bins: pl.DataFrame) -> go.Figure:
 def parts(chosen: pl.DataFrame) -> pl.DataFrame:
     """The scores of some contents beside the parts that add up to them, for people."""
     return chosen.select(
-        "artifact_id", "resolver", "media_type", "stored_bytes", documents=pl.col("document_ids").list.len(),
+        "artifact_id", "resolver", "media_type", "stored_bytes", "documents",
         reuse=pl.col("reuse").round(3), expected_requests=pl.col("expected").round(2),
         refetch_chance=pl.col("refetch_chance").round(2), score=pl.col("score").round(1),
         of_bytes=pl.col("part_bytes").round(1), of_requests=pl.col("part_requests").round(1),

@@ -6,6 +6,7 @@ millions of rows down to few, or to few narrow columns, and the same functions g
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,7 @@ from catalogkit.coverage import CHECKED, WINDOWS, Coverage, Tally, covered
 from catalogkit.model import from_us, mirrored, schema, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     import duckdb
@@ -147,6 +148,15 @@ class Figures:
         frame: pl.DataFrame = self._db.execute(query, parameters).pl()
         return frame.with_columns(pl.col(pl.Datetime).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
 
+    @contextmanager
+    def given(self, name: str, values: pl.Series) -> Iterator[None]:
+        """Have values as a table of one column, for questions about millions of them."""
+        self._db.register(name, values.to_frame())
+        try:
+            yield
+        finally:
+            self._db.unregister(name)
+
     def frame(self, table: str) -> pl.DataFrame:
         """A whole table, by id or digest, with the schema `model.mirrored`."""
         columns = mirrored(table)
@@ -159,6 +169,17 @@ class Figures:
         """`stats.dedup_totals`."""
         query = "SELECT bytes, refs AS documents, objects, stores FROM blobs WHERE refs > 0 OR objects > 0"
         return stats.totals_of(self._ask(query))
+
+    @property
+    def much(self) -> dict[str, int]:
+        """``documents`` and ``physical_bytes``, as `Catalog.totals` has them."""
+        sums = "SELECT coalesce(sum(refs), 0)::BIGINT, coalesce(sum(objects * bytes), 0)::BIGINT FROM blobs"
+        return dict(zip(("documents", "physical_bytes"), self._db.execute(sums).fetchall()[0], strict=True))
+
+    @property
+    def used(self) -> int:
+        """How many contents documents have."""
+        return int(self._db.execute("SELECT count(*) FROM blobs WHERE refs > 0").fetchall()[0][0])
 
     @cached_property
     def groups(self) -> pl.DataFrame:

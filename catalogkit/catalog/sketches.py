@@ -22,6 +22,9 @@ class Sketches(Protocol):
         What had a sketch of another version, but whose text is kept no more, stays as it is.
         """
 
+    def known_texts(self) -> int:
+        """How many contents have a text, or are known to have none."""
+
     def record_sketches(self, sketches: Iterable[tuple[int, Sketch]], *, version: str) -> int:
         """Note sketches by the numbers of their contents, in place of earlier ones; how many were noted.
 

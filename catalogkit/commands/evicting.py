@@ -100,7 +100,7 @@ def plan_evict(
         plan = smart.plan(number, bytes_to_free=size)
         home = keep(collection, plan, out)
         if home:
-            smart.keep(Path(home))
+            smart.keep(plan, Path(home))
     values = {**plan.summary(), "ranked_by": smart.card.method, "why": smart.card.why, "path": home}
     say(values, machine(context, as_json), "Plan: evict")
     for line in _words(smart.card):

@@ -84,7 +84,7 @@ class EvictionPolicy:
         return {"last_copies": self.last_copies, "private": self.private, "max_share": self.max_share}
 
 
-def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPolicy) -> Plan:
+def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPolicy, kept: int = 0) -> Plan:
     """Let go of contents in the order of their ranks, a unit for each.
 
     Parameters
@@ -93,6 +93,8 @@ def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPo
         A row for each copy of them: the columns of `COPIES`.
     reason
         By what they were chosen: a key of `REASONS`.
+    kept
+        How many more were chosen, but have no copy elsewhere, and last copies are kept.
 
     Returns
     -------
@@ -101,7 +103,7 @@ def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPo
     """
     stays = (~pl.col("ours") & pl.col("healthy")).any().over("sha256")
     mine = copies.with_columns(stays=stays).filter("ours")
-    kept = 0 if policy.last_copies else mine.filter(~pl.col("stays"))["sha256"].n_unique()
+    kept += 0 if policy.last_copies else mine.filter(~pl.col("stays"))["sha256"].n_unique()
     going = mine.filter(pl.col("stays") | policy.last_copies).sort("rank", "sha256", "store", "key")
     file = pl.coalesce(pl.col("inode").cast(pl.String), "key")
     drops = going.with_columns(

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.addresses import unfit
 from catalogkit.errors import InvalidInput
 from catalogkit.eviction import scoring
 from catalogkit.eviction.history import EVENTS, OBJECTS, History
 from catalogkit.planners import evict
 from catalogkit.planning.common import head_of, names_of
+from catalogkit.planning.evictable import STAYS, Evictable, beside, evictable
 from catalogkit.signals import operation
-from catalogkit.stats import stored_by_blob
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,15 +28,17 @@ if TYPE_CHECKING:
     from catalogkit.plan import Plan
 
 HORIZON: Final = timedelta(days=30)
-# Until more is known of a resolver, nine of ten fetches are taken to succeed, and that counts as ten tries.
-GOOD_TRIES, TRIES = 9.0, 10.0
 # What is left in another store is copied from there, which is far cheaper than to fetch it.
 ELSEWHERE_COST: Final = 0.1
-STAYS: Final = {
-    "held": "a hold names it, or one of its documents",
-    "source": "one of its documents has no address to fetch it from again",
-    "kept": "a plan, an ingest, a snapshot or a backup needs it",
-}
+
+__all__ = [
+    "STAYS",
+    "EvictionCandidate",
+    "SmartEvictionPolicy",
+    "eviction_regret",
+    "plan_evict",
+    "plan_fetch",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,18 +125,22 @@ class SmartEvictionPolicy:
     # -- what is known -----------------------------------------------------------------------------------------
 
     @cached_property
+    def _known(self) -> Evictable:
+        return evictable(self.collection)
+
+    @cached_property
     def contents(self) -> pl.DataFrame:
-        """A row for each content that documents refer to: whose it is, what it frees, why it stays (`STAYS`)."""
-        return contents_of(self.collection, self.as_of, private=self.policy.private)
+        """A row of numbers for each content that documents refer to, and why it stays (`evictable.FACTS`)."""
+        return self._known.facts(beside(self.collection, self.as_of, private=self.policy.private))
 
     @cached_property
     def history(self) -> History:
         """Contents, and who asked for them when."""
-        return history_of(self.collection, self.contents)
+        return history_of(self._known, self.contents, self.collection.frame("accesses"))
 
     @cached_property
     def _scored(self) -> scoring.Scores:
-        costs = self.contents.select(object="sha256", cost=_cost())
+        costs = self.contents.select(_object(), cost=_cost())
         return scoring.score(self.history, self.as_of, self.horizon, refetch=costs, learn=self.learn)
 
     @property
@@ -144,10 +149,30 @@ class SmartEvictionPolicy:
         return self._scored.card
 
     @cached_property
+    def ranked(self) -> pl.DataFrame:
+        """Every content, the first to go first: its numbers, its score and the parts that add up to it.
+
+        Of millions of contents few are ever shown by name: `named` tells which documents they are.
+        """
+        told = self._scored.frame.select(
+            pl.col("object").cast(pl.Int64).alias("document_id"), pl.exclude("object", "bytes")
+        )
+        return told.join(self.contents, on="document_id", how="inner", maintain_order="left")
+
+    def named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows of `ranked` with ``sha256``, and what their first document tells: ``artifact_id``, ``resolver``, ...
+
+        Returns
+        -------
+        DataFrame
+            In the order of `rows`.
+        """
+        return rows.join(self._known.named(rows["document_id"]), on="document_id", how="left", maintain_order="left")
+
+    @cached_property
     def scores(self) -> pl.DataFrame:
-        """Every content, the first to go first: what it is, its score and the parts that add up to it."""
-        told = self._scored.frame.drop("bytes").rename({"object": "sha256"})
-        return told.join(self.contents, on="sha256", how="inner", maintain_order="left")
+        """`ranked`, all of it by name."""
+        return self.named(self.ranked)
 
     # -- the doors ---------------------------------------------------------------------------------------------
 
@@ -161,14 +186,11 @@ class SmartEvictionPolicy:
         InvalidInput
             If no document has that content now.
         """
-        found = self._by_digest.get(str(record.sha256))
-        if found is None:
+        first = self._known.sharing(pl.Series([str(record.sha256)])).head(1)
+        found = first.join(self.ranked, on="document_id")
+        if found.is_empty():
             raise InvalidInput(f"no document has the content {record.sha256} now")
-        return found
-
-    @cached_property
-    def _by_digest(self) -> dict[str, float]:
-        return dict(self.scores.select("sha256", "score").iter_rows())
+        return float(found["score"][0])
 
     def recommend_eviction(self, n: int = 1000, *, bytes_to_free: int | None = None) -> list[EvictionCandidate]:
         """The contents to let go first, of those that may go at all.
@@ -180,13 +202,16 @@ class SmartEvictionPolicy:
         bytes_to_free
             No more of them than free so many bytes together.
         """
-        return [self._candidate(row) for row in self.chosen(n, bytes_to_free=bytes_to_free).iter_rows(named=True)]
+        rows = self.named(self.chosen(n, bytes_to_free=bytes_to_free))
+        sharing = self._known.sharing(rows["sha256"]).group_by("sha256").agg(document_ids=pl.col("document_id").sort())
+        rows = rows.join(sharing, on="sha256", how="left", maintain_order="left")
+        return [self._candidate(row) for row in rows.iter_rows(named=True)]
 
     def chosen(self, n: int | None = None, *, bytes_to_free: int | None = None) -> pl.DataFrame:
-        """The rows of `scores` that `recommend_eviction` and `plan` are about."""
+        """The rows of `ranked` that `recommend_eviction` and `plan` are about."""
         if (n is not None and n < 0) or (bytes_to_free is not None and bytes_to_free < 0):
             raise InvalidInput("neither a number of contents nor of bytes can be below 0")
-        rows = self.scores.filter((pl.col("stays") == "") & (pl.col("stored_bytes") > 0))
+        rows = self.ranked.filter((pl.col("stays") == "") & (pl.col("stored_bytes") > 0))
         if bytes_to_free is not None:
             rows = rows.filter(pl.col("stored_bytes").cum_sum() - pl.col("stored_bytes") < bytes_to_free)
         return rows if n is None else rows.head(n)
@@ -194,14 +219,19 @@ class SmartEvictionPolicy:
     @operation("plan", kind="evict")
     def plan(self, n: int | None = None, *, bytes_to_free: int | None = None) -> Plan:
         """Plan to let these contents go; what `EvictionPolicy` keeps is counted as left out."""
-        chosen = self.chosen(n, bytes_to_free=bytes_to_free).select("sha256").with_row_index("rank")
-        head = head_of(self.collection, "evict", self.as_of)
+        chosen = self.chosen(n, bytes_to_free=bytes_to_free).with_row_index("rank")
+        # Most last copies are kept, and of those nobody has to know where they lie.
+        going = chosen.filter(pl.col("elsewhere") | self.policy.last_copies)
+        head = head_of(self.collection, "evict", self.as_of, self._known.figures)
         reason = {scoring.MODEL: "model", scoring.SIZE_AGE: "size x age"}.get(self.card.method, "rate")
-        return evict.plan_evict(head, self._copies(chosen), reason, self.policy)
+        kept = chosen.height - going.height
+        return evict.plan_evict(head, self._copies(self.named(going)), reason, self.policy, kept)
 
-    def keep(self, home: Path) -> None:
-        """Write the scores and the card beside a plan that was saved: what it rests on stays with it."""
-        self.scores.write_parquet(home / "scores.parquet")
+    def keep(self, plan: Plan, home: Path) -> None:
+        """Write the card, and the scores of what it takes, beside a plan that was saved: what it rests on."""
+        taken = self._known.sharing(plan.frame["sha256"].drop_nulls().unique())["document_id"]
+        rows = self.ranked.filter(pl.col("document_id").is_in(taken.implode()))
+        self.named(rows).write_parquet(home / "scores.parquet")
         text = json.dumps(asdict(self.card), indent=1, ensure_ascii=False)
         (home / "card.json").write_text(text + "\n", encoding="utf-8")
 
@@ -219,12 +249,14 @@ class SmartEvictionPolicy:
 
     def _copies(self, chosen: pl.DataFrame) -> pl.DataFrame:
         home, names = self.collection.store.name, names_of(self.collection)
-        about = self.contents.with_columns(document_id=pl.col("document_ids").list.first())
         rows = (
             chosen.with_columns(pl.col("rank").cast(pl.Int64))
-            .join(self.collection.frame("locations"), on="sha256")
-            .join(about.drop("bytes"), on="sha256")
-            .with_columns(ours=pl.col("store") == home, healthy=_healthy())
+            .drop("bytes")
+            .join(self._known.copies(chosen["sha256"]), on="sha256")
+            .with_columns(
+                ours=pl.col("store") == home,
+                healthy=~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False),
+            )
         )
         users = [names(store, key) for store, key in rows.select("store", "key").iter_rows()]
         return rows.with_columns(users=pl.Series(users, dtype=pl.Int64)).select(
@@ -232,69 +264,32 @@ class SmartEvictionPolicy:
         )
 
 
-def _healthy() -> pl.Expr:
-    return ~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
+def _object() -> pl.Expr:
+    # The shorter a name, the faster millions are joined and sorted by it.
+    return pl.col("document_id").cast(pl.String).alias("object")
 
 
 def _cost() -> pl.Expr:
     return pl.when("elsewhere").then(ELSEWHERE_COST).otherwise(1.0) / pl.col("refetch_chance")
 
 
-def contents_of(collection: Collection, as_of: datetime, *, private: bool = False) -> pl.DataFrame:
-    """Every content that documents refer to: whose it is, what its copies here take, and why it stays, if it does."""
-    documents, locations = collection.frame("documents"), collection.frame("locations")
-    home = collection.store.name
-    held = pl.Series([hold["subject"] for hold in collection.catalog.holds(as_of=as_of)], dtype=pl.String).implode()
-    urls = documents["source_url"].unique()
-    fit = pl.DataFrame({"source_url": urls, "fit": [not unfit(url, private=private) for url in urls]},
-                       schema={"source_url": pl.String(), "fit": pl.Boolean()})  # fmt: skip
-    tried = collection.catalog.fetch_outcomes()
-    chances = pl.DataFrame(
-        [(name, (done + GOOD_TRIES) / (done + failed + TRIES)) for name, done, failed in tried],
-        schema={"resolver": pl.String(), "refetch_chance": pl.Float64()}, orient="row",
-    )  # fmt: skip
-    rooted = collection.frame("roots").select("sha256").unique().with_columns(rooted=True)
-    elsewhere = locations.filter((pl.col("store") != home) & _healthy()).select("sha256").unique()
-    named = pl.col("id").cast(pl.String).is_in(held) | pl.col("sha256").is_in(held)
-    return (
-        documents.lazy()
-        .join(fit.lazy(), on="source_url", how="left")
-        .join(chances.lazy(), on="resolver", how="left")
-        .sort("id")
-        .group_by("sha256", maintain_order=True)
-        .agg(
-            pl.col("artifact_id", "resolver", "tenant", "media_type", "bytes").first(),
-            document_ids=pl.col("id"),
-            created_at=pl.min_horizontal("fetched_at", "created_at").min(),
-            refetch_chance=pl.col("refetch_chance").fill_null(GOOD_TRIES / TRIES).min(),
-            held=named.any(),
-            fit=pl.col("fit").all(),
-        )
-        .join(stored_by_blob(locations.filter(pl.col("store") == home)).lazy(), on="sha256", how="left")
-        .join(rooted.lazy(), on="sha256", how="left")
-        .join(elsewhere.lazy().with_columns(elsewhere=True), on="sha256", how="left")
-        .with_columns(pl.col("stored_bytes").fill_null(0), pl.col("elsewhere", "rooted").fill_null(False))
-        .with_columns(
-            stays=pl.when("held").then(pl.lit("held")).when(~pl.col("fit")).then(pl.lit("source"))
-            .when("rooted").then(pl.lit("kept")).otherwise(pl.lit(""))
-        )
-        .drop("held", "fit", "rooted")
-        .collect()
-    )  # fmt: skip
-
-
-def history_of(collection: Collection, contents: pl.DataFrame) -> History:
+def history_of(known: Evictable, contents: pl.DataFrame, accesses: pl.DataFrame) -> History:
     """Contents as objects, and the access log as events; requests for any document of a content are its own."""
-    ids = (
-        contents.lazy().select("sha256", "document_ids").explode("document_ids", empty_as_null=False, keep_nulls=False)
-    )
+    size = pl.when(pl.col("stored_bytes") > 0).then("stored_bytes").otherwise("bytes")
+    nothing = {"until": pl.lit(None, dtype=OBJECTS["until"]), "prior": pl.lit(0, dtype=pl.Int64)}
+    if accesses.is_empty():  # nobody looks at what they are
+        unnamed = dict.fromkeys(("name", "source", "kind", "tenant"), pl.lit(""))
+        objects = contents.select(
+            _object(), bytes=size, created_at="created_at", since="created_at", **nothing, **unnamed
+        )
+        return History(objects.select(OBJECTS.names()), EVENTS.to_frame())
     events = (
-        collection.frame("accesses")
-        .lazy()
-        .join(ids.rename({"document_ids": "document_id"}), on="document_id")
-        .group_by("sha256", "accessed_at")
+        accesses.lazy()
+        .rename({"document_id": "id"})
+        .join(known.firsts(accesses["document_id"].unique()).lazy(), on="id")
+        .group_by("document_id", "accessed_at")
         .agg(pl.col("count").sum())
-        .select(object="sha256", at="accessed_at", count="count")
+        .select(_object(), at="accessed_at", count="count")
         .sort("at", "object")
         .collect()
     )
@@ -303,15 +298,17 @@ def history_of(collection: Collection, contents: pl.DataFrame) -> History:
     created = pl.min_horizontal("created_at", "first")
     ending = pl.col("artifact_id").str.extract(r"\.([A-Za-z0-9]{1,8})$").fill_null("")
     objects = (
-        contents.with_columns(bytes=pl.when(pl.col("stored_bytes") > 0).then("stored_bytes").otherwise("bytes"))
-        .join(first, left_on="sha256", right_on="object", how="left", maintain_order="left")
+        contents.with_columns(_object(), bytes=size)
+        .join(known.named(contents["document_id"]), on="document_id", how="left", maintain_order="left")
+        .join(first, on="object", how="left", maintain_order="left")
         .select(
-            object="sha256", name="artifact_id", bytes="bytes", created_at=created, since=created,
-            until=pl.lit(None, dtype=OBJECTS["until"]), prior=pl.lit(0, dtype=pl.Int64), source="resolver",
-            kind=pl.concat_str("media_type", ending, separator=" "), tenant="tenant",
+            "object", "bytes", name="artifact_id", created_at=created, since=created, source="resolver",
+            kind=pl.concat_str("media_type", ending, separator=" "), tenant="tenant", **nothing,
         )
     )  # fmt: skip
-    return History(objects, events.select(pl.col(name).cast(kind) for name, kind in EVENTS.items()))
+    return History(
+        objects.select(OBJECTS.names()), events.select(pl.col(name).cast(kind) for name, kind in EVENTS.items())
+    )
 
 
 def plan_evict(
@@ -381,7 +378,11 @@ def eviction_regret(collection: Collection) -> pl.DataFrame:
     0
     """
     gone = collection.frame("evictions")
-    documents = collection.frame("documents").select("sha256", document_id="id")
+    documents = (
+        pl.DataFrame(schema={"sha256": pl.String(), "document_id": pl.Int64()})
+        if gone.is_empty()
+        else evictable(collection).sharing(gone["sha256"].unique())
+    )
     asked = (
         gone.with_row_index("number")
         .join(documents, on="sha256")

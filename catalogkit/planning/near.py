@@ -13,7 +13,7 @@ from catalogkit.near.clusters import clusters
 from catalogkit.near.pairs import pairs
 from catalogkit.near.table import CONTENTS, NEAR, best_first, table
 from catalogkit.planners import near as planner
-from catalogkit.planning.common import head_of
+from catalogkit.planning.common import frames, head_of, mirrored_figures
 from catalogkit.planning.retention import stored_copies
 from catalogkit.progress import Progress, quiet
 from catalogkit.signals import operation
@@ -46,7 +46,8 @@ class NearDuplicates:
         How many contents have a text that was compared.
     left_out : mapping
         How many were not, by why: ``data`` (records, no prose), ``empty`` (a scan, for example), ``short``, ``stock``
-        (what servers say), ``unread`` (nothing was told of what is in them; `catalogkit extract` does).
+        (what servers say), ``unread`` (nothing was told of what is in them; `catalogkit extract` does), ``many``
+        (there are more texts than were to be compared).
     """
 
     frame: pl.DataFrame
@@ -85,12 +86,17 @@ class NearDuplicates:
 
 @operation("query", query="near")
 def near_duplicates(
-    collection: Collection, *, as_of: datetime | None = None, progress: OnProgress = quiet
+    collection: Collection, *, most: int | None = None, as_of: datetime | None = None, progress: OnProgress = quiet
 ) -> NearDuplicates:
     """Find contents that are the same text in other bytes: watermarked, rendered anew, in another format.
 
     What `catalogkit extract` told of contents is compared; sketches of it are kept in the catalog, and made only where
     a text is new. Otherwise nothing is changed.
+
+    Parameters
+    ----------
+    most
+        If more texts than this are known, none is looked at: `left_out` says that they are ``many``.
 
     Raises
     ------
@@ -103,6 +109,12 @@ def near_duplicates(
     {'unread': 2}
     """
     catalog, when = collection.catalog, as_of or collection.now()
+    known = catalog.known_texts()
+    if not known or (most is not None and known > most):
+        unread = _used(collection) - known
+        return NearDuplicates(
+            NEAR.to_frame(), 0, {name: n for name, n in (("many", known), ("unread", unread)) if n > 0}
+        )
     sketch(catalog, progress)
     found = catalog.sketches(near.version())
     contents = _contents(collection, found, when)
@@ -115,7 +127,7 @@ def near_duplicates(
     digests = contents["sha256"]
     made = clusters(worth, lambda rows: best_first(contents, rows), lambda row: catalog.text_of(digests[row]))
     why = found.filter(pl.col("why_not") != "")["why_not"].value_counts().rows()
-    unread = catalog.frame("blobs").filter(pl.col("refs") > 0).height - found.height
+    unread = _used(collection) - found.height
     left_out = dict(sorted(why)) | ({"unread": unread} if unread else {})
     compared = found.height - sum(count for _, count in why)
     return NearDuplicates(table(contents, made) if made else NEAR.to_frame(), compared, left_out)
@@ -174,20 +186,34 @@ def sketch(catalog: Catalog, progress: OnProgress = quiet) -> int:
     return done
 
 
+def _used(collection: Collection) -> int:
+    """How many contents documents have."""
+    figures = mirrored_figures(collection)
+    if figures is None:
+        return collection.frame("blobs").filter(pl.col("refs") > 0).height
+    with figures:
+        return figures.used
+
+
 def _contents(collection: Collection, found: pl.DataFrame, when: datetime) -> pl.DataFrame:
     """What is known of the contents that have a sketch, in their order."""
     catalog = collection.catalog
     held = [hold["subject"] for hold in catalog.holds(as_of=when)]
-    documents = catalog.frame("documents").sort("id")
-    of_documents = documents.group_by("sha256").agg(
-        pl.len().cast(pl.Int64).alias("documents"),
-        pl.col("id").first().alias("document_id"),
-        pl.col("artifact_id", "resolver", "media_type", "bytes").first(),
-        pl.col("seen_at").max(),
-        document_held=pl.col("id").cast(pl.String).is_in(held).any(),
-        given=pl.col("metadata").first().str.json_path_match("$.title"),
+    documents, locations = frames(collection, "documents", "locations")
+    documents, locations = (one.join(found.select("sha256"), on="sha256", how="semi") for one in (documents, locations))
+    of_documents = (
+        documents.sort("id")
+        .group_by("sha256")
+        .agg(
+            pl.len().cast(pl.Int64).alias("documents"),
+            pl.col("id").first().alias("document_id"),
+            pl.col("artifact_id", "resolver", "media_type", "bytes").first(),
+            pl.col("seen_at").max(),
+            document_held=pl.col("id").cast(pl.String).is_in(held).any(),
+            given=pl.col("metadata").first().str.json_path_match("$.title"),
+        )
     )
-    outcomes = catalog.frame("locations").group_by("sha256").agg(
+    outcomes = locations.group_by("sha256").agg(
         good=pl.col("outcome").is_null().any() | pl.col("outcome").is_in(["ok", "unknown"]).any(),
         verified=(pl.col("outcome") == "ok").any(),
     )  # fmt: skip
@@ -197,7 +223,7 @@ def _contents(collection: Collection, found: pl.DataFrame, when: datetime) -> pl
         .join(of_documents, on="sha256", how="left", maintain_order="left")
         .join(outcomes, on="sha256", how="left", maintain_order="left")
         .join(told, on="sha256", how="left", maintain_order="left")
-        .join(stored_copies(collection), on="sha256", how="left", maintain_order="left")
+        .join(stored_copies(collection, locations), on="sha256", how="left", maintain_order="left")
     )
     return joined.with_columns(
         pl.coalesce(pl.col("title").replace("", None), "given").alias("title"),

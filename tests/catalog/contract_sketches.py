@@ -44,6 +44,7 @@ class Sketches:
         tell(desk, "one", text="words", text_chars=5, title="T", authors=("A",))
         tell(desk, "two")
         tell(desk, "three", reason="damaged")
+        assert desk.catalog.known_texts() == 2
         first, second = texts(desk)
         assert (first.digest, first.title, first.authors, first.text) == (sha("one"), "T", ("A",), "words")
         assert (second.digest, second.text) == (sha("two"), "")

@@ -35,6 +35,10 @@ class Sketches(Database):
             for number, digest, title, authors, text in rows
         ]
 
+    def known_texts(self) -> int:
+        """How many contents have a text, or are known to have none."""
+        return int(self.rows("SELECT count(*) FROM contents WHERE reason = ''")[0][0])
+
     def record_sketches(self, sketches: Iterable[tuple[int, Sketch]], *, version: str) -> int:
         """Note sketches by the numbers of their contents, in place of earlier ones; how many were noted."""
         count = 0

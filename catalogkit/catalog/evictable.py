@@ -1,0 +1,119 @@
+"""Contents as eviction looks at them, out of the mirror: `catalogkit.planning.evictable` does the same out of frames.
+
+Ten million rows stay in DuckDB; what leaves it is a row of numbers for each content, and the names of few of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from catalogkit.addresses import ORIGIN, unfit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from catalogkit.catalog.figures import Figures
+
+_FACTS: Final = """
+WITH tried AS (SELECT unnest($resolvers::VARCHAR[]) AS resolver, unnest($chances::DOUBLE[]) AS chance),
+told AS (
+    SELECT blob_id, id, least(created_at, fetched_at) AS came_at, coalesce(chance, $usual) AS chance,
+        regexp_extract(source_url, $origin) IN (SELECT unnest($unfit::VARCHAR[])) AS unfit
+    FROM documents LEFT JOIN tried USING (resolver)
+),
+used AS (
+    SELECT blob_id, min(id) AS document_id, count(*) AS documents, min(came_at) AS created_at, min(chance) AS chance,
+        bool_or(unfit) AS unfit
+    FROM told GROUP BY blob_id
+),
+held AS (
+    SELECT blob_id FROM documents WHERE id IN (SELECT unnest($held::BIGINT[]))
+    UNION ALL SELECT blob_id FROM blobs WHERE sha256 IN (SELECT unnest($digests::VARCHAR[]))
+),
+rooted AS (SELECT blob_id FROM blobs WHERE sha256 IN (SELECT unnest($rooted::VARCHAR[]))),
+away AS (SELECT * FROM locations WHERE store <> $home AND outcome IS DISTINCT FROM 'missing'),
+lying AS (
+    SELECT blob_id, count(*) AS objects
+    FROM (SELECT DISTINCT store, blob_id, inode, CASE WHEN inode IS NULL THEN id END AS own FROM away) GROUP BY blob_id
+)
+SELECT document_id, documents, b.bytes, used.created_at, chance AS refetch_chance,
+    (b.objects - coalesce(lying.objects, 0)) * b.bytes AS stored_bytes,
+    blob_id IN (SELECT blob_id FROM away WHERE outcome IS DISTINCT FROM 'corrupt') AS elsewhere,
+    CASE WHEN blob_id IN (SELECT blob_id FROM held) THEN 'held' WHEN unfit THEN 'source'
+        WHEN blob_id IN (SELECT blob_id FROM rooted) THEN 'kept' ELSE '' END AS stays
+FROM used JOIN blobs b USING (blob_id) LEFT JOIN lying USING (blob_id)
+"""
+_OF_DIGESTS: Final = "blob_id IN (SELECT blob_id FROM blobs WHERE sha256 IN (SELECT * FROM given))"
+_NAMED: Final = (
+    "SELECT id AS document_id, sha256, artifact_id, resolver, tenant, media_type"
+    " FROM documents WHERE id IN (SELECT * FROM given)"
+)
+_FIRSTS: Final = """
+WITH asked AS (SELECT id, blob_id FROM documents WHERE id IN (SELECT * FROM given))
+SELECT asked.id, min(d.id) AS document_id FROM asked JOIN documents d USING (blob_id) GROUP BY asked.id
+"""
+_SHARING: Final = f"SELECT sha256, id AS document_id FROM documents WHERE {_OF_DIGESTS} ORDER BY id"
+_COPIES: Final = f"SELECT sha256, store, key, bytes, inode, mtime_ns, outcome FROM locations WHERE {_OF_DIGESTS}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What is known of contents beside documents and copies.
+
+    Attributes
+    ----------
+    home : str
+        The store that is to be relieved.
+    held_documents, held_contents, rooted : sequence
+        Ids and digests that a hold is on; digests that plans, ingests and the like need.
+    chances : mapping
+        How likely a fetch succeeds, by resolver; `usual` for the others.
+    private : bool
+        Whether hosts of private addresses may be asked.
+    """
+
+    home: str
+    held_documents: Sequence[int] = ()
+    held_contents: Sequence[str] = ()
+    rooted: Sequence[str] = ()
+    chances: Mapping[str, float]
+    usual: float
+    private: bool = False
+
+
+class OfMirror:
+    """The contents of a large catalog, all as of one moment."""
+
+    def __init__(self, figures: Figures) -> None:
+        self.figures, self._ask = figures, figures._ask
+
+    def facts(self, beside: Beside) -> pl.DataFrame:
+        """As `planning.evictable.OfFrames`; so are the others."""
+        asked = {
+            "home": beside.home, "usual": beside.usual, "resolvers": list(beside.chances),
+            "chances": list(beside.chances.values()), "origin": ORIGIN, "held": list(beside.held_documents),
+            "digests": list(beside.held_contents), "rooted": list(beside.rooted),
+        }  # fmt: skip
+        came_from = self._ask("SELECT DISTINCT regexp_extract(source_url, $origin) FROM documents", {"origin": ORIGIN})
+        asked["unfit"] = [url for url in came_from.to_series() if unfit(url, private=beside.private)]
+        return self._ask(_FACTS, asked).sort("document_id")
+
+    def named(self, documents: pl.Series) -> pl.DataFrame:
+        return self._about(_NAMED, documents)
+
+    def firsts(self, documents: pl.Series) -> pl.DataFrame:
+        return self._about(_FIRSTS, documents)
+
+    def sharing(self, digests: pl.Series) -> pl.DataFrame:
+        return self._about(_SHARING, digests)
+
+    def copies(self, digests: pl.Series) -> pl.DataFrame:
+        return self._about(_COPIES, digests)
+
+    def _about(self, query: str, some: pl.Series) -> pl.DataFrame:
+        # A list among the parameters would be taken apart value by value.
+        with self.figures.given("given", some):
+            return self._ask(query)
