@@ -15,6 +15,7 @@ import itertools
 import os
 import threading
 import time
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
@@ -28,7 +29,7 @@ from catalogkit.intents import new_owner, retire, settle_intents
 from catalogkit.model import Digest
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
-from catalogkit.signals import STOPPED, operation
+from catalogkit.signals import DONE, STOPPED, operation
 from catalogkit.stores.opening import OWN
 from catalogkit.stores.s3.store import S3Layout
 
@@ -185,7 +186,7 @@ def apply(
     report.already = before = steps.height - left.height
     owner = new_owner()
     world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
-    with operation("apply", kind=plan.head.kind) as told:
+    with operation("apply", kind=plan.head.kind, store=collection.store.kind) as told:
         told.tally(report, "done", "skipped", "failed", "removed", "bytes_freed")
         try:
             remote = [one.name for one in collection.stores.values() if isinstance(one, S3Layout)]
@@ -202,10 +203,12 @@ def apply(
                     [step for step in some if step.kind in REMOVES],
                 ):
                     if part:
-                        report.add(part, _carry_out(world, collection, plan, part, when))
+                        decided = _carry_out(world, collection, plan, part, when)
+                        report.add(part, decided)
+                        told.count(**Counter(step.kind for step, result in decided if result.outcome == DONE))
                 # Of what was left to do: what earlier runs decided says nothing about how long this one takes.
-                decided = report.already - before + report.done + report.skipped + report.failed
-                progress(Progress("apply", decided, report.bytes_freed, left.height, None, report.failed))
+                settled = report.already - before + report.done + report.skipped + report.failed
+                progress(Progress("apply", settled, report.bytes_freed, left.height, None, report.failed))
             else:
                 if not report.failed:
                     catalog.end_plan(plan.id, as_of=when)

@@ -8,6 +8,7 @@ figure, ``nbconvert``, paper and readers without JavaScript get a still picture 
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,6 +85,7 @@ SCROLL: Final = '<div class="ck-scroll" role="group" aria-label="table" tabindex
 """Begins what scrolls sideways, with the arrow keys, too."""
 
 _TABLE_ROWS: Final = 50
+_BYTES: Final = re.compile(r"(.*_)?bytes(_.*)?")
 _CAPTION_WIDTH: Final = 100
 
 
@@ -277,12 +279,17 @@ def record(**figures: object) -> None:
 
 
 def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS, whole: bool = False) -> str:
-    """Write the first rows of a frame as an HTML table, and say how many are left out."""
+    """Write the first rows of a frame as an HTML table, and say how many are left out.
+
+    Columns of whole numbers that are called ``bytes``, ``..._bytes`` or ``bytes_...`` are shown in kB, MB and so on.
+    """
     names = [(name, "ck-number" if frame.schema[name].is_numeric() else "") for name in frame.columns]
     head = "".join(f'<th scope="col" class="{css}">{escape(_title(name))}</th>' for name, css in names)
     body = ""
-    for row in _cells(frame.head(rows), whole):
-        cells = (f'<td class="{css}">{escape(cell)}</td>' for (_, css), cell in zip(names, row, strict=True))
+    sizes = {name for name, kind in frame.schema.items() if kind.is_integer() and _BYTES.fullmatch(name)}
+    for row in frame.head(rows).iter_rows(named=True):
+        row = [_size(value) if name in sizes else escape(_cell(name, value, whole)) for name, value in row.items()]
+        cells = (f'<td class="{css}">{cell}</td>' for (_, css), cell in zip(names, row, strict=True))
         body += f"<tr>{''.join(cells)}</tr>"
     rest = f"<p>… and {frame.height - rows:,} more rows.</p>" if frame.height > rows else ""
     none = "<p>No rows.</p>" if frame.is_empty() else ""
@@ -305,6 +312,11 @@ def _title(column: str) -> str:
 
 def _cells(frame: pl.DataFrame, whole: bool) -> Sequence[list[str]]:
     return [[_cell(name, value, whole) for name, value in row.items()] for row in frame.iter_rows(named=True)]
+
+
+def _size(value: int | None) -> str:
+    """Bytes as people read them; the exact number is shown on hovering, and is what a page copies and sorts by."""
+    return "" if value is None else f'<data value="{value}" title="{value:,} bytes">{format_bytes(value)}</data>'
 
 
 def _cell(column: str, value: object, whole: bool) -> str:

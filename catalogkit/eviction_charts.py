@@ -160,11 +160,12 @@ def calibration(bins: pl.DataFrame) -> go.Figure:
 
 
 def parts(chosen: pl.DataFrame) -> pl.DataFrame:
-    """The scores of some contents beside the parts that add up to them, for people."""
-    return chosen.select(
+    """The scores of some contents beside the parts that add up to them, for people; what no log tells is left out."""
+    shown = chosen.select(
         "artifact_id", "resolver", "media_type", "stored_bytes", "documents",
         reuse=pl.col("reuse").round(3), expected_requests=pl.col("expected").round(2),
         refetch_chance=pl.col("refetch_chance").round(2), score=pl.col("score").round(1),
         of_bytes=pl.col("part_bytes").round(1), of_requests=pl.col("part_requests").round(1),
         of_reuse=pl.col("part_reuse").round(1), of_refetch=pl.col("part_refetch").round(1),
     )  # fmt: skip
+    return shown.select(name for name in shown.columns if shown[name].null_count() < max(shown.height, 1))

@@ -164,7 +164,7 @@ def ingest(
         found = from_manifest(Path(manifest), about)
     if paths:
         found = itertools.chain(found, from_paths(paths, about, follow_links=follow_links, own=_own(collection)))
-    with operation("ingest", mode=how.value) as told:
+    with operation("ingest", mode=how.value, store=collection.store.kind) as told:
         told.tally(report, *_TOLD)
         _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
         told.outcome = STOPPED if report.interrupted else told.outcome
@@ -230,7 +230,7 @@ def register_or_get(
         why = f"it cannot be looked at: {problem.strerror}"
         item = PassedOver(full, why, failed=True, arrival=arrival)
     report = IngestReport(run_id)
-    with operation("ingest", mode=mode) as told:
+    with operation("ingest", mode=mode, store=collection.store.kind) as told:
         told.tally(report, *_TOLD)
         _Run(collection, _mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([item])
     if report.failures:

@@ -118,7 +118,7 @@ METRICS: Final = (
     ),
     Metric(
         name=OPERATION, kind=Kind.HISTOGRAM, buckets=_SECONDS, operations=ALLOWED["operation"],
-        labels=("operation", "outcome", "kind", "report"),
+        labels=("operation", "outcome", "kind", "report", "store"),
         about="How long operations took; its count is how many there were",
     ),
     _counter(
@@ -131,6 +131,8 @@ METRICS: Final = (
     ),
     _counter("catalog.verify_bytes", "Bytes read to verify copies", "verify", count="bytes"),
     _counter("catalog.apply_steps", "Steps of plans", "apply", "outcome", "done", "skipped", "failed"),
+    _counter("catalog.steps_done", "Steps of plans that were carried out, by what they do", "apply", "step",
+             *sorted(ALLOWED["step"])),
     _counter("catalog.freed_bytes", "Bytes that plans took from stores", "apply", count="bytes_freed"),
     _counter("catalog.audit_findings", "Findings of audits", "audit", "severity", "error", "warning", "info"),
 )  # fmt: skip
@@ -206,6 +208,12 @@ an attribute, and the number of series is bounded.
 | attribute | values |
 |---|---|
 {allowed}
+
+`store` is the kind of the collection's own store.
+
+A report runs in a kernel, a process of its own. What happens there goes to a collector or a textfile, too, by the
+settings of the report's collection, and its spans are parts of `catalog.report`; `console` and `prometheus` tell only
+what the command itself does.
 
 Spans are called `catalog.<operation>`. Their attributes are these with `catalog.` before them, and what the operation
 counted as `catalog.count.<name>`.

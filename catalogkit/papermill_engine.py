@@ -14,6 +14,7 @@ import nbformat
 from papermill.engines import NBClientEngine
 
 from catalogkit.html import to_html
+from catalogkit.kernels import first_lines
 from catalogkit.params import check, declared
 from catalogkit.reports import facts_of, origin, quiet_kernel
 
@@ -36,7 +37,9 @@ class StrictEngine(NBClientEngine):  # type: ignore[misc] # papermill ships no t
         check(nb, passed, typed=True)
         values = {parameter.name: parameter.default for parameter in declared(nb)} | passed
         with quiet_kernel() as config:
-            done = super().execute_notebook(nb, kernel_name, output_path, **{"config": config, **options})
+            first = first_lines(str(values.get("collection") or "") or None)
+            chosen = {"config": config, "extra_arguments": first, **options}
+            done = super().execute_notebook(nb, kernel_name, output_path, **chosen)
         about = done.metadata.papermill
         target = str(about.get("output_path") or "")
         source = Path(str(about.get("input_path") or "notebook")).stem

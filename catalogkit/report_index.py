@@ -91,8 +91,12 @@ def _report(name: str, group: list[Run]) -> str:
     rows = "".join(_row(run) for run in group[:SHOWN_RUNS])
     head = "".join(f'<th scope="col">{text}</th>' for text in ("run (UTC)", "catalog", "took", "what it left"))
     rest = f"<p>… and {len(group) - SHOWN_RUNS:,} earlier runs.</p>" if len(group) > SHOWN_RUNS else ""
+    title = escape(name.replace("_", " "))
+    newest = next((run.stem.with_suffix(".html") for run in good if run.stem.with_suffix(".html").exists()), None)
+    if newest:
+        title = f'<a href="{escape(name)}/{escape(newest.name)}">{title}</a>'
     return (
-        f'<h2 id="{escape(name)}">{escape(name.replace("_", " "))}</h2>\n{cards}\n{SCROLL}'
+        f'<h2 id="{escape(name)}">{title}</h2>\n{cards}\n{SCROLL}'
         f'<table class="ck-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{rest}'
     )
 
@@ -114,15 +118,19 @@ def _cards(good: list[Run]) -> str:
     """The newest run's first figures, each with its way through the runs that asked the same."""
     newest = good[0]
     like = [run for run in good if run.question == newest.question][:TREND_RUNS]
-    cards = ""
-    for name, value in list(newest.figures.items())[:SHOWN_FIGURES]:
+    cards, shown = "", list(newest.figures.items())[:SHOWN_FIGURES]
+    names = [_plain(name) for name, _ in shown]
+    for name, value in shown:
+        # Of a number of things and their bytes, which may bear one name, each says which it is.
+        label = _plain(name) if names.count(_plain(name)) == 1 else name.replace("_", " ")
         series = [run.figures[name] for run in reversed(like) if name in run.figures]
         trend = _trend(name, series) if len(series) > 1 else ""
         cards += (
-            f'<div class="ck-card" role="listitem"><div class="ck-label">{escape(_plain(name))}</div>'
+            f'<div class="ck-card" role="listitem"><div class="ck-label">{escape(label)}</div>'
             f'<div class="ck-value">{escape(_text(name, value))}</div>{trend}</div>'
         )
-    return f'<div class="ck-cards" role="list">{cards}</div>' if cards else ""
+    in_row = f"--in-row:{max(len(shown), 3)}"
+    return f'<div class="ck-cards" role="list" style="{in_row}">{cards}</div>' if cards else ""
 
 
 def _trend(name: str, series: list[float]) -> str:

@@ -25,13 +25,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit import __version__
 from catalogkit.errors import InvalidInput, ReportError
+from catalogkit.kernels import first_lines
 from catalogkit.model import to_us
 from catalogkit.params import check, declared
 from catalogkit.report_index import write_index
 from catalogkit.signals import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["ReportResult", "find_report", "list_reports", "run_report"]
 
@@ -139,7 +140,7 @@ def run_report(
     try:
         with operation("report", report=source.stem):
             began = time.perf_counter()
-            notebook = _execute(source, target, passed, progress=progress)
+            notebook = _execute(source, target, passed, first_lines(_given(passed)), progress=progress)
             seconds = time.perf_counter() - began
             _write(notebook, target, page, data, facts_of(notebook, source.stem, values, as_of, seconds))
     finally:
@@ -148,7 +149,14 @@ def run_report(
     return ReportResult(page, target, data, seconds)
 
 
-def _execute(source: Path, target: Path, parameters: Mapping[str, object], *, progress: bool) -> Any:
+def _given(parameters: Mapping[str, object]) -> str | None:
+    """The collection that a report is about, if one was named."""
+    return str(parameters.get("collection") or "") or None
+
+
+def _execute(
+    source: Path, target: Path, parameters: Mapping[str, object], first: Sequence[str], *, progress: bool
+) -> Any:
     # jsonschema's optional IRI checker, which nbformat pulls in, takes seconds to import and is never used here.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
@@ -159,7 +167,12 @@ def _execute(source: Path, target: Path, parameters: Mapping[str, object], *, pr
     with quiet_kernel() as config:
         try:
             return papermill.execute_notebook(
-                source, target, parameters=dict(parameters), progress_bar=progress, config=config
+                source,
+                target,
+                parameters=dict(parameters),
+                progress_bar=progress,
+                config=config,
+                extra_arguments=list(first),
             )
         except PapermillExecutionError as error:
             line = next((text for text in error.source.splitlines() if text.strip()), "")

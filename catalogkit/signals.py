@@ -34,6 +34,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "report": "audit_report content_quality dedup_analytics eviction_scoring gc_review migration_review"
         " recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
+        "step": "abandon clone condemn copy drop evict fetch forget link purge quarantine rearm recall",
+        "store": "local memory reference s3",
         "error": "CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError ReportError"
         " MaintenanceRuns QuotaExceeded SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable"
         " KeyboardInterrupt MemoryError OSError",

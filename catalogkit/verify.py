@@ -201,7 +201,7 @@ def verify(
     to_us(when)  # refuses a time without a zone before anything is read
     spending = _spending(collection, max_cost)
     report = VerifyReport(f"verify-{when.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z")
-    with operation("verify") as told:
+    with operation("verify", store=collection.store.kind) as told:
         told.tally(report, "ok", "corrupt", "missing", "unknown", "bytes")
         run = Run(collection, report, when, progress, stop or threading.Event(), told)
         run.limit(budget, max_bytes, max_copies, fail_fast, spending)

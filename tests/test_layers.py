@@ -117,6 +117,7 @@ ROOMS = {
         exporter
         fixity_charts
         html
+        kernels
         magics
         maintaining
         metrics

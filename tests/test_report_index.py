@@ -33,9 +33,17 @@ def test_every_run_is_listed_newest_first_with_links(tmp_path: Path) -> None:
     put(tmp_path, "20260302T130000Z-bbbbbbbb", report="audit", figures={})
     page = write_index(tmp_path).read_text()
     links = re.findall(r'href="([^"]+)"', page)
-    assert len(links) == 9 and all((tmp_path / link).is_file() for link in links)
+    # Three of each run, and a title that leads to the newest page.
+    assert len(links) == 11 and all((tmp_path / link).is_file() for link in links)
     assert next(link for link in links if link.startswith("dedup")) == "dedup/20260302T120000Z-aaaaaaaa.html"
     assert page.index("audit") < page.index("dedup")
+
+
+def test_things_and_their_bytes_are_told_apart(tmp_path: Path) -> None:
+    """Two figures whose names differ by the unit alone say which is which."""
+    put(tmp_path, "20260301T120000Z-aaaaaaaa", figures={"may_go": 3, "may_go_bytes": 4000, "saved_bytes": 1})
+    labels = re.findall(r'ck-label">([^<]+)', write_index(tmp_path).read_text())
+    assert labels == ["may go", "may go bytes", "saved"]
 
 
 def test_a_failed_run_is_named_as_that(tmp_path: Path) -> None:

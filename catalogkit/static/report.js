@@ -9,6 +9,46 @@
     toggle.textContent = shown ? "Hide the code" : "Show the code";
     toggle.setAttribute("aria-expanded", shown);
   });
+
+  // The heads of tables sort their rows; sizes and numbers as such, what is empty last.
+  const amount = (cell) => {
+    const text = cell.querySelector("data")?.value ?? cell.textContent.trim();
+    const number = Number(text.replace(/[,<>%\s]/g, "") || NaN);
+    return text && Number.isFinite(number) ? number : text;
+  };
+  for (const table of document.querySelectorAll("table.ck-table:has(thead)")) {
+    const body = table.tBodies[0];
+    if (body.rows.length < 2) continue;
+    for (const [column, head] of [...table.tHead.rows[0].cells].entries()) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "ck-sort";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const now = head.getAttribute("aria-sort");
+        const up = now ? now === "descending" : !head.classList.contains("ck-number"); // the largest first
+        for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        const rows = [...body.rows].map((row) => [amount(row.cells[column]), row]);
+        const compare = (a, b) => typeof a === typeof b ? (a < b ? -1 : Number(a > b)) : typeof a === "number" ? -1 : 1;
+        rows.sort(([a], [b]) => (a === "") - (b === "") || (up ? compare(a, b) : compare(b, a)));
+        body.append(...rows.map(([, row]) => row));
+      });
+    }
+  }
+  // What is copied out of a table are tab-separated cells, sizes as exact numbers.
+  document.addEventListener("copy", (event) => {
+    const chosen = getSelection();
+    const around = chosen.rangeCount ? chosen.getRangeAt(0).commonAncestorContainer : null;
+    const part = (around?.closest ? around : around?.parentElement)?.closest("table.ck-table") && chosen.getRangeAt(0).cloneContents();
+    if (!part?.querySelector("td")) return;
+    const whole = part.querySelector("tr") ? [...part.querySelectorAll("tr")] : [part];
+    const told = (cell) => cell.querySelector("data")?.value ?? cell.textContent.trim();
+    const lines = whole.map((row) => [...row.querySelectorAll("th, td")].map(told).join("\t"));
+    event.clipboardData.setData("text/plain", lines.join("\n"));
+    event.preventDefault();
+  });
   if (!plots.length) return;
 
   const fail = (plot, error) => {

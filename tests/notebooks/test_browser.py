@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import polars as pl
 import pytest
 
-from catalogkit.display import PLOTLY_MIME, TRACES, Chart
+from catalogkit.display import PLOTLY_MIME, TRACES, Chart, Table
 from catalogkit.html import to_html
 from catalogkit.reports import ReportResult, list_reports
 from tests.notebooks.conftest import pictures_of, titles_of, violations
@@ -156,6 +156,44 @@ def test_the_code_is_shown_on_request(new_page: Callable[..., Any], report: Repo
     assert not code.is_visible()
     opened.page.locator("#code-toggle").click()
     assert code.is_visible()
+
+
+def test_tables_sort_and_copy_exact_sizes(new_page: Callable[..., Any], tmp_path: Path) -> None:
+    """Sizes are shown in units and sorted as numbers; whoever hovers or copies gets every digit."""
+    sizes = [999_499, 1_000_000, 2, None, 30_000]
+    frame = pl.DataFrame(
+        {"what": ["b", "a", "<c>", "d", "e"], "size_bytes": sizes, "share": [0.1, 0.02, None, 1.0, 0.5]}
+    )
+    cell = nbformat.v4.new_code_cell("")
+    cell.outputs = [nbformat.v4.new_output("display_data", data=Table(frame)._repr_mimebundle_())]
+    (tmp_path / "table.html").write_text(to_html(nbformat.v4.new_notebook(cells=[cell])))
+    opened = new_page()
+    opened.open(tmp_path / "table.html", drawn=False)
+    table = opened.page.locator("table.ck-table").first
+
+    def column(number: int) -> list[str]:
+        return table.locator(f"tbody td:nth-child({number})").all_inner_texts()
+
+    assert column(2) == ["999 kB", "1.00 MB", "2 B", "", "30.0 kB"]
+    assert table.locator("data").first.get_attribute("title") == "999,499 bytes"
+    head = table.locator("th").nth(1)
+    head.locator("button").click()
+    assert column(2) == ["1.00 MB", "999 kB", "30.0 kB", "2 B", ""] and head.get_attribute("aria-sort") == "descending"
+    head.locator("button").click()
+    assert column(2) == ["2 B", "30.0 kB", "999 kB", "1.00 MB", ""] and head.get_attribute("aria-sort") == "ascending"
+    table.locator("th button").nth(2).press("Enter")
+    assert column(3) == ["100 %", "50.0 %", "10.0 %", "2.0 %", ""] and not head.get_attribute("aria-sort")
+    table.locator("th button").first.click()
+    assert column(1) == ["<c>", "a", "b", "d", "e"]
+    copied: str = opened.page.evaluate(
+        """() => new Promise(done => {
+            getSelection().selectAllChildren(document.querySelector('table.ck-table'));
+            addEventListener('copy', event => done(event.clipboardData.getData('text/plain')));
+            document.execCommand('copy');
+        })"""
+    )
+    assert copied.split("\n")[:3] == ["what\tsize bytes\tshare", "<c>\t2\t", "a\t1000000\t2.0 %"]
+    assert violations(opened.page) == [] and opened.complaints == []
 
 
 def hostile_page(path: Path) -> Path:

@@ -49,7 +49,7 @@ def outputs(path: Path) -> list[Any]:
 
 def test_the_report_shows_every_chart_with_words_and_numbers(report: ReportResult) -> None:
     charts = [output for output in outputs(report.ipynb) if PLOTLY_MIME in output.get("data", {})]
-    assert len(charts) == 8
+    assert len(charts) == 9
     for chart in charts:
         assert chart.data[PLOTLY_MIME]["data"], "the demo has something to show in every chart"
         assert len(chart.metadata.catalogkit.caption) > 40

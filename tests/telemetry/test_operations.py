@@ -15,9 +15,14 @@ from catalogkit import errors, planning
 from catalogkit.backups.drilling import drill
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.metrics import METRICS, Kind
+from catalogkit.plan import StepKind
 from catalogkit.planners.gc import GCPolicy
 from catalogkit.reports import list_reports
 from catalogkit.signals import ALLOWED, OTHER
+from catalogkit.stores.local import LocalStore
+from catalogkit.stores.memory import MemoryStore
+from catalogkit.stores.reference import ReferenceStore
+from catalogkit.stores.s3.store import S3Layout
 from catalogkit.telemetry import percentile
 from tests.conftest import make_tree
 from tests.plans.scene import AT_ONCE, collect, forget, path_of, put, run
@@ -42,7 +47,8 @@ def test_ingest_is_told(collection: Collection, pile: Path, heard: Heard) -> Non
     """Documents by outcome, bytes, new contents, and what sharing spares by then."""
     ck.ingest(collection, pile, resolver="pmc")
     assert heard.span("catalog.ingest") == {
-        "catalog.mode": "copy", "catalog.outcome": "done", "catalog.count.ingested": 4, "catalog.count.skipped": 0,
+        "catalog.mode": "copy", "catalog.store": "local", "catalog.outcome": "done",
+        "catalog.count.ingested": 4, "catalog.count.skipped": 0,
         "catalog.count.failed": 0, "catalog.count.bytes": 17, "catalog.count.new_blobs": 3,
     }  # fmt: skip
     ck.ingest(collection, pile, resolver="pmc")
@@ -100,6 +106,13 @@ def test_audit_is_told(collection: Collection, pile: Path, heard: Heard) -> None
     assert heard.values("catalog.consistency_check_anomalies") == {(): anomalies}
 
 
+def test_every_kind_of_step_and_store_may_be_told() -> None:
+    """Both sets are closed, and the same as the program's own."""
+    assert ALLOWED["step"] == {one.value for one in StepKind}
+    kinds = {made.kind for made in (LocalStore, MemoryStore, ReferenceStore, S3Layout)}
+    assert ALLOWED["store"] == kinds
+
+
 def test_garbage_collection_is_told(collection: Collection, clock: Clock, heard: Heard) -> None:
     """Plans and their steps by kind and outcome, bytes freed, how long planning and applying took."""
     record = put(collection, "a", b"12345")
@@ -109,6 +122,9 @@ def test_garbage_collection_is_told(collection: Collection, clock: Clock, heard:
     steps = heard.values("catalog.apply_steps")
     assert {key: count for key, count in steps.items() if count} == {
         ("forget", "done"): 1, ("gc", "done"): 1, ("purge", "done"): 1,
+    }  # fmt: skip
+    assert {key: count for key, count in heard.values("catalog.steps_done").items() if count} == {
+        ("forget", "forget"): 1, ("gc", "condemn"): 1, ("purge", "purge"): 1,
     }  # fmt: skip
     assert {key: freed for key, freed in heard.values("catalog.freed_bytes").items() if freed} == {("purge",): 5}
     took = heard.values("catalog.gc_duration_seconds")

@@ -12,6 +12,7 @@ import sys
 import threading
 import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import catalogkit as ck
+from catalogkit import kernels
 from catalogkit.config import TelemetryConfig, parse_config
 from catalogkit.errors import InvalidInput
 from catalogkit.metrics import METRICS, page
@@ -28,10 +30,10 @@ from tests.test_imports import loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from catalogkit.collection import Collection
 
+ROOT = Path(__file__).parents[2]
 AWAY = "telemetry could not be sent; nothing else is affected\n"
 
 
@@ -128,6 +130,36 @@ def test_a_command_that_fails_is_sent(home: Path, tmp_path: Path) -> None:
     assert span.name == "catalog.recover"
     assert about == {"catalog.outcome": "failed", "catalog.error": "InvalidInput"}
     assert b"acme-nowhere" not in b"".join(body for *_, body in server.got)
+
+
+def test_what_happens_in_a_report_is_sent(home: Path, source: Path) -> None:
+    """Its kernel is a process of its own, which sends and writes as the settings say: one trace, one file."""
+    run("-C", home, "ingest", source)
+    with collecting() as server:
+        settings(home, exporter="otlp", endpoint=server.url, textfile="out.prom", flush_seconds=30)
+        page = answer("-C", home, "report", "storage_overview", PYTHONPATH=str(ROOT))["html"]
+    spans = {span.name: span for span in server.spans()}
+    assert {"catalog.report", "catalog.mirror_refresh"} <= set(spans)
+    assert spans["catalog.mirror_refresh"].trace_id == spans["catalog.report"].trace_id
+    assert spans["catalog.mirror_refresh"].parent_span_id == spans["catalog.report"].span_id
+    lines = (home / "out.prom").read_text()
+    assert 'operation="report"' in lines and 'operation="mirror_refresh"' in lines
+    assert "catalog.kernels" not in Path(page).read_text()
+
+
+def test_a_kernel_sends_only_where_somebody_asked(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to begin with, and so nothing to load; nor where only stderr, or whoever scrapes, is to be told."""
+    assert kernels.first_lines(str(home)) == kernels.first_lines(None) == kernels.first_lines("nowhere") == []
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console, prometheus")
+    assert kernels.first_lines(str(home)) == []
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "console,otlp")
+    (line,) = kernels.first_lines(str(home))
+    assert repr(str(home)) in line
+    left = {"OTEL_METRICS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "otlp"}
+    assert kernels.exporters(os.environ) == left
+    monkeypatch.undo()
+    settings(home, exporter="prometheus")
+    assert kernels.first_lines(str(home)) == []
 
 
 @pytest.mark.parametrize("hangs", [True, False], ids=["hangs", "refuses"])
