@@ -288,8 +288,8 @@ def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS, whole: bool = False
     body = ""
     sizes = {name for name, kind in frame.schema.items() if kind.is_integer() and _BYTES.fullmatch(name)}
     for row in frame.head(rows).iter_rows(named=True):
-        row = [_size(value) if name in sizes else escape(_cell(name, value, whole)) for name, value in row.items()]
-        cells = (f'<td class="{css}">{cell}</td>' for (_, css), cell in zip(names, row, strict=True))
+        texts = (_size(value) if name in sizes else escape(_cell(name, value, whole)) for name, value in row.items())
+        cells = (f'<td class="{css}">{text}</td>' for (_, css), text in zip(names, texts, strict=True))
         body += f"<tr>{''.join(cells)}</tr>"
     rest = f"<p>… and {frame.height - rows:,} more rows.</p>" if frame.height > rows else ""
     none = "<p>No rows.</p>" if frame.is_empty() else ""
