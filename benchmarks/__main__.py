@@ -24,6 +24,7 @@ from benchmarks import (
     opening,
     ours,
     plans,
+    postgres,
     purge,
     report,
     reports,
@@ -53,6 +54,7 @@ JOBS = {
     "search": search,
     "near": near,
     "s3": s3,
+    "postgres": postgres,
 }
 
 

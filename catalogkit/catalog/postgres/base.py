@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 import tenacity
 from psycopg.raw_cursor import RawCursor
+from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, IntLoader
 from psycopg_pool import ConnectionPool
 
@@ -323,6 +324,8 @@ def _configure(db: psycopg.Connection[Any]) -> None:
     db.adapters.register_dumper(int, Int8Dumper)
     db.adapters.register_dumper(int, Int8BinaryDumper)
     db.adapters.register_loader("numeric", IntLoader)
+    # As text, each of thousands of digests in a list would be looked through for what needs quotes.
+    db.adapters.register_dumper(list, ListBinaryDumper)
     # A committed row outlives a power cut; the bytes it names were made durable before it.
     db.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"

@@ -30,6 +30,13 @@ class Put(NamedTuple):
     identity: tuple[str, bytes]
     entry: Registration
     begun_us: int
+    fetched_us: int | None
+
+    @classmethod
+    def of(cls, identity: tuple[str, bytes], entry: Registration, begun_us: int) -> Put:
+        """All that is asked more than once."""
+        at = entry.arrival.fetched_at
+        return cls(identity, entry, begun_us, None if at is None else to_us(at))
 
     @property
     def facts(self) -> tuple[Any, ...]:
@@ -37,11 +44,6 @@ class Put(NamedTuple):
         arrival = self.entry.arrival
         metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
         return (self.entry.digest, arrival.content_type, arrival.run_id, self.fetched_us, metadata)
-
-    @property
-    def fetched_us(self) -> int | None:
-        at = self.entry.arrival.fetched_at
-        return None if at is None else to_us(at)
 
 
 def next_ids(db: Session, table: str, count: int) -> list[int]:
@@ -52,11 +54,11 @@ def next_ids(db: Session, table: str, count: int) -> list[int]:
 
 def identity_of(arrival: Arrival) -> tuple[str, bytes]:
     """The key of a document: its tenant, and the digest that the column ``identity`` has."""
-    *parts, variant = (
-        arrival.tenant, arrival.artifact_id, arrival.source_url, arrival.resolver, arrival.variant,
-    )  # fmt: skip
-    text = "".join(f"{len(part)}:{part}" for part in parts) + variant
-    return arrival.tenant, sha256(text.encode()).digest()
+    tenant, artifact, url, resolver = arrival.tenant, arrival.artifact_id, arrival.source_url, arrival.resolver
+    text = (
+        f"{len(tenant)}:{tenant}{len(artifact)}:{artifact}{len(url)}:{url}{len(resolver)}:{resolver}{arrival.variant}"
+    )
+    return tenant, sha256(text.encode()).digest()
 
 
 def documents_of(
@@ -65,9 +67,9 @@ def documents_of(
     """Documents by their identity: id, content, when fetched, since when they are so."""
     rows = db.execute(
         "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.changed_us"
-        " FROM unnest(?::text[], ?::bytea[]) AS w (t, i) JOIN documents d ON d.tenant = w.t AND d.identity = w.i"
+        " FROM documents d WHERE d.tenant = ANY(?::text[]) AND d.identity = ANY(?::bytea[])"
         + (" ORDER BY d.id FOR NO KEY UPDATE OF d" if lock else ""),
-        ([tenant for tenant, _ in identities], [digest for _, digest in identities]),
+        (list({tenant for tenant, _ in identities}), [digest for _, digest in identities]),
     )
     return {(row[0], row[1]): row[2:] for row in rows}
 

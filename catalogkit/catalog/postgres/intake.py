@@ -8,6 +8,7 @@ then nothing of the batch happened, and it is done anew (see `base.py`).
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import errors
@@ -22,7 +23,7 @@ from catalogkit.layouts import fold
 from catalogkit.model import BlobState, Digest, Layout, Outcome, from_us, json_text, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
     from datetime import datetime
 
     from catalogkit.catalog.postgres.session import Session
@@ -34,6 +35,10 @@ _OTHER_CONTENT: Final = "the catalog refused the change: this key holds other co
 _RACED: Final = ("blobs_pkey", "documents_tenant_identity_key", "locations_key", "sources_pkey")
 _LOCATION: Final = ("store_id", "key", "layout", "fold", "sha256", "inode", "mtime_ns", "created_us", "changed_us")
 _LOCATION_TYPES: Final = ("int8", "text", "text", "text", "bytea", "int8", "int8", "int8", "int8")
+_BLOB: Final = ("sha256", "bytes", "media_type", "state", "refs", "garbage_since_us", "created_us", "changed_us")
+_BLOB_TYPES: Final = ("bytea", "int8", "text", "text", "int8", "int8", "int8", "int8")
+_SOURCE: Final = ("folder", "name", "bytes", "mtime_ns", "ctime_ns", "inode", "sha256", "document_id")
+_SOURCE_TYPES: Final = ("text", "text", "int8", "int8", "int8", "int8", "bytea", "int8")
 
 
 class Intake(Database):
@@ -66,7 +71,10 @@ class Intake(Database):
         """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
         at_us, until_us = to_us(as_of), to_us(expires_at)
         with _racing(), self.write("stage", at_us, alone=False) as db:
-            _expect(db, registrations, at_us)
+            new, again = _wanted(registrations, _blobs(db, {entry.digest for entry in registrations}))
+            rows = [(one, new[one].bytes, new[one].media_type, "incoming", 0, None, at_us, at_us) for one in sorted(new)]
+            db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
+            _rearm(db, again, at_us)
             ids = next_ids(db, "intents", len(registrations))
             db.copy(
                 "intents",
@@ -100,25 +108,32 @@ class Intake(Database):
                 )
             )
             begun = [at_us if intent is None else ended.get(intent) for intent, _ in staged]
+            identities = [identity_of(entry.arrival) for _, entry in staged]
             puts = [
-                Put(identity_of(entry.arrival), entry, since)
-                for (_, entry), since in zip(staged, begun, strict=True)
+                Put.of(identity, entry, since)
+                for identity, (_, entry), since in zip(identities, staged, begun, strict=True)
                 if since is not None
             ]
             # Locked before anything is changed, those that lose a document included.
-            known = documents_of(db, [identity_of(entry.arrival) for _, entry in staged])
-            digests = {entry.digest for _, entry in staged} | {Digest(row[1]) for row in known.values()}
-            db.execute(
-                "SELECT 1 FROM blobs WHERE sha256 = ANY(?::bytea[]) ORDER BY sha256 FOR NO KEY UPDATE", (list(digests),)
-            )
-            # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
-            _expect(db, [entry for intent, entry in staged if intent is None], at_us)
-            _locate(db, [put.entry for put in puts], at_us)
-            fresh = _bring_alive(db, [put.entry for put in puts], at_us)
-            done = iter(put_documents(db, puts, known, at_us))
+            known = documents_of(db, identities)
+            blobs = _blobs(db, {entry.digest for _, entry in staged} | {Digest(row[1]) for row in known.values()})
+            # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile. Those that
+            # nobody heard of come last, and whole.
+            whole, again = _wanted([entry for intent, entry in staged if intent is None], blobs)
+            incoming = {digest for digest, (_, state) in blobs.items() if state == BlobState.INCOMING}
+            incoming |= whole.keys() | _rearm(db, again, at_us)
+            if whole:
+                db.execute("SET CONSTRAINTS documents_sha256_fkey, locations_sha256_fkey DEFERRED")
+            fresh = incoming & {put.entry.digest for put in puts}
+            _locate(db, [put.entry for put in puts], incoming, at_us)
+            # A document that is new brings its content alive; for what has none it is done here.
+            new = {put.identity: put.entry.digest for put in reversed(puts) if put.identity not in known}
+            _bring_alive(db, fresh - whole.keys() - set(new.values()), at_us)
+            done = put_documents(db, puts, known, at_us)
+            _add_whole(db, whole, Counter(content for _, content, *_ in known.values()), at_us)
             documents = [
-                next(done) if since is not None else _meanwhile(known.get(identity_of(entry.arrival)), entry)
-                for (_, entry), since in zip(staged, begun, strict=True)
+                next(done) if since is not None else _meanwhile(known.get(identity), entry)
+                for identity, (_, entry), since in zip(identities, staged, begun, strict=True)
             ]
             _remember(db, [entry for _, entry in staged], documents)
         told = []
@@ -196,44 +211,58 @@ def _racing() -> Iterator[None]:
         raise
 
 
-def _expect(db: Session, entries: Sequence[Registration], at_us: int) -> None:
-    """Make the blobs such that may receive bytes: new, or taken back from the condemned or the purged.
-
-    One that is known with another size is refused by the rule that what a blob is never changes.
-    """
-    wanted = {entry.digest: entry for entry in reversed(entries)}
-    if not wanted:
-        return
+def _blobs(db: Session, digests: Iterable[Digest]) -> dict[Digest, tuple[int, str]]:
+    """Size and state of these blobs, which nobody else changes from now on."""
     rows = db.execute(
         "SELECT sha256, bytes, state FROM blobs WHERE sha256 = ANY(?::bytea[]) ORDER BY sha256 FOR NO KEY UPDATE",
-        (list(wanted),),
-    ).fetchall()
-    sizes = {digest: size for digest, size, _ in rows} | {
-        digest: entry.bytes for digest, entry in wanted.items() if digest not in {row[0] for row in rows}
-    }
-    for entry in entries:
-        if sizes[entry.digest] != entry.bytes:
-            raise ConstraintError("the catalog refused the change: a blob never changes its digest or its size")
-    db.copy(
-        "blobs",
-        ("sha256", "bytes", "media_type", "state", "created_us", "changed_us"),
-        ("bytea", "int8", "text", "text", "int8", "int8"),
-        [
-            (digest, wanted[digest].bytes, wanted[digest].media_type, "incoming", at_us, at_us)
-            for digest in sorted(set(wanted) - {row[0] for row in rows})
-        ],
+        (list(digests),),
     )
-    if gone := [digest for digest, _, state in rows if state in ("condemned", "purged")]:
-        db.execute(
-            "UPDATE blobs SET state = CASE WHEN state = 'condemned' AND EXISTS"
-            " (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256) THEN 'live' ELSE 'incoming' END,"
-            " changed_us = ?1, garbage_since_us = ?1 WHERE sha256 = ANY(?2::bytea[])",
-            (at_us, gone),
-        )
+    return {Digest(digest): (size, state) for digest, size, state in rows}
 
 
-def _locate(db: Session, entries: Sequence[Registration], at_us: int) -> None:
-    """Write down where the bytes lie; a key that holds other content is refused by the rule that none changes it."""
+def _wanted(
+    entries: Sequence[Registration], known: dict[Digest, tuple[int, str]]
+) -> tuple[dict[Digest, Registration], list[Digest]]:
+    """The blobs that are to receive bytes: new ones, and those to be taken back from the condemned or the purged.
+
+    One that is known with another size is refused: what a blob is never changes.
+    """
+    wanted = {entry.digest: entry for entry in reversed(entries)}
+    for entry in entries:
+        size, _ = known.get(entry.digest) or (wanted[entry.digest].bytes, "")
+        if size != entry.bytes:
+            raise ConstraintError("the catalog refused the change: a blob never changes its digest or its size")
+    again = [one for one in wanted if one in known and known[one][1] in ("condemned", "purged")]
+    return {one: entry for one, entry in wanted.items() if one not in known}, again
+
+
+def _rearm(db: Session, digests: Sequence[Digest], at_us: int) -> set[Digest]:
+    """Take blobs back; which of them are without bytes."""
+    if not digests:
+        return set()
+    rows = db.execute(
+        "UPDATE blobs SET state = CASE WHEN state = 'condemned' AND EXISTS"
+        " (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256) THEN 'live' ELSE 'incoming' END,"
+        " changed_us = ?1, garbage_since_us = ?1 WHERE sha256 = ANY(?2::bytea[]) RETURNING sha256, state",
+        (at_us, digests),
+    )
+    return {Digest(digest) for digest, state in rows if state == "incoming"}
+
+
+def _add_whole(db: Session, new: dict[Digest, Registration], users: Mapping[bytes, int], at_us: int) -> None:
+    """Add blobs that have their place and all their documents already."""
+    rows = []
+    for one in sorted(new):
+        entry, refs = new[one], users.get(one, 0)
+        rows.append((one, entry.bytes, entry.media_type, "live", refs, None if refs else at_us, at_us, at_us))
+    db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
+
+
+def _locate(db: Session, entries: Sequence[Registration], incoming: Set[Digest], at_us: int) -> None:
+    """Write down where the bytes lie; a key that holds other content is refused by the rule that none changes it.
+
+    Nothing lies at the content addresses of blobs that are `incoming`: those need not be looked up.
+    """
     for entry in entries:
         if entry.layout is Layout.REFERENCE:
             _displace(db, entry, at_us)
@@ -243,12 +272,13 @@ def _locate(db: Session, entries: Sequence[Registration], at_us: int) -> None:
         if place in wanted and wanted[place].digest != entry.digest:
             raise ConstraintError(_OTHER_CONTENT)
         wanted[place] = entry
+    maybe = [one for one, e in wanted.items() if e.layout is not Layout.CAS or e.digest not in incoming]
     rows = db.execute(
-        "SELECT l.store_id, l.key, l.id, l.sha256, l.inode, l.mtime_ns FROM unnest(?::bigint[], ?::text[]) AS w (s, k)"
-        " JOIN locations l ON l.store_id = w.s AND l.key = w.k ORDER BY l.id FOR NO KEY UPDATE OF l",
-        ([store for store, _ in wanted], [key for _, key in wanted]),
-    ).fetchall()
-    there = {(row[0], row[1]): row[2:] for row in rows}
+        "SELECT store_id, key, id, sha256, inode, mtime_ns FROM locations"
+        " WHERE store_id = ANY(?::bigint[]) AND key = ANY(?::text[]) ORDER BY id FOR NO KEY UPDATE",
+        (list({store for store, _ in maybe}), [key for _, key in maybe]),
+    )
+    there = {(row[0], row[1]): row[2:] for row in rows if (row[0], row[1]) in wanted}
     for place, (number, digest, inode, mtime_ns) in there.items():
         entry = wanted[place]
         if (digest, inode, mtime_ns) != (entry.digest, entry.inode, entry.mtime_ns):
@@ -289,14 +319,13 @@ def _displace(db: Session, entry: Registration, at_us: int) -> None:
         db.execute("DELETE FROM locations WHERE id = ?", (row[0],))
 
 
-def _bring_alive(db: Session, entries: Sequence[Registration], at_us: int) -> set[Digest]:
-    """Make the blobs live that were incoming; which they are."""
-    rows = db.execute(
-        "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ANY(?::bytea[]) AND state = 'incoming'"
-        " RETURNING sha256",
-        (at_us, list({entry.digest for entry in entries})),
-    )
-    return {Digest(digest) for (digest,) in rows}
+def _bring_alive(db: Session, digests: Set[Digest], at_us: int) -> None:
+    """Make these blobs live, which were incoming."""
+    if digests:
+        db.execute(
+            "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ANY(?::bytea[]) AND state = 'incoming'",
+            (at_us, list(digests)),
+        )
 
 
 def _meanwhile(row: tuple[Any, ...] | None, entry: Registration) -> tuple[int, str]:
@@ -317,12 +346,11 @@ def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[
         for entry, (document_id, _) in zip(entries, documents, strict=True)
         if (stat := entry.source)
     }  # fmt: skip
-    if rows:
-        columns = [list(column) for column in zip(*(rows[key] for key in sorted(rows)), strict=True)]
-        db.execute(
-            "INSERT INTO sources SELECT * FROM unnest(?::text[], ?::text[], ?::bigint[], ?::bigint[], ?::bigint[],"
-            " ?::bigint[], ?::bytea[], ?::bigint[]) ON CONFLICT (folder, name) DO UPDATE SET bytes = excluded.bytes,"
-            " mtime_ns = excluded.mtime_ns, ctime_ns = excluded.ctime_ns, inode = excluded.inode,"
-            " sha256 = excluded.sha256, document_id = excluded.document_id",
-            columns,
-        )
+    if not rows:
+        return
+    keys = sorted(rows)
+    db.execute(
+        "DELETE FROM sources s USING unnest(?::text[], ?::text[]) AS w (f, n) WHERE s.folder = w.f AND s.name = w.n",
+        ([folder for folder, _ in keys], [name for _, name in keys]),
+    )
+    db.copy("sources", _SOURCE, _SOURCE_TYPES, [rows[key] for key in keys])

@@ -34,7 +34,7 @@ class Migration:
         return [files(__package__).joinpath(f"{name}.sql").read_text(encoding="utf-8") for name in self.names]
 
 
-MIGRATIONS: Final = (Migration(1, ("core", "rules", "search")),)
+MIGRATIONS: Final = (Migration(1, ("core", "rules", "search")), Migration(2, ("whole",)))
 
 
 def applied(db: Connection[Any]) -> list[int]:

@@ -85,8 +85,10 @@ class Session:
         self.connection.execute("RELEASE SAVEPOINT attempt")
         return count
 
-    def copy(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    def copy(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Add many rows by the server's bulk protocol."""
+        if not rows:
+            return
         with (
             self.connection.cursor() as cursor,
             cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy,
