@@ -1,4 +1,4 @@
-"""A catalog on a PostgreSQL server beside the bare server: rows by COPY, single rows by psycopg, eight programs at once.
+"""A catalog on a PostgreSQL server beside the bare server: rows by COPY, single rows by psycopg, eight at once.
 
 The server is one of our own, with the settings of a durable one (`fsync` and all); its processor time counts with that
 of the program that asked, on either side. Each program makes what it is going to say before its clock starts.
@@ -51,7 +51,7 @@ def run(bench: Bench) -> Iterator[Race]:
         fresh = _template(server)
         names = ["commit", "copy", "copy unguarded"]
         result = _race(server, f"metadata of {count:,} documents", names, rounds, count, lambda: server.database(fresh))
-        result.expect_speed("copy", 0.5, "bulk ingest of metadata: at least half as fast as a raw COPY of the same rows")
+        result.expect_speed("copy", 0.5, "bulk ingest of metadata: at least half as fast as a raw COPY of its rows")
         yield result
         names = ["stage and commit", "copy"]
         result = _race(server, "the same, promised before", names, rounds, count, lambda: server.database(fresh))
@@ -78,7 +78,14 @@ def _template(server: Server) -> str:
 
 
 def _race(
-    server: Server, title: str, names: list[str], rounds: int, count: int, place: Callable[[], str], *, drop: bool = True
+    server: Server,
+    title: str,
+    names: list[str],
+    rounds: int,
+    count: int,
+    place: Callable[[], str],
+    *,
+    drop: bool = True,
 ) -> Race:
     """Each contender once a round, in a database of its own; the server's processor time counts with its own."""
     result = Race(title, {"documents": count}, {name: [] for name in names})
@@ -203,6 +210,7 @@ def _copy(url: str, count: int, *, guarded: bool = True) -> Callable[[], None]:
     """
     import psycopg
 
+    from catalogkit.catalog.postgres.documents import _DOCUMENT
     from catalogkit.model import to_us
 
     at_us = to_us(AS_OF)
@@ -236,8 +244,7 @@ def _copy(url: str, count: int, *, guarded: bool = True) -> Callable[[], None]:
             [number, number, text, text, digest, number, number, number, number], places,
         ),
         "documents": (
-            "id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id, fetched_us,"
-            " metadata, created_us, changed_us, seen_us",
+            ", ".join(_DOCUMENT),
             [number, *[text] * 5, digest, text, text, number, text, number, number, number], documents,
         ),
         "sources": (
@@ -332,7 +339,13 @@ def _load(url: str, count: int, number: int, seconds: float) -> dict[str, Any]:
                 done["looked up"] += 20
             elif act < 0.95:
                 due = catalog.due(before=AS_OF + timedelta(days=1), limit=100, up_to_check=catalog.last_check_id())
-                checks = [Check(one.location_id, one.digest, AS_OF, Outcome.OK, one.bytes, "read") for one in due]
+                checks = [
+                    Check(
+                        location_id=one.location_id, sha256=one.digest, checked_at=AS_OF, outcome=Outcome.OK,
+                        bytes=one.bytes,
+                    )
+                    for one in due
+                ]  # fmt: skip
                 catalog.record_checks(checks)
                 done["verified"] += len(checks)
             else:

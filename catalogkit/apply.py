@@ -25,8 +25,9 @@ import polars as pl
 from catalogkit.acts import ACTS, PREPARATIONS, REMOVES, TOGETHER
 from catalogkit.acts.world import GONE, Result, Step, World, unless
 from catalogkit.errors import InvalidInput, PlanError, StoreError, StoreFull
-from catalogkit.intents import new_owner, retire, settle_intents
+from catalogkit.intents import settle_intents
 from catalogkit.model import Digest
+from catalogkit.owners import new_owner, retire
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import DONE, STOPPED, operation

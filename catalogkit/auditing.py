@@ -16,8 +16,8 @@ from catalogkit.audit import AuditReport, DataIssue, HashMismatch, MissingFile, 
 from catalogkit.audit_codes import Code
 from catalogkit.auditing_files import PAGE, SKEW_SECONDS, SUSPECTS, FileAudit
 from catalogkit.errors import CatalogError, InvalidInput
-from catalogkit.intents import is_dead
 from catalogkit.model import Digest, Outcome, from_us, to_us
+from catalogkit.owners import is_dead
 from catalogkit.progress import OnProgress, quiet
 from catalogkit.signals import STOPPED, operation
 from catalogkit.verify import verify

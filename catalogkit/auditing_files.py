@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Final
 from catalogkit.audit import KEPT, Copy, Look, Unlisted, compare, drift, shared_inodes
 from catalogkit.audit_codes import Code
 from catalogkit.errors import InvalidInput, StoreError, StoreMismatch, StoreUnreachable
-from catalogkit.intents import LEASE, is_dead
+from catalogkit.intents import LEASE
 from catalogkit.model import Check, Digest, Outcome, from_us
+from catalogkit.owners import is_dead
 from catalogkit.progress import Progress
 from catalogkit.stores.contract import Asked
 from catalogkit.stores.opening import OWN

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.batching import JOB_BYTES, Batch, jobs
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded, SourceError
-from catalogkit.intents import LEASE, new_owner, recover, retire
+from catalogkit.intents import LEASE, recover
 from catalogkit.model import Arrival, Mode, path_text
+from catalogkit.owners import new_owner, retire
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.settling import Settler
 from catalogkit.signals import STOPPED, operation

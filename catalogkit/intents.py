@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import ConstraintError
+from catalogkit.owners import is_dead
 from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
@@ -22,51 +20,7 @@ if TYPE_CHECKING:
 # An ingest renews its promise with every batch, which takes seconds. The lease covers a machine that is suspended or
 # a disk that hangs; after it, somebody on another machine may clean up.
 LEASE: Final = timedelta(minutes=30)
-
-_under_way: Final[set[str]] = set()
 ALIVE: Final = "the ingest is alive"
-
-
-def _machine() -> str:
-    try:
-        namespace = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()} {namespace}"
-
-
-def new_owner() -> str:
-    """A name for an ingest that begins in this process: machine, process, and a part of its own."""
-    owner = f"{_machine()}/{os.getpid()}/{uuid.uuid4().hex}"
-    _under_way.add(owner)
-    return owner
-
-
-def retire(owner: str) -> None:
-    """This ingest is over; should it have left anything, anybody may clean up after it."""
-    _under_way.discard(owner)
-
-
-def is_dead(owner: str, expires_at: datetime, as_of: datetime) -> bool:
-    """Whether an ingest is over: its lease ran out, or it, or its process, on this machine, is gone."""
-    return expires_at <= as_of or process_is_gone(owner)
-
-
-def process_is_gone(owner: str) -> bool:
-    """Whether whoever that was is known to be over: it, or its process, on this machine, is gone."""
-    machine, _, rest = owner.partition("/")
-    process = rest.partition("/")[0]
-    if machine != _machine() or not process.isdigit():
-        return False
-    if int(process) == os.getpid():
-        return owner not in _under_way
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def recover(collection: Collection, as_of: datetime, *, owner: str | None = None) -> tuple[int, int]:

@@ -61,6 +61,7 @@ ROOMS = {
         catalog
         catalog.*
         config
+        owners
         signals
         stores
         stores.*

@@ -119,6 +119,7 @@ def _recorded(world: World, step: Step, key: str) -> bool:
 
 
 def _removed(world: World, step: Step, store: Own, view: str | None) -> int:
+    world.hand.keep_away()
     if view and isinstance(store, LocalStore):
         return store.leave_view(step.key, view, world.temp(store))
     if isinstance(store, LocalStore):

@@ -213,6 +213,7 @@ class World:
         store = self.own(step.store)
         if store is None:
             return DONE
+        self.hand.keep_away()
         try:
             freed = store.remove_planned(step.key, step.inode, step.mtime_ns, step.bytes)
         except (FileNotFoundError, NotADirectoryError):

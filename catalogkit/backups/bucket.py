@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from catalogkit.backups.target import plain
 from catalogkit.errors import CatalogBusy, KeyTaken, StoreError, StoreUnreachable
-from catalogkit.intents import new_owner, process_is_gone, retire
+from catalogkit.owners import new_owner, process_is_gone, retire
 from catalogkit.stores.s3 import multipart
 from catalogkit.stores.s3.bucket import bucket_of
 from catalogkit.stores.s3.settings import S3Settings

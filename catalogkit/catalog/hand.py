@@ -40,6 +40,13 @@ class Hand(Protocol):
     def tentative(self) -> AbstractContextManager[None]:
         """What is changed inside is taken back if it ends with an error."""
 
+    def keep_away(self) -> None:
+        """To be asked before each removal of bytes: nobody else begins to need any until this is over.
+
+        That holds also where the server ends this transaction meanwhile. Raises `CatalogBusy` where it cannot be
+        promised: then nothing must be removed.
+        """
+
     def state(self, digest: Digest) -> str | None:
         """The state of a blob; None where there is no such blob."""
 

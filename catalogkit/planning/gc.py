@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from catalogkit.errors import InvalidInput, PlanError
-from catalogkit.intents import is_dead
 from catalogkit.model import Digest
+from catalogkit.owners import is_dead
 from catalogkit.planners import gc
 from catalogkit.planning.common import chunked, framed, head_of, names_of
 from catalogkit.signals import operation

@@ -20,7 +20,8 @@ from catalogkit import batching
 from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError
 from catalogkit.ingest import ingest
-from catalogkit.intents import LEASE, is_dead, new_owner, recover, retire
+from catalogkit.intents import LEASE, recover
+from catalogkit.owners import is_dead, new_owner, retire
 from catalogkit.verify import verify
 from catalogkit.workers import Inline, Workers
 from tests.conftest import Clock, hurry, make_tree, read_tree

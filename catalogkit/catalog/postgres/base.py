@@ -32,6 +32,7 @@ from psycopg_pool import ConnectionPool
 
 from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.postgres.errors import Undone, driver_errors
+from catalogkit.catalog.postgres.hands import LOOK, Promise, over
 from catalogkit.catalog.postgres.migrations import LOCK, STILL, WRITE, migrate
 from catalogkit.catalog.postgres.session import Session
 from catalogkit.catalog.sql.base import Database as Common
@@ -50,7 +51,8 @@ STATEMENT_SECONDS: Final = 900
 IDLE_SECONDS: Final = 900
 _BEGIN: Final = (
     "BEGIN; SELECT {lock}, set_config('catalogkit.at_us', %s, true), set_config('catalogkit.operation', %s, true),"
-    " set_config('catalogkit.run_id', %s, true), pg_current_xact_id()::text"
+    " set_config('catalogkit.run_id', %s, true), pg_current_xact_id()::text; "
+    + LOOK  # a statement of its own, which sees what was committed before the lock was there
 )
 _ALONE: Final = _BEGIN.format(lock=f"pg_advisory_xact_lock({LOCK}, {WRITE})")
 _SHARED: Final = _BEGIN.format(
@@ -134,7 +136,7 @@ class Database(Common):
         if row is None:
             raise CatalogError(f"{self.url} has no identity; it is not a whole catalog: restore it from a backup")
         self.identity, self.home = row
-        self._local = threading.local()
+        self._local, self._settings = threading.local(), settings
         self._pool = ConnectionPool(
             kwargs={**settings, "cursor_factory": RawCursor}, min_size=1, max_size=CONNECTIONS, timeout=self._seconds,
             configure=_configure, name="catalogkit", open=True,
@@ -162,7 +164,11 @@ class Database(Common):
                 cursor.execute(_ALONE if alone else _SHARED, about)
                 cursor.nextset()
                 number = cursor.fetchone()[-1]  # type: ignore[index]
+                cursor.nextset()
+                hands = cursor.fetchall()
             with self._session(db) as session:
+                if hands and not over(db, hands):
+                    raise Undone(f"a program that removes bytes has lost its connection to {self.url}; try again")
                 yield session
                 session.end(functools.partial(self._commit, db, number))
 
@@ -261,6 +267,13 @@ class Database(Common):
             self._pool.putconn(db)
             if lost:  # the others are likely lost as well: each is looked at before it is used again
                 self._pool.check()
+
+    @contextlib.contextmanager
+    def promise(self) -> Iterator[Promise]:
+        """The word that nobody else begins to need bytes while a transaction removes some."""
+        made = Promise(self.url, lambda: psycopg.connect(**self._settings))
+        with made.lasting(self._patiently):
+            yield made
 
     # -- trying again ------------------------------------------------------------------------------------------
 

@@ -72,7 +72,9 @@ class Intake(Database):
         at_us, until_us = to_us(as_of), to_us(expires_at)
         with _racing(), self.write("stage", at_us, alone=False) as db:
             new, again = _wanted(registrations, _blobs(db, {entry.digest for entry in registrations}))
-            rows = [(one, new[one].bytes, new[one].media_type, "incoming", 0, None, at_us, at_us) for one in sorted(new)]
+            rows = [
+                (one, new[one].bytes, new[one].media_type, "incoming", 0, None, at_us, at_us) for one in sorted(new)
+            ]
             db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
             _rearm(db, again, at_us)
             ids = next_ids(db, "intents", len(registrations))
@@ -130,7 +132,7 @@ class Intake(Database):
             new = {put.identity: put.entry.digest for put in reversed(puts) if put.identity not in known}
             _bring_alive(db, fresh - whole.keys() - set(new.values()), at_us)
             done = put_documents(db, puts, known, at_us)
-            _add_whole(db, whole, Counter(content for _, content, *_ in known.values()), at_us)
+            _add(db, whole, "live", Counter(content for _, content, *_ in known.values()), at_us)
             documents = [
                 next(done) if since is not None else _meanwhile(known.get(identity), entry)
                 for identity, (_, entry), since in zip(identities, staged, begun, strict=True)
@@ -249,12 +251,13 @@ def _rearm(db: Session, digests: Sequence[Digest], at_us: int) -> set[Digest]:
     return {Digest(digest) for digest, state in rows if state == "incoming"}
 
 
-def _add_whole(db: Session, new: dict[Digest, Registration], users: Mapping[bytes, int], at_us: int) -> None:
-    """Add blobs that have their place and all their documents already."""
+def _add(db: Session, new: dict[Digest, Registration], state: str, users: Mapping[bytes, int], at_us: int) -> None:
+    """Add blobs: promised ones, or such as have their place and all their documents already."""
     rows = []
     for one in sorted(new):
         entry, refs = new[one], users.get(one, 0)
-        rows.append((one, entry.bytes, entry.media_type, "live", refs, None if refs else at_us, at_us, at_us))
+        since_us = at_us if state == "live" and not refs else None
+        rows.append((one, entry.bytes, entry.media_type, state, refs, since_us, at_us, at_us))
     db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
 
 

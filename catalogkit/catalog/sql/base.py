@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
@@ -43,6 +44,16 @@ class Session(Protocol):
         """How many rows a statement changed, or by which rule it was refused; the transaction goes on."""
 
 
+class Promise:
+    """The word of a transaction that nobody else begins to need bytes while it removes some."""
+
+    def renew(self, db: Session) -> None:
+        """Before bytes go: give the word, or renew it. A lock that its program alone can end needs none."""
+
+    def end(self, db: Session) -> None:
+        """The last act of the transaction."""
+
+
 class Database:
     """An open catalog of some engine."""
 
@@ -77,6 +88,11 @@ class Database:
     @abstractmethod
     def rows(self, sql: str, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows of one statement."""
+
+    @contextlib.contextmanager
+    def promise(self) -> Iterator[Promise]:
+        """What a transaction that removes bytes gives its word by."""
+        yield Promise()
 
     def frame_of(self, sql: str, columns: Mapping[str, pl.DataType], parameters: Any = ()) -> pl.DataFrame:
         """All rows of one statement as a frame."""

@@ -13,7 +13,7 @@ from catalogkit.model import Digest, Layout
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from catalogkit.catalog.sql.base import Session
+    from catalogkit.catalog.sql.base import Promise, Session
     from catalogkit.model import LocationRecord
 
 _NOTED: Final = (
@@ -44,8 +44,8 @@ _END: Final = (
 class Hand:
     """Changes facts, each guarded by what is true now. Every method returns why not, or an empty text when done."""
 
-    def __init__(self, db: Session, plan_id: str, at_us: int) -> None:
-        self._db, self._plan_id, self._at_us = db, plan_id, at_us
+    def __init__(self, db: Session, plan_id: str, at_us: int, promise: Promise) -> None:
+        self._db, self._plan_id, self._at_us, self._promise = db, plan_id, at_us, promise
         self._notes: list[tuple[Any, ...]] = []
         self._told: dict[int, dict[int, str]] = {}  # of the notes that somebody asked about: unit, step, outcome
         self._counted = 0
@@ -107,6 +107,10 @@ class Hand:
             raise
         finally:
             self._db.execute("RELEASE tentative")
+
+    def keep_away(self) -> None:
+        """Before bytes go: whatever becomes of this transaction, nobody begins to need them meanwhile."""
+        self._promise.renew(self._db)
 
     def state(self, digest: Digest) -> str | None:
         """The state of a blob; None where there is no such blob."""

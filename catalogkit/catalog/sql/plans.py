@@ -220,11 +220,12 @@ class Plans(Database):
     @contextlib.contextmanager
     def hand(self, plan_id: str, *, as_of: datetime) -> Iterator[Hand]:
         """The hand of the executor for one batch: everything it does is one transaction, its notes included."""
-        with self.write("apply", to_us(as_of), plan_id) as db:
+        with self.promise() as promise, self.write("apply", to_us(as_of), plan_id) as db:
             _refuse_given_up(db, plan_id)
-            hand = Hand(db, plan_id, to_us(as_of))
+            hand = Hand(db, plan_id, to_us(as_of), promise)
             yield hand
             hand.write_down()
+            promise.end(db)
 
 
 def _policy(head: str) -> dict[str, Any]:
