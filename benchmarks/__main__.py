@@ -30,6 +30,7 @@ from benchmarks import (
     reports,
     retention,
     s3,
+    scale,
     search,
     verify,
 )
@@ -55,6 +56,7 @@ JOBS = {
     "near": near,
     "s3": s3,
     "postgres": postgres,
+    "scale": scale,
 }
 
 

@@ -36,10 +36,19 @@ def root(
         Path | None,
         typer.Option("-C", metavar="DIR", help="The collection; else $CATALOGKIT_HOME, else the current folder."),
     ] = None,
+    catalog: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Instead of -C: a catalog on a server, postgresql://user@host/database."),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="URL", help="With --catalog: the store, where the catalog does not say.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Know every document, prove its bytes, shrink the pile safely."""
-    context.obj = Door(folder, as_json)
+    if folder is not None and catalog is not None:
+        raise typer.BadParameter("give -C or --catalog, not both")
+    context.obj = Door(folder, as_json, catalog, store)
     context.call_on_close(context.obj.close)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from catalogkit.accessing import Accessing, not_there
+from catalogkit.asking import Asking
 from catalogkit.catalog import open_catalog
 from catalogkit.catalog.urls import file_of, public
 from catalogkit.config import (
@@ -23,18 +24,18 @@ from catalogkit.config import (
 from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
+from catalogkit.remote import folder_of, is_address, settings_here, tell_stores
 from catalogkit.searching import Searching
 from catalogkit.signals import operation
 from catalogkit.stores.opening import check_url, create_store, open_store
 from catalogkit.stores.reference import ReferenceStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     import polars as pl
 
     from catalogkit.catalog.contract import Catalog
-    from catalogkit.catalog.mirror import Mirror
     from catalogkit.model import DocumentRecord, LocationRecord
     from catalogkit.stores.opening import AnyStore, Own
 
@@ -46,7 +47,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Collection(Searching, Accessing):
+class Collection(Asking, Searching, Accessing):
     """A catalog and its stores, opened together.
 
     Open one with `catalogkit.open`, make one with `catalogkit.init`. It is a context manager; closing it gives the
@@ -135,85 +136,14 @@ class Collection(Searching, Accessing):
         if layout != self.layout:
             self.config = rewrite_layout(self.path, Layout(layout).value)
             self.layout = Layout(layout)
+            tell_stores(self)
 
     def use_stores(self, name: str, url: str, others: dict[str, str]) -> None:
         """From now on new bytes go to the store `name`; what is stored stays where it is, and is found as before."""
         self._open_stores(rewrite_stores(self.path, name, url, others))
+        tell_stores(self)
 
     # -- questions ---------------------------------------------------------------------------------------------
-
-    @operation("query", query="frame")
-    def frame(self, table: str, *, as_of: datetime | None = None) -> pl.DataFrame:
-        """A whole table as a Polars frame: ``documents``, ``blobs``, ``locations``, ``checks`` and more.
-
-        The schema is `catalogkit.model.schema`, also where there are no rows.
-
-        Parameters
-        ----------
-        table
-            Its name; one that is not known is refused with the list of those that are.
-        as_of
-            ``documents`` as they were at that time; without it, as they are.
-
-        Raises
-        ------
-        InvalidInput
-            If there is no such table, or no past of it, or `as_of` is no time, or one without a zone.
-        """
-        if as_of is None:
-            return self.catalog.frame(table)
-        if table != "documents":
-            raise InvalidInput(f"only documents can be asked for as of a time, not {table}")
-        if not isinstance(as_of, datetime):
-            raise InvalidInput(f"{as_of!r} is no time; give an aware one, such as datetime(2026, 5, 1, tzinfo=UTC)")
-        return self.catalog.documents_at(as_of)
-
-    def ledger_days(self, days: int, *, as_of: datetime | None = None) -> pl.DataFrame:
-        """What the verification ledger has for each of the last days, by outcome (`fixity.DAYS`)."""
-        import polars as pl
-
-        from catalogkit.fixity import DAYS
-
-        until = as_of or self.now()
-        since = (until - timedelta(days=days)).replace(hour=0, minute=0, second=0, microsecond=0)
-        rows = self.catalog.checks_by_day(since=since, until=until + timedelta(microseconds=1))
-        raw = {**DAYS, "day": pl.Int32()}
-        return pl.DataFrame(rows, schema=raw, orient="row").cast(DAYS)
-
-    @property
-    def mirror(self) -> Mirror:
-        """The columnar copy of the catalog, for questions about millions of rows; see docs/time.md."""
-        from catalogkit.catalog.mirror import Mirror
-
-        return Mirror(self.catalog, self.path / "mirror")
-
-    def sql(
-        self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None, *, refresh: bool = True
-    ) -> pl.DataFrame:
-        """Ask in DuckDB's SQL over ``documents``, ``blobs``, ``locations`` and ``checks``.
-
-        The answer comes from the mirror, which is refreshed first; it can be read and nothing else. ``sha256`` is 64
-        hex digits, times are ``TIMESTAMP`` in UTC, a blob has ``refs``, ``objects`` and ``stores``.
-
-        Parameters
-        ----------
-        query
-            One statement, with ``?``, ``$1`` or ``$name`` for values.
-        parameters
-            The values: a sequence, or a mapping for names.
-        refresh
-            False asks the mirror as it is.
-
-        Raises
-        ------
-        InvalidInput
-            If DuckDB cannot carry it out, or is not installed.
-
-        Examples
-        --------
-        >>> c.sql("SELECT resolver, sum(bytes) FROM documents GROUP BY 1")  # doctest: +SKIP
-        """
-        return self.mirror.sql(query, parameters, refresh=refresh, as_of=self.now()).frame
 
     @operation("query", query="find")
     def find(self, *, limit: int = 100, **filters: str) -> pl.DataFrame:
@@ -352,7 +282,7 @@ def init(
     InvalidInput
         If a collection is there already, or an argument is not acceptable; nothing is changed then.
     """
-    folder = Path(os.path.realpath(path))
+    folder = folder_of(path)
     if layout not in (Layout.CAS, Layout.POLICY):
         raise InvalidInput(f"no layout {layout!r} for a store; use cas or policy")
     config = parse_config(
@@ -376,7 +306,9 @@ def init(
         opened.add_store(made.name, made.kind, made.token)
         # Last, because it is what makes the folder a collection.
         write_config(folder, config)
-        return Collection(folder, config, opened, clock=clock)
+        collection = Collection(folder, config, opened, clock=clock)
+        tell_stores(collection)
+        return collection
     except BaseException:
         opened.close()
         raise
@@ -384,7 +316,11 @@ def init(
 
 def home_of(path: Path | str | None = None) -> Path:
     """The folder of a collection: `path`, else ``$CATALOGKIT_HOME``, else the current folder."""
-    return Path(os.path.realpath(path or os.environ.get("CATALOGKIT_HOME") or "."))
+    named = path or os.environ.get("CATALOGKIT_HOME") or "."
+    if not is_address(named):
+        return folder_of(named)
+    with open_collection(named) as opened:
+        return opened.path
 
 
 def catalog_file(path: Path | str | None = None) -> Path:
@@ -407,13 +343,19 @@ def catalog_file(path: Path | str | None = None) -> Path:
     return folder / file
 
 
-def open_collection(path: Path | str | None = None, *, clock: Callable[[], datetime] = utc_now) -> Collection:
+def open_collection(
+    path: Path | str | None = None, *, store: str | None = None, clock: Callable[[], datetime] = utc_now
+) -> Collection:
     """Open a collection.
 
     Parameters
     ----------
     path
-        Its folder; without one, ``$CATALOGKIT_HOME``, else the current folder.
+        Its folder; without one, ``$CATALOGKIT_HOME``, else the current folder. Or the address of a catalog on a server,
+        ``postgresql://user@host/database``, which says where the store is; settings, plans and the mirror of this
+        machine then lie in ``$XDG_STATE_HOME/catalogkit``.
+    store
+        With the address of a catalog: where the store is, if it does not say, or is elsewhere for this machine.
 
     Raises
     ------
@@ -428,10 +370,14 @@ def open_collection(path: Path | str | None = None, *, clock: Callable[[], datet
     ...     opened.find(artifact_id="c.txt")["bytes"].to_list()
     [5]
     """
-    folder = home_of(path)
-    config = read_config(folder)
-    catalog = open_catalog(config.catalog, base=folder, as_of=clock())
+    address = next((one for one in (path or os.environ.get("CATALOGKIT_HOME"),) if is_address(one)), None)
+    if store is not None and address is None:
+        raise InvalidInput("a store is named with the address of a catalog; a folder has its own in its settings")
+    folder = Path() if address else home_of(path)
+    url = str(address) if address else read_config(folder).catalog
+    catalog = open_catalog(url, base=folder, as_of=clock())
     try:
+        folder, config = settings_here(catalog, url, store) if address else (folder, read_config(folder))
         collection = Collection(folder, config, catalog, clock=clock)
         # Facts can be asked for while a disk is away; whatever needs the bytes will say so.
         with contextlib.suppress(StoreUnreachable):

@@ -20,17 +20,32 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 class Door:
     """What the options before the command say."""
 
-    def __init__(self, folder: Path | None, as_json: bool) -> None:
-        self.folder, self.as_json = folder, as_json
+    def __init__(
+        self, folder: Path | None, as_json: bool, catalog: str | None = None, store: str | None = None
+    ) -> None:
+        self._folder, self.as_json, self._catalog, self._store = folder, as_json, catalog, store
         self._telemetry: Telemetry | None = None
 
-    def open(self) -> Collection:
-        """The collection; ``-C``, else ``$CATALOGKIT_HOME``, else the current folder."""
-        from catalogkit.collection import open_collection
+    @property
+    def folder(self) -> Path | None:
+        """What ``-C`` says; this machine's folder of the catalog that ``--catalog`` names; else None."""
+        if self._catalog is None:
+            return self._folder
+        if self._folder is None:
+            with self._opened() as collection:
+                self._folder = collection.path
+        return self._folder
 
-        collection = open_collection(self.folder)
+    def open(self) -> Collection:
+        """The collection; ``--catalog`` or ``-C``, else ``$CATALOGKIT_HOME``, else the current folder."""
+        collection = self._opened()
         self._measure(collection.config.telemetry, collection.path)
         return collection
+
+    def _opened(self) -> Collection:
+        from catalogkit.collection import open_collection
+
+        return open_collection(self._catalog or self._folder, store=self._store)
 
     def measure(self) -> None:
         """Measure, where the settings say so, a command that does not open the collection."""

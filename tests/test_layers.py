@@ -69,7 +69,9 @@ ROOMS = {
     """,
     "held": """
         accessing
+        asking
         collection
+        remote
         searching
     """,
     "acts": """

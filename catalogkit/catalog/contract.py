@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
+from catalogkit.catalog.notes import Notes
 from catalogkit.catalog.rows import (
     Committed,
     Coverage,
@@ -63,7 +64,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Search, Accesses, Sketches, Protocol):
+class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str

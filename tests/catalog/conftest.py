@@ -6,7 +6,7 @@ import pytest
 
 PARTS = (
     "accesses", "audits", "backups", "contents", "copies", "damage", "documents", "feeds", "intake", "ledger",
-    "moments", "past", "purging", "questions", "quotas",
+    "moments", "notes", "past", "purging", "questions", "quotas",
 )  # fmt: skip
 for part in PARTS:
     pytest.register_assert_rewrite(f"tests.catalog.contract_{part}")

@@ -23,6 +23,7 @@ from tests.catalog.contract_feeds import Feeds
 from tests.catalog.contract_intake import Intake, Sources, Stores
 from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
+from tests.catalog.contract_notes import Notes
 from tests.catalog.contract_past import Past
 from tests.catalog.contract_purging import Purging
 from tests.catalog.contract_questions import Concurrency, Duplicates, Questions
@@ -58,6 +59,7 @@ class CatalogContract(
     Copies,
     Contents,
     Quotas,
+    Notes,
     Purging,
     Search,
     Sketches,

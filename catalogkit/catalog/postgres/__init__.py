@@ -16,6 +16,7 @@ from catalogkit.catalog.sql.damage import Damage
 from catalogkit.catalog.sql.duplicates import Duplicates
 from catalogkit.catalog.sql.feed import Feeds
 from catalogkit.catalog.sql.moments import Moments
+from catalogkit.catalog.sql.notes import Notes
 from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
@@ -45,6 +46,7 @@ class PostgresCatalog(
     Search,
     Sketches,
     Accesses,
+    Notes,
 ):
     """A `Catalog` on a PostgreSQL server."""
 

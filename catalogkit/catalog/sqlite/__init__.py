@@ -9,6 +9,7 @@ from catalogkit.catalog.sql.duplicates import Duplicates
 from catalogkit.catalog.sql.feed import Feeds
 from catalogkit.catalog.sql.ledger import Ledger
 from catalogkit.catalog.sql.moments import Moments
+from catalogkit.catalog.sql.notes import Notes
 from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
@@ -39,5 +40,6 @@ class SQLiteCatalog(
     Search,
     Sketches,
     Accesses,
+    Notes,
 ):
     """A `Catalog` in one SQLite file."""

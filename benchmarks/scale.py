@@ -1,0 +1,159 @@
+"""How a catalog on a PostgreSQL server grows: room, rates and waiting times of one with a million documents, or ten.
+
+Rows are made by the server itself, as `benchmarks.catalogs` makes them, without triggers and with most indexes later;
+then statistics are taken, and everything else is asked of the catalog as programs ask it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from benchmarks.bench import Bench
+from benchmarks.postgres import AS_OF, BATCH, DURABLE, _child, _opened, _template, busy
+from benchmarks.race import Goal, Race, Sample
+
+if TYPE_CHECKING:
+    from tests.pg import Server
+
+COUNTS, QUICK_COUNTS = (1_000_000, 10_000_000), (100_000,)
+ASKED: Final = 2_000
+MORE: Final = 20 * BATCH
+_SIZES: Final = (
+    "SELECT relname, pg_total_relation_size(oid), pg_relation_size(oid) FROM pg_class"
+    " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 2 DESC"
+)
+_FILL: Final = Path(__file__).with_suffix(".sql")
+_LATER: Final = (
+    "SELECT 'ALTER TABLE ' || conrelid::regclass || ' DROP CONSTRAINT ' || conname, 'ALTER TABLE '"
+    " || conrelid::regclass || ' ADD CONSTRAINT ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE conrelid::regclass::text IN ('documents', 'locations', 'checks') AND contype = 'u'"
+    " UNION ALL SELECT 'DROP INDEX ' || indexname, indexdef FROM pg_indexes WHERE tablename IN ('documents',"
+    " 'locations', 'checks') AND indexname NOT IN (SELECT conname FROM pg_constraint)"
+)
+
+
+def run(bench: Bench) -> Iterator[Race]:
+    """One catalog after the other, each twice: empty space is given back in between."""
+    from tests import pg
+
+    counts = (bench.count,) if bench.count else QUICK_COUNTS if bench.quick else COUNTS
+    server = pg.launch(**DURABLE | {"fsync": "off", "max_wal_size": "2GB", "maintenance_work_mem": "1GB"})
+    try:
+        fresh = _template(server)
+        for count in counts:
+            url = server.database(fresh)
+            yield _measured(server, url, count, bench.folder)
+            server.drop(url)
+    finally:
+        server.stop()
+
+
+def fill(server: Server, url: str, count: int) -> None:
+    """Let the server make so many documents."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as db:
+        later = db.execute(_LATER).fetchall()
+        for drop, _ in later:
+            db.execute(drop)
+        db.execute("SET session_replication_role = replica")
+        db.execute("SET work_mem = '512MB'")
+        for sql in _FILL.read_text().replace("{count}", str(count)).split(";\n"):
+            db.execute(sql)
+        for _, make in later:
+            db.execute(make)
+        db.execute("VACUUM (ANALYZE)")
+
+
+def _measured(server: Server, url: str, count: int, folder: Path) -> Race:
+    result = Race(f"a catalog of {count:,} documents", {"documents": count}, {"fill": []})
+
+    def tell(text: str, found: str) -> None:
+        result.goals.append(Goal(text, found, "told"))
+        print(f"{text}: {found}", file=sys.stderr, flush=True)
+
+    before, began = busy(server), time.perf_counter()
+    fill(server, url, count)
+    result.samples["fill"].append(Sample(time.perf_counter() - began, busy(server) - before, "", None))
+    name = url.partition("?")[0].rpartition("/")[2]
+    sizes = server.run(_SIZES, database=name)
+    whole = sum(size for _, size, _ in sizes)
+    tell("room", f"{whole / 1e9:.2f} GB, {whole / count:.0f} bytes a document")
+    for table, size, rows in sizes[:4]:
+        tell(f"room of {table}", f"{size / 1e6:,.0f} MB, of them rows {rows / 1e6:,.0f} MB")
+    before = busy(server)
+    said = _child("commit", url, MORE, str(10 * count))
+    used = said["cpu"] + busy(server) - before
+    tell(
+        "taking in", f"{MORE / used:,.0f} documents a second of processor time, {MORE / said['wall']:,.0f} on the wall"
+    )
+    for text, asked in _questions(url, count):
+        tell(text, asked)
+    tell("plan of garbage", _plan(server, url, folder))
+    tell("mirror", _mirror(server, url, folder))
+    return result
+
+
+def _questions(url: str, count: int) -> Iterator[tuple[str, str]]:
+    import random
+
+    catalog, chance = _opened(url), random.Random(1)
+    some = [catalog.document(chance.randrange(count) + 1) for _ in range(ASKED)]
+    digests = [one.sha256 for one in some if one]
+    asks: dict[str, tuple[int, Callable[[], object]]] = {
+        "find by id": (ASKED, lambda: catalog.document(chance.randrange(count) + 1)),
+        "find by digest": (ASKED, lambda: catalog.find(sha256=chance.choice(digests), limit=10)),
+        "page of 100 by key": (500, lambda: catalog.find(after_id=chance.randrange(count), limit=100)),
+        "page of 100 of one resolver": (
+            200,
+            lambda: catalog.find(resolver="resolver-3", after_id=chance.randrange(count)),
+        ),
+        "counts and bytes by resolver": (3, lambda: _by_resolver(catalog)),
+        "totals": (3, catalog.totals),
+        "copies due": (50, lambda: catalog.due(before=AS_OF, limit=1000, up_to_check=1 << 60)),
+        "recorded share of the last 30 days": (3, lambda: catalog.coverage(as_of=AS_OF)),
+    }
+    for text, (times, ask) in asks.items():
+        ask()
+        took = []
+        for _ in range(times):
+            began = time.perf_counter()
+            ask()
+            took.append(time.perf_counter() - began)
+        many = len(took) >= 20
+        p95 = statistics.quantiles(took, n=20)[-1] if many else max(took)
+        yield text, f"p50 {statistics.median(took) * 1e3:,.2f} ms, {'p95' if many else 'at most'} {p95 * 1e3:,.2f} ms"
+    catalog.close()
+
+
+def _by_resolver(catalog: Any) -> object:
+    return catalog.rows(
+        "SELECT resolver, count(*), sum(b.bytes) FROM documents d JOIN blobs b ON b.sha256 = d.sha256 GROUP BY 1"
+    )
+
+
+def _plan(server: Server, url: str, folder: Path) -> str:
+    catalog, before, began = _opened(url), busy(server), time.perf_counter()
+    used = time.process_time()
+    found = catalog.garbage(as_of=AS_OF + timedelta(days=365))
+    catalog.close()
+    used = time.process_time() - used + busy(server) - before
+    return f"{found.height:,} blobs found in {used:.1f} s of processor time ({time.perf_counter() - began:.1f} s)"
+
+
+def _mirror(server: Server, url: str, folder: Path) -> str:
+    from catalogkit.catalog.mirror import Mirror
+
+    catalog, before, began, used = _opened(url), busy(server), time.perf_counter(), time.process_time()
+    mirror = Mirror(catalog, folder / f"mirror-{time.time_ns()}")
+    mirror.refresh(as_of=AS_OF)
+    said = mirror.sql("SELECT count(*) AS n FROM documents", refresh=False, as_of=AS_OF).frame["n"].item()
+    catalog.close()
+    used = time.process_time() - used + busy(server) - before
+    return f"{said:,} documents in {used:.0f} s of processor time ({time.perf_counter() - began:.0f} s)"
