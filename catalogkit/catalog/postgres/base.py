@@ -136,7 +136,9 @@ class Database(Common):
         if row is None:
             raise CatalogError(f"{self.url} has no identity; it is not a whole catalog: restore it from a backup")
         self.identity, self.home = row
-        self._local, self._settings = threading.local(), settings
+        self._local = threading.local()
+        # Not kept as it is: there may be a password in it.
+        self._beside: Callable[[], psycopg.Connection[Any]] = lambda: psycopg.connect(**settings)
         self._pool = ConnectionPool(
             kwargs={**settings, "cursor_factory": RawCursor}, min_size=1, max_size=CONNECTIONS, timeout=self._seconds,
             configure=_configure, name="catalogkit", open=True,
@@ -271,7 +273,7 @@ class Database(Common):
     @contextlib.contextmanager
     def promise(self) -> Iterator[Promise]:
         """The word that nobody else begins to need bytes while a transaction removes some."""
-        made = Promise(self.url, lambda: psycopg.connect(**self._settings))
+        made = Promise(self.url, self._beside)
         with made.lasting(self._patiently):
             yield made
 
