@@ -32,33 +32,44 @@ def install_history(db: sqlite3.Connection) -> None:
 
 
 def _table(db: sqlite3.Connection, table: str, columns: list[str]) -> None:
-    db.execute(
-        f"CREATE TABLE IF NOT EXISTS {table}_history (hid INTEGER NOT NULL PRIMARY KEY, op TEXT NOT NULL,"
-        " ended_us INTEGER NOT NULL, operation TEXT NOT NULL, by_run TEXT NOT NULL)"
-    )
     present = {row[1] for row in db.execute(f"PRAGMA table_info({table}_history)")}
+    if not present:
+        db.execute(
+            f"CREATE TABLE {table}_history (hid INTEGER NOT NULL PRIMARY KEY, op TEXT NOT NULL,"
+            f" ended_us INTEGER NOT NULL, operation TEXT NOT NULL, by_run TEXT NOT NULL, {', '.join(columns)})"
+        )
     for column in columns:
-        if column not in present:
+        if present and column not in present:
             db.execute(f"ALTER TABLE {table}_history ADD COLUMN {column}")
     db.execute(f"CREATE INDEX IF NOT EXISTS {table}_history_row ON {table}_history ({columns[0]}, ended_us)")
 
 
 def _trigger(db: sqlite3.Connection, table: str, columns: list[str], op: str, event: str) -> None:
-    db.execute(f"DROP TRIGGER IF EXISTS {table}_history_{op}")
     names = ", ".join(columns)
     old = ", ".join(f"{'NEW' if op == 'recall' else 'OLD'}.{column}" for column in columns)
-    db.execute(
-        f"CREATE TRIGGER {table}_history_{op} {event} BEGIN"
-        f" INSERT INTO {table}_history (op, ended_us, operation, by_run, {names})"
-        f" SELECT '{op}', at_us, operation, run_id, {old} FROM now; END"
+    _install(
+        db,
+        f"{table}_history_{op}",
+        f"{event} BEGIN INSERT INTO {table}_history (op, ended_us, operation, by_run, {names})"
+        f" SELECT '{op}', at_us, operation, run_id, {old} FROM now; END",
     )
 
 
 def _stamp(db: sqlite3.Connection, table: str, columns: list[str], event: str) -> None:
     """A change whose writer did not say when it was is dated all the same: versions follow one another without gaps."""
-    db.execute(f"DROP TRIGGER IF EXISTS {table}_history_stamp")
     if "changed_us" in columns:
-        db.execute(
-            f"CREATE TRIGGER {table}_history_stamp {event} AND OLD.changed_us = NEW.changed_us BEGIN"
-            f" UPDATE {table} SET changed_us = (SELECT at_us FROM now) WHERE {columns[0]} = NEW.{columns[0]}; END"
+        _install(
+            db,
+            f"{table}_history_stamp",
+            f"{event} AND OLD.changed_us = NEW.changed_us BEGIN"
+            f" UPDATE {table} SET changed_us = (SELECT at_us FROM now) WHERE {columns[0]} = NEW.{columns[0]}; END",
         )
+
+
+def _install(db: sqlite3.Connection, name: str, text: str) -> None:
+    """Make a trigger; one that is as it should be stays, since every change makes SQLite read the whole schema anew."""
+    wanted = f"CREATE TRIGGER {name} {text}"
+    known = db.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name = ?", (name,)).fetchone()
+    if known != (wanted,):
+        db.execute(f"DROP TRIGGER IF EXISTS {name}")
+        db.execute(wanted)
