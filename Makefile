@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench stress lock lab sample clean programs
+.PHONY: help demo test lint bench stress soak lock lab sample clean programs
 
 PY := .venv/bin/python
 
@@ -29,10 +29,27 @@ export DIR
 demo: .venv/.installed ## Build a small catalog and walk through it; DIR=... catalogs a folder of yours
 	@.venv/bin/catalogkit demo $${DIR:+"$$DIR"}
 
+# A folder for whatever tests write, gone at the end: in memory where there is enough of it, because a disk costs more
+# than all the rest. What a power cut takes is told by the tests' own disk; nothing here depends on a real one.
+define in_scratch
+set -e; \
+scratch=$$(mktemp -d); \
+if [ "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $$4 }')" -gt 4000000 ] 2>/dev/null \
+	&& [ "$$(awk '/^MemAvailable/ { print $$2 }' /proc/meminfo)" -gt 8000000 ] \
+	&& memory=$$(mktemp -d /dev/shm/catalogkit-XXXXXX 2>/dev/null); then \
+	printf '#!/bin/sh\n' >"$$memory/try"; chmod +x "$$memory/try"; \
+	if "$$memory/try" 2>/dev/null; then rmdir "$$scratch"; scratch=$$memory; else rm -r "$$memory"; fi; \
+fi; \
+trap 'rm -rf "$$scratch"' EXIT; trap 'exit 130' INT TERM; \
+chmod 711 "$$scratch"; \
+export CATALOGKIT_TEST_CACHE="$${TMPDIR:-/tmp}" TMPDIR="$$scratch"
+endef
+
 test: .venv/.installed lint programs ## Lint, then every test, then every notebook
-	$(PY) -m pytest -q -n 2 --dist worksteal
-	@if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
-		set -x; $(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
+	@$(in_scratch); set -x; \
+	$(PY) -m pytest -q -n 2 --dist worksteal; \
+	if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
+		$(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
 	fi
 
 lint: .venv/.installed ## ruff check, ruff format --check, mypy
@@ -45,6 +62,10 @@ bench: .venv/.installed ## Run the benchmarks; ARGS=... is passed on
 
 stress: .venv/.installed ## The long race and crash tests, and every property at length; ARGS=... is passed on
 	CATALOGKIT_DEEP=10 $(PY) -m pytest -n0 -m 'stress or hypothesis' --timeout=3600 $(ARGS)
+
+export MINUTES SEED
+soak: .venv/.installed ## Mixed load with faults, and a look at everything; MINUTES=60 SEED=...
+	@$(PY) -m tests.stress.soak --minutes $${MINUTES:-60} $${SEED:+--seed "$$SEED"}
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab; ARGS=... is passed on
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)

@@ -217,7 +217,8 @@ def _programs() -> Path:
 def _cache(user: str | None) -> Path:
     """A folder that outlives the tests, with what takes long to make; ours alone to write to."""
     name = f"catalogkit-postgres-{os.geteuid()}"
-    for place in (Path(tempfile.gettempdir()) / name, Path(tempfile.mkdtemp(prefix=f"{name}-"))):
+    kept = os.environ.get("CATALOGKIT_TEST_CACHE", tempfile.gettempdir())
+    for place in (Path(kept) / name, Path(tempfile.mkdtemp(prefix=f"{name}-"))):
         with contextlib.suppress(FileExistsError):
             place.mkdir(mode=0o755)
         if place.is_dir() and not place.is_symlink() and place.stat().st_uid == os.geteuid():

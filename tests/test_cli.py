@@ -13,19 +13,34 @@ from typing import Any
 
 import pytest
 
+from tests.forked import forker
+
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "CATALOGKIT_HOME"}
+
+
+def python(*args: str, cwd: Path | None, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Start Python anew, and the command in it."""
+    command = [sys.executable, "-m", "catalogkit", *args]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env, check=False)
+
+
+def forked(*args: str, cwd: Path | None, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Fork a process that has loaded the package, and run the command in it."""
+    return forker().run(*args, cwd=cwd, env=env)
+
+
+start = forked if sys.platform == "linux" else python
+
+
+@pytest.fixture
+def started_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command of this test in a Python of its own, as everybody has it."""
+    monkeypatch.setattr(sys.modules[__name__], "start", python)
 
 
 def run(*args: object, code: int = 0, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command and insist on its exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "catalogkit", *map(str, args)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**ENVIRONMENT, **env},
-        check=False,
-    )
+    done = start(*map(str, args), cwd=cwd, env={**ENVIRONMENT, **env})
     assert done.returncode == code, (done.args, done.returncode, done.stdout, done.stderr)
     return done
 
@@ -56,7 +71,7 @@ def home(tmp_path: Path, pile: Path) -> Path:
     return home
 
 
-def test_the_whole_way(tmp_path: Path, pile: Path) -> None:
+def test_the_whole_way(tmp_path: Path, pile: Path, started_anew: None) -> None:
     """init, ingest, status, verify, find and show say what DESIGN promises, under the promised keys."""
     home = tmp_path / "home"
     made = answer("init", home)

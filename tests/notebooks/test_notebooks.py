@@ -95,16 +95,11 @@ def test_plain_papermill_runs_it_and_stock_nbconvert_shows_the_numbers(surroundi
     assert "the steps add up exactly" in page
 
 
-@pytest.mark.parametrize(
-    "arguments,message", [(("dry_rnu", "True"), "did you mean 'dry_run'"), (("top", "x"), "takes int")]
-)
-def test_plain_papermill_stops_at_a_wrong_parameter(
-    surroundings: None, tmp_path: Path, arguments: tuple[str, str], message: str
-) -> None:
-    done = papermill(tmp_path / "out.ipynb", "-p", *arguments)
+def test_plain_papermill_stops_at_wrong_parameters(surroundings: None, tmp_path: Path) -> None:
+    done = papermill(tmp_path / "out.ipynb", "-p", "dry_rnu", "True")
     assert done.returncode == 1
     assert "InvalidInput" in done.stderr
-    assert message in done.stderr
+    assert "did you mean 'dry_run'" in done.stderr
 
 
 def test_plain_papermill_lists_the_parameters(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_an_approved_plan_is_applied(surroundings: None, tmp_path: Path) -> None
         assert opened.catalog.totals()["documents"] == 293
 
 
+@pytest.mark.stress  # `make test` asks the same of gc_review
 def test_plain_papermill_runs_it(surroundings: None, tmp_path: Path) -> None:
     """With parameters, and no catalogkit around it."""
     command = [sys.executable, "-m", "papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), "--no-progress-bar"]

@@ -107,14 +107,11 @@ def shown(path: Path) -> list[Any]:
     return [re.sub(r"\d\d:\d\d(:\d\d)?", "", text) for text in plain if text]
 
 
-@pytest.mark.parametrize(
-    "arguments, message", [(("dry_rnu", "True"), "did you mean 'dry_run'"), (("promise_days", "x"), "takes int")]
-)
-def test_the_engine_refuses_wrong_parameters(tmp_path: Path, arguments: tuple[str, str], message: str) -> None:
+def test_the_engine_refuses_wrong_parameters(tmp_path: Path) -> None:
     """Before a kernel starts: exit code 1, the reason last, and nothing is written."""
-    done = papermill(tmp_path / "out.ipynb", "-p", *arguments)
+    done = papermill(tmp_path / "out.ipynb", "-p", "promise_days", "x")
     assert done.returncode == 1
-    assert "InvalidInput" in done.stderr.splitlines()[-1] and message in done.stderr.splitlines()[-1]
+    assert "InvalidInput" in done.stderr.splitlines()[-1] and "takes int" in done.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
