@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import NearDuplicates as NearDuplicates
     from catalogkit.planning import RetentionPolicy as RetentionPolicy
     from catalogkit.planning import SmartEvictionPolicy as SmartEvictionPolicy
+    from catalogkit.planning import Tiering as Tiering
     from catalogkit.planning import analyze_dedup_opportunities as analyze_dedup_opportunities
     from catalogkit.planning import approve as approve
     from catalogkit.planning import backtest_retention as backtest_retention
@@ -75,12 +76,14 @@ if TYPE_CHECKING:
     from catalogkit.planning import plan_relocate as plan_relocate
     from catalogkit.planning import plan_repair as plan_repair
     from catalogkit.planning import plan_retention as plan_retention
+    from catalogkit.planning import plan_tier as plan_tier
     from catalogkit.planning import plan_undo as plan_undo
     from catalogkit.planning import repair_report as repair_report
     from catalogkit.planning import retention_decisions as retention_decisions
     from catalogkit.planning import why as why
     from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
     from catalogkit.policies.retention import RetentionDecision as RetentionDecision
+    from catalogkit.policies.tiering import TierPolicy as TierPolicy
     from catalogkit.readers import TenantReader as TenantReader
     from catalogkit.readers import drop_reader as drop_reader
     from catalogkit.readers import open_reader as open_reader
@@ -133,6 +136,8 @@ _WHERE: Final = {
     "TenantReader": "readers",
     "TenantSettings": "tenants",
     "S3Layout": "stores.s3.store",
+    "TierPolicy": "policies.tiering",
+    "Tiering": "planning",
     "add_store": "joining",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",
@@ -174,6 +179,7 @@ _WHERE: Final = {
     "plan_retention": "planning",
     "plan_relocate": "planning",
     "plan_repair": "planning",
+    "plan_tier": "planning",
     "plan_undo": "planning",
     "query_at": "snapshots",
     "rebuild_catalog": "backups.rebuilding",

@@ -50,6 +50,7 @@ BATCH: Final = 1000
 # Every step about a bucket waits for its server a few times, while the transaction keeps other writers waiting.
 REMOTE_BATCH: Final = 50
 KEPT_NOTES: Final = 1000
+EARLIER_WAITS: Final = "an earlier step of its unit waits"
 # A catalog that lost this share of its documents since the plan was made is not the catalog the plan is about.
 SHRUNKEN: Final = 0.5
 # The largest share of all stored bytes that goes where neither the call nor the plan's policy says otherwise.
@@ -63,6 +64,7 @@ _FACTS: Final = _OF_STRAYS | {StepKind.FORGET, StepKind.RECALL, StepKind.EVICT}
 class ApplyReport:
     """What came of a plan in this run; `already` counts the steps that earlier runs decided.
 
+    `waiting` are those that wait for bytes out of an archive: apply the plan again once they are there.
     `bytes_freed` and `removed` are what this run took from the file system: a file that was gone already, or that has
     other names, frees nothing.
     """
@@ -71,6 +73,7 @@ class ApplyReport:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    waiting: int = 0
     removed: int = 0
     bytes_freed: int = 0
     already: int = 0
@@ -98,7 +101,7 @@ class ApplyReport:
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         from catalogkit.reprs import facts
 
-        names = ("plan_id", "done", "skipped", "failed", "removed", "bytes_freed", "already", "stopped")
+        names = ("plan_id", "done", "skipped", "failed", "waiting", "removed", "bytes_freed", "already", "stopped")
         return facts("Applied", {name: getattr(self, name) for name in names} | self.why)
 
 
@@ -208,10 +211,10 @@ def apply(
                         report.add(part, decided)
                         told.count(**Counter(step.kind for step, result in decided if result.outcome == DONE))
                 # Of what was left to do: what earlier runs decided says nothing about how long this one takes.
-                settled = report.already - before + report.done + report.skipped + report.failed
+                settled = report.already - before + report.done + report.skipped + report.failed + report.waiting
                 progress(Progress("apply", settled, report.bytes_freed, left.height, None, report.failed))
             else:
-                if not report.failed:
+                if not report.failed + report.waiting:
                     catalog.end_plan(plan.id, as_of=when)
         finally:
             world.tidy()
@@ -321,7 +324,7 @@ def _prepare(world: World, steps: list[Step]) -> None:
     world.moved()
     for step in steps:
         prepare = PREPARATIONS.get(step.kind)
-        if prepare is not None and not _nowhere(world, step):
+        if prepare is not None and step.unit not in world.waiting and not _nowhere(world, step):
             try:
                 prepare(world, step)
             except StoreFull:
@@ -357,11 +360,16 @@ def _act_on(world: World, kind: str, steps: list[Step], settled: dict[int, str])
 def _act(world: World, step: Step) -> Result:
     if why := _nowhere(world, step):
         return Result("failed", why)
-    # What is done with bytes is done in order: the rest of a unit waits until what failed is tried again.
+    # What is done with bytes is done in order: the rest of a unit waits until what failed, or waits, is tried again.
+    if step.unit in world.waiting:
+        return Result("waiting", EARLIER_WAITS)
     if step.kind in PREPARATIONS and "failed" in world.hand.outcomes_before(step.unit, step.step):
         return Result("failed", "an earlier step of its unit failed")
     try:
-        return ACTS[step.kind](world, step)
+        result = ACTS[step.kind](world, step)
+        if result.outcome == "waiting":
+            world.waiting.add(step.unit)
+        return result
     except StoreFull:
         raise  # what follows would fail as well
     except (StoreError, InvalidInput) as problem:
@@ -373,4 +381,6 @@ def _note(ids: dict[str, int], hand: Hand, step: Step, result: Result) -> None:
     if step.from_key is not None and step.from_store is None:
         source = at
     subject = (step.sha256, step.document_id, at, step.key, source, step.from_key)
-    hand.note(step.unit, step.step, step.kind, result.outcome, result.why, subject, result.freed, result.effect)
+    # The journal knows what is decided and what is to be tried again.
+    outcome = "failed" if result.outcome == "waiting" else result.outcome
+    hand.note(step.unit, step.step, step.kind, outcome, result.why, subject, result.freed, result.effect)

@@ -27,7 +27,7 @@ from catalogkit.model import Layout
 from catalogkit.remote import folder_of, is_address, settings_here, tell_stores
 from catalogkit.searching import Searching
 from catalogkit.signals import operation
-from catalogkit.stores.opening import check_url, create_store, open_store
+from catalogkit.stores.opening import check_readable, check_url, create_store, open_store
 from catalogkit.stores.reference import ReferenceStore
 
 if TYPE_CHECKING:
@@ -294,6 +294,7 @@ def init(
     )
     Template(config.store.template)
     check_url(store, layout)
+    check_readable(store)
     if (folder / CONFIG_NAME).exists():
         raise InvalidInput(f"{folder} is a collection already; nothing was changed")
     opened = open_catalog(catalog, base=folder, create=True, as_of=clock())

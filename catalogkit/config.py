@@ -19,6 +19,8 @@ from catalogkit.policies.extract import Limits
 from catalogkit.policies.maintain import MaintainConfig
 from catalogkit.policies.prices import Price
 from catalogkit.policies.retention import RetentionPolicy
+from catalogkit.policies.tiering import TierPolicy
+from catalogkit.units import parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,7 +161,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()
     stores: dict[str, str] = {}  # more of them: name and URL
-    prices: dict[str, Price] = {}  # what reading costs, by the name of the store
+    prices: dict[str, Price] = {}  # what it costs, by the name of the store
+    cadence: dict[str, str] = {}  # by the name of the store: its copies are not checked more often than this
+    tiering: TierPolicy = TierPolicy()
     retention: dict[str, Any] = {}
     dedup: DedupPolicy = DedupPolicy()
     backup: BackupConfig = BackupConfig()
@@ -205,6 +209,8 @@ def parse_config(values: dict[str, Any]) -> Config:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as problem:
         raise InvalidInput(str(problem)) from None
+    for length in config.cadence.values():
+        parse_duration(length)
     RetentionPolicy.parse(config.retention)  # only the names in a catalog are still to be looked at
     return config
 

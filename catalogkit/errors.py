@@ -13,6 +13,7 @@
     ├── StoreError            a store cannot do what was asked
     │   ├── StoreMismatch     store and catalog do not belong together
     │   ├── StoreUnreachable  the store's place cannot be reached now
+    │   ├── Archived          the bytes lie in an archive, and must be restored before they are read
     │   ├── KeyTaken          other bytes already lie at that key
     │   └── StoreFull         no room is left
     ├── SourceError           a document to take in cannot be read as it should
@@ -71,6 +72,10 @@ class StoreMismatch(StoreError):
 
 class StoreUnreachable(StoreError):
     """The store's place cannot be reached now; nothing is known about its contents."""
+
+
+class Archived(StoreError):
+    """The bytes lie in an archive: they are there, and must be restored before they can be read."""
 
 
 class KeyTaken(StoreError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Layout
-from catalogkit.stores.opening import check_url, create_store
+from catalogkit.stores.opening import check_readable, check_url, create_store
 
 if TYPE_CHECKING:
     from catalogkit.collection import Collection
@@ -62,4 +62,5 @@ def use_store(collection: Collection, name: str) -> None:
         raise InvalidInput(f"this collection has no store {name!r}; it has {', '.join([main.name, *others])}")
     url = others.pop(name)
     check_url(url, collection.config.store.layout)
+    check_readable(url)
     collection.use_stores(name, url, {**others, main.name: main.url})

@@ -19,6 +19,8 @@ from catalogkit.model import Check, Outcome, from_us, to_us
 from catalogkit.progress import OnProgress, Progress
 from catalogkit.stores.contract import Asked, Examined
 from catalogkit.stores.reading import examine_rows
+from catalogkit.stores.s3.store import S3Layout
+from catalogkit.units import parse_duration
 
 if TYPE_CHECKING:
     import threading
@@ -49,6 +51,8 @@ OUT_OF_BYTES: Final = "byte budget used up"
 OUT_OF_MONEY: Final = "money budget used up"
 NOT_SAMPLED: Final = "not in this sample"
 LATELY: Final = "checked lately enough"
+RARELY: Final = "checked lately enough for its store"
+ARCHIVED: Final = "in an archive, where only a job of the server checks: `catalogkit store evidence`"
 MEANWHILE: Final = "dropped, or checked by another run, meanwhile"
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -67,6 +71,7 @@ class Run:
     ) -> None:
         self.catalog, self.stores, self.main = collection.catalog, collection.stores, collection.store
         self.as_of, self.progress, self.stop = as_of, progress, stop
+        self._archives, self._rarer = _rare(collection, as_of)
         self.report, self.told = report, told
         self.unreachable: dict[int, str] = {}
         self.asked_bytes = 0
@@ -141,6 +146,12 @@ class Run:
         if self.before is not _EVER:
             everything, _ = self.catalog.due_totals(before=_EVER, up_to_check=self.mark)
             self._leave_out(LATELY, everything - self.total[0])
+        counted: dict[int, datetime] = {}
+        for reason, rarer in ((ARCHIVED, self._archives), (RARELY, self._rarer)):
+            if rarer != counted:
+                due, counted = self.total[0], rarer
+                self.total = self.catalog.due_totals(before=self.before, up_to_check=self.mark, rarer=rarer)
+                self._leave_out(reason, due - self.total[0])
         count, size = self.total
         if self.max_copies is not None and self.max_copies < count:
             self._leave_out(NOT_SAMPLED, count - self.max_copies)
@@ -151,10 +162,12 @@ class Run:
         found = self.catalog.digests_of(document_ids)
         self.digests = list(dict.fromkeys(found.values()))
         before_us, copied = to_us(self.before), set()
-        count = size = lately = 0
+        count = size = lately = archived = 0
         for due in itertools.chain.from_iterable(self._pages()):
             copied.add(due.digest)
-            if due.checked_us < before_us:
+            if due.store_id in self._archives:
+                archived += 1
+            elif due.checked_us < before_us:
                 count, size = count + 1, size + due.bytes
             else:
                 lately += 1
@@ -162,6 +175,7 @@ class Run:
         self._leave_out("no such document", len(document_ids) - len(found))
         self._leave_out("no copy is known", sum(digest not in copied for digest in found.values()))
         self._leave_out(LATELY, lately)
+        self._leave_out(ARCHIVED, archived)
 
     def _leave_out(self, reason: str, count: int) -> None:
         if count > 0:
@@ -187,7 +201,10 @@ class Run:
                 yield sorted(due(before=self.before, limit=PAGE, up_to_check=self.mark, digests=some), key=order)
             return
         left = self.total[0] if self.max_copies is not None else sys.maxsize
-        while left and (page := due(before=self.before, limit=min(PAGE, left), after=after, up_to_check=self.mark)):
+        rarer, mark = self._rarer, self.mark
+        while left and (
+            page := due(before=self.before, limit=min(PAGE, left), after=after, up_to_check=mark, rarer=rarer)
+        ):
             after, left = (page[-1].checked_us, page[-1].location_id), left - len(page)
             yield sorted(page, key=order)
 
@@ -203,7 +220,8 @@ class Run:
             job: list[Due] = []
             size = 0
             for due in page:
-                if due.checked_us >= before_us or (away and due.store_id not in here):
+                late = due.checked_us < before_us and not (self.digests and due.store_id in self._archives)
+                if not late or (away and due.store_id not in here):
                     continue
                 if job and (len(job) >= files or size >= JOB_BYTES or due.store_id != job[0].store_id):
                     yield job
@@ -313,6 +331,22 @@ class Run:
             self.catalog.record_checks(checks, run_id=self.report.run_id)
         self.unwritten.clear()
         self.written_at = time.monotonic()
+
+
+def _rare(collection: Collection, as_of: datetime) -> tuple[dict[int, datetime], dict[int, datetime]]:
+    """Stores that nobody can read, with the beginning of time; and these with those that have a cadence of their own.
+
+    What a store's cadence spares is what was checked within it; what never was is due, but for an archive.
+    """
+    ids = {store.name: number for number, store in collection.stores.items()}
+    archives = {
+        number: from_us(0)
+        for number, store in collection.stores.items()
+        if isinstance(store, S3Layout) and store.settings.archive
+    }
+    cadence = {ids[name]: parse_duration(text) for name, text in collection.config.cadence.items() if name in ids}
+    befores = {number: as_of - min(length, as_of - from_us(1)) for number, length in cadence.items()}
+    return archives, ({**befores, **archives} if befores else archives)
 
 
 def _check(due: Due, found: int | Examined, as_of: datetime) -> Check:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from catalogkit import review_words
 from catalogkit.display import SCROLL, STYLE, Cards, Notice, clip_middle, format_bytes, format_share, table_html
 from catalogkit.errors import CatalogKitError
 from catalogkit.plan import Plan
@@ -185,7 +186,7 @@ def _minute(moment: datetime) -> str:
 
 def static_html(review: Review, top: int = TOP, *, receipt: bool = True) -> str:
     """The review as HTML that needs no script: summary, by reason, the largest units, how to approve, the receipt."""
-    notices = [*review.brakes(), *filter(None, [review.plan.head.complete])]
+    notices = [*review.brakes(), *review_words.notices(review.plan)]
     shown = largest(review, top)
     approve, apply = review.commands()
     more = review.matching - shown.height
@@ -221,8 +222,7 @@ def render_text(review: Review, top: int = TOP) -> str:
     """The review as text for a terminal or a log."""
     approve, apply = review.commands()
     lines = [f"{review.state.value}: {heading(review)}", *(f"! {text}" for text in review.brakes())]
-    if review.plan.head.complete:
-        lines.append(f"! {review.plan.head.complete}")
+    lines += [f"! {text}" for text in review_words.notices(review.plan)]
     lines += [f"  {label.lower():<18} {value}" for label, value, _ in cards(review)]
     lines += [f"  {review.consequences()}", "", *columns(by_reason(review))]
     shown = largest(review, top)

@@ -91,6 +91,11 @@ def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False
     return "Everything here can be undone; of what is removed another copy stays."
 
 
+def notices(plan: Plan) -> list[str]:
+    """What a plan says of itself that a person should know first: what it leaves out, what it costs."""
+    return [*filter(None, [plan.head.complete]), *plan.head.policy.get("told", ())]
+
+
 def what_to_select(plan: Plan, folder: Path | None) -> str:
     """Where nothing is selected: how to come to something that can be approved."""
     if not plan.units:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import anywidget
 
+from catalogkit import review_words
 from catalogkit.errors import CatalogKitError, InvalidInput
 from catalogkit.review_forms import cards, heading, receipt_html, receipt_text, render_text, rows, static_html
 
@@ -161,7 +162,7 @@ def view(review: Review) -> dict[str, Any]:
         "heading": heading(review),
         "state": review.state.value,
         "ended": review.ended,
-        "notices": [*filter(None, [review.plan.head.complete]), *brakes],
+        "notices": [*review_words.notices(review.plan), *brakes],
         "brakes": brakes,
         "apply_brakes": [text for text in review.apply_brakes() if text not in brakes],
         "can_withdraw": review.can_withdraw,

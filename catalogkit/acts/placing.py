@@ -27,7 +27,7 @@ from catalogkit.acts.world import (
     unless,
 )
 from catalogkit.addresses import redacted
-from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreFull
+from catalogkit.errors import Archived, KeyTaken, SourceError, StoreError, StoreFull
 from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
 from catalogkit.stores.local import LocalStore
@@ -126,8 +126,20 @@ def _bring(world: World, step: Step, target: Own) -> Brought:
             return _receive(world, target, file, step)
     except StoreFull:
         raise
+    except Archived:
+        return Brought(result=_asked_for(world, step))
     except (StoreError, OSError) as problem:
         return Brought(result=Result("failed", f"the copy it should come from cannot be read: {problem}"))
+
+
+def _asked_for(world: World, step: Step) -> Result:
+    """Ask for bytes out of an archive: the step waits for them, and is taken up when the plan is applied again."""
+    source = world.source(step)
+    assert isinstance(source, S3Layout)
+    try:
+        return Result("waiting", source.restore(step.origin))
+    except StoreError as problem:
+        return Result("failed", f"its bytes lie in an archive, and cannot be asked for: {problem}")
 
 
 def _receive(world: World, target: Own, file: BinaryIO, step: Step) -> Brought:

@@ -74,6 +74,8 @@ class Step(NamedTuple):
 class Result(NamedTuple):
     """What came of a step: `freed` bytes, `removed` files; `effect` is what an undo needs to know of it.
 
+    One that is ``waiting`` asked somebody for something that takes hours, and is tried again like one that failed.
+
     The effects are ``new`` (a location that was not there), ``replaced`` (the file at a location was exchanged for
     a name of another), ``parted`` (a name of another file got one of its own) and ``repaired``.
     """
@@ -113,6 +115,8 @@ class World:
         Stores with their ids, by name.
     fetcher
         Brings the bytes that a URL names to a file of that name; None forbids it.
+    waiting
+        Units with a step that waits.
     owner
         Whose the temporary files are.
     """
@@ -124,6 +128,7 @@ class World:
     proofs: Proofs = field(default_factory=Proofs)
     brought: dict[tuple[int, int], Brought] = field(default_factory=dict)
     renamed: dict[str, list[str]] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
     _copies: dict[Digest, list[LocationRecord]] = field(default_factory=dict)
     _hand: Hand | None = None
     _scratched: set[str] = field(default_factory=set)

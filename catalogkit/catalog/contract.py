@@ -143,10 +143,13 @@ class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
         after: tuple[int, int] = (-1, -1),
         up_to_check: int,
         digests: Sequence[Digest] | None = None,
+        rarer: Mapping[int, datetime] | None = None,
     ) -> list[Due]:
-        """Copies whose last check lies before `before`, longest unchecked first; pages follow `after`."""
+        """Copies whose last check lies before `before`, those of a store in `rarer` before that; the oldest first."""
 
-    def due_totals(self, *, before: datetime, up_to_check: int) -> tuple[int, int]:
+    def due_totals(
+        self, *, before: datetime, up_to_check: int, rarer: Mapping[int, datetime] | None = None
+    ) -> tuple[int, int]:
         """How many copies are due, and their bytes together."""
 
     def record_checks(self, checks: Sequence[Check], *, run_id: str = "") -> None:
@@ -201,9 +204,8 @@ class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
         """A whole table with the schema `model.schema(table)`.
 
         ``documents``, ``blobs``, ``locations``, ``checks``, ``accesses`` and ``contents`` are what they are called.
-        ``document_versions`` has every version of every document, by id and age, also of those that were forgotten;
-        the current one has no ``valid_to``. ``roots`` is what keeps bytes beside documents, holds and moments: plans
-        under way, and (``ingest``) ingests in flight.
+        ``document_versions`` has every version of every document, by id and age, also of forgotten ones; the current
+        one has no ``valid_to``. ``roots`` keep bytes beside documents, holds and moments: plans, ingests in flight.
         """
 
     def versions(self, document_id: int) -> pl.DataFrame:
@@ -248,8 +250,7 @@ class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
     def document_at(self, document_id: int, when: datetime) -> DocumentRecord | None:
         """One document as it was at a time; None if there was none then.
 
-        Of several changes at one time the last one counts, as their sequence tells. ``seen_at`` is the last sighting
-        that is known to be no later.
+        Of several changes at one time the last one counts; ``seen_at`` is the last sighting known to be no later.
         """
 
     def document_then(self, document_id: int, position: Position) -> DocumentRecord | None:

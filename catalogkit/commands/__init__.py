@@ -24,6 +24,7 @@ from catalogkit.commands import (
     stores,
     taking,
     tenants,
+    tiering,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _ROOMS = (
     recovering,
     moving,
     stores,
+    tiering,
     maintaining,
     tenants,
 )

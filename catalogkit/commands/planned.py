@@ -48,6 +48,8 @@ def planned(
             values["kept"] = kept(collection).to_dicts()
     told = values if (to_machine := machine(context, as_json)) else {k: v for k, v in values.items() if k != "kept"}
     say(told, to_machine, f"Plan: {plan.head.kind}")
+    for line in plan.head.policy.get("told", ()):
+        tell(line)
     if plan.units:
         tell(what_next(values["path"]))
         return LOOK

@@ -187,7 +187,9 @@ def apply(
     say(report.to_dict(), machine(context, as_json), "Applied")
     if report.stopped:
         return INTERRUPTED
-    return LOOK if report.failed else DONE
+    if report.waiting:
+        tell(f"{report.waiting:,} steps wait for bytes out of an archive; once they are there, apply the plan again.")
+    return LOOK if report.failed + report.waiting else DONE
 
 
 def _fetcher(private: bool) -> Fetcher:

@@ -50,6 +50,14 @@ class Tier:
         if min(*prices, self.least_bytes, self.least_days, self.wait_hours) < 0:
             raise InvalidInput(f"tier {self.name!r} has a price or a size below 0")
 
+    def keeping(self, size: pl.Expr) -> pl.Expr:
+        """What it costs to keep contents of so many bytes for a month."""
+        return pl.max_horizontal(size, self.least_bytes) / GB * self.per_gb_month
+
+    def reading(self, size: pl.Expr) -> pl.Expr:
+        """What it costs to read contents of so many bytes once."""
+        return size / GB * self.per_gb_read + self.per_request
+
 
 def advice(scores: pl.DataFrame, tiers: Sequence[Tier], horizon_days: float) -> pl.DataFrame:
     """Say for each content which tier is cheapest over a horizon, by the requests that are expected within it.
@@ -93,9 +101,9 @@ def advice(scores: pl.DataFrame, tiers: Sequence[Tier], horizon_days: float) -> 
 def _costs(tier: Tier, horizon_days: float, *, moved: bool) -> tuple[pl.Expr, float, pl.Expr, float]:
     """What storing costs in a month, and for how many months; what reads cost over the horizon; what moving costs."""
     return (
-        pl.max_horizontal("stored_bytes", tier.least_bytes) / GB * tier.per_gb_month,
+        tier.keeping(pl.col("stored_bytes")),
         max(horizon_days, tier.least_days) / MONTH_DAYS,
-        pl.col("expected") * (pl.col("stored_bytes") / GB * tier.per_gb_read + tier.per_request),
+        pl.col("expected") * tier.reading(pl.col("stored_bytes")),
         tier.per_move if moved else 0.0,
     )
 

@@ -20,6 +20,7 @@ from catalogkit.planning.reasons import why
 from catalogkit.planning.relocate import plan_relocate
 from catalogkit.planning.repair import plan_repair, repair_report
 from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
+from catalogkit.planning.tier import Tiering, plan_tier
 from catalogkit.planning.undo import plan_undo
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "NearDuplicates",
     "RetentionPolicy",
     "SmartEvictionPolicy",
+    "Tiering",
     "analyze_dedup_opportunities",
     "approve",
     "backtest_retention",
@@ -46,6 +48,7 @@ __all__ = [
     "plan_relocate",
     "plan_repair",
     "plan_retention",
+    "plan_tier",
     "plan_undo",
     "repair_report",
     "retention_decisions",

@@ -44,6 +44,8 @@ def plan_forget(collection: Collection, document_ids: Sequence[int], *, as_of: d
         if record is None:
             raise InvalidInput(f"there is no document {document_id}; nothing was planned")
         refs = collection.catalog.root_kinds(record.sha256, as_of=when)["refs"]
-        rows.append(document_row(record) | {"refs": refs})
+        # Of what was evicted nothing is left that could be freed.
+        size = record.bytes if collection.catalog.locations_of(record.sha256) else 0
+        rows.append(document_row(record) | {"refs": refs, "bytes": size})
     frame = pl.DataFrame(rows, schema={**schema("documents"), "refs": pl.Int64()}, orient="row")
     return forget.plan_forget(head_of(collection, "forget", when), frame)

@@ -11,8 +11,9 @@ from catalogkit.errors import InvalidInput
 from catalogkit.layouts import cas_key
 from catalogkit.model import Digest
 from catalogkit.planners import relocate
-from catalogkit.planning.common import framed, head_of, names_of
+from catalogkit.planning.common import head_of, names_of
 from catalogkit.signals import operation
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -65,20 +66,33 @@ def plan_relocate(
     bad, kept = here.filter(~good), set(there.filter(good)["sha256"])
     # A copy in the other store that was found bad is no copy to rely on: repair is for that.
     left = here.filter(good).join(there.filter(~good), on="sha256", how="anti", maintain_order="left")
-    documents = collection.frame("documents").sort("id")
-    about = documents.group_by("sha256", maintain_order=True).first()
-    about = about.select("sha256", "artifact_id", "resolver", "media_type", "tenant")
-    names = names_of(collection)
-    rows = [
-        (one["id"], cas_key(Digest.parse(one["sha256"])), one["sha256"] in kept, one["sha256"], one["bytes"], origin,
-         one["key"], one["inode"], one["mtime_ns"], max(1, names(origin, one["key"])), one["artifact_id"],
-         one["resolver"], one["media_type"], one["tenant"])
-        for one in left.join(about, on="sha256", how="left", maintain_order="left").iter_rows(named=True)
-    ]  # fmt: skip
+    exists = pl.col("sha256").is_in(list(kept))
+    wanted = left.filter(~exists) if keep else left
+    copies = copies_of(collection, wanted.with_columns(to=pl.lit(to), reason=pl.lit("to-store"), exists=exists))
     head = head_of(collection, "relocate", when)
     if bad.height or left.height < here.height - bad.height:
         head = replace(head, complete="copies that are known to be bad, here or there, stay; repair them first")
-    if keep:
-        rows = [row for row in rows if not row[2]]
-    plan = relocate.plan_relocate(head, framed(rows, relocate.COPIES), to=to, keep=keep)
+    plan = relocate.plan_relocate(head, copies, to=to, keep=keep)
     return plan if limit is None else plan.limited(limit)
+
+
+def copies_of(collection: Collection, left: pl.DataFrame) -> pl.DataFrame:
+    """What a planner needs to know of copies that are to be left (`relocate.COPIES`).
+
+    Parameters
+    ----------
+    left
+        Rows of ``locations``, with ``to``, ``reason`` and ``exists`` in addition.
+    """
+    about = collection.frame("documents").sort("id").group_by("sha256", maintain_order=True).first()
+    about = about.select("sha256", "artifact_id", "resolver", "media_type", "tenant")
+    names = names_of(collection)
+    rows = left.join(about, on="sha256", how="left", maintain_order="left").rename({"id": "location"})
+    targets = [cas_key(Digest.parse(sha256)) for sha256 in rows["sha256"]]
+    one_name = {store.name for store in collection.stores.values() if isinstance(store, S3Layout)}
+    users = [
+        1 if store in one_name else max(1, names(store, key)) for store, key in rows.select("store", "key").iter_rows()
+    ]
+    return rows.with_columns(
+        target=pl.Series(targets, dtype=pl.String()), users=pl.Series(users, dtype=pl.Int64())
+    ).select(pl.col(name).cast(kind) for name, kind in relocate.COPIES.items())

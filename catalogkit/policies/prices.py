@@ -1,4 +1,4 @@
-"""What reading costs, where somebody charges for it: prices as the settings have them, and sums made of them."""
+"""What stores cost, where somebody charges for them: prices as the settings have them, and sums made of them."""
 
 from __future__ import annotations
 
@@ -18,24 +18,33 @@ RANGE_BYTES: Final = 8 << 20
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What reading from one store costs.
+    """What one store costs.
 
     Attributes
     ----------
     read_gb
         A gigabyte (10^9 bytes) that leaves the store.
-    requests_1000
-        A thousand requests.
+    requests_1000, writes_1000
+        A thousand requests that read, or that write.
+    month_gb
+        A gigabyte that is kept for a month; without it, nobody knows.
+    least_bytes, least_days
+        What is smaller, or kept for less long, costs as if it were so large, or kept so long.
     currency
         Three letters.
     """
 
     read_gb: Decimal = Decimal(0)
     requests_1000: Decimal = Decimal(0)
+    writes_1000: Decimal = Decimal(0)
+    month_gb: Decimal | None = None
+    least_bytes: int = 0
+    least_days: int = 0
     currency: str = "USD"
 
     def __post_init__(self) -> None:
-        if self.read_gb < 0 or self.requests_1000 < 0:
+        numbers = (self.read_gb, self.requests_1000, self.writes_1000, self.month_gb or 0)
+        if min(*numbers, self.least_bytes, self.least_days) < 0:
             raise ValueError("a price must not be negative")
         if len(self.currency) != 3 or not self.currency.isupper():
             raise ValueError("a currency has three capital letters, such as USD")

@@ -61,6 +61,15 @@ def check_url(url: str, layout: str) -> None:
         )
 
 
+def check_readable(url: str) -> None:
+    """Raise `InvalidInput` for a place whose bytes cannot be read back: nothing that is taken in could be proved."""
+    if url.startswith("s3://") and (settings := S3Settings.parse(url)).archive:
+        raise InvalidInput(
+            f"{settings.storage_class} is an archive, where nothing can be read back at once: let new bytes go to"
+            " another store, and `catalogkit plan tier` take there what nobody asks for"
+        )
+
+
 def root_of(folder: Path, url: str) -> Path:
     """The folder of a store's URL; a relative one lies in the collection's folder."""
     if "://" in url and not url.startswith("file://"):

@@ -165,6 +165,18 @@ class Ledger:
         assert totals == (len(due), sum(one.bytes for one in due)) == (3, 27)
         assert desk.catalog.due_totals(before=NOW - 9 * DAY, up_to_check=0) == (1, 9)
 
+    def test_a_store_whose_copies_are_due_less_often(self, desk: Desk) -> None:
+        """Of such a store those come that were checked before its own time, or never; other stores stay as they are."""
+        a, b, c, _ = self.checked(desk, 3, None, 5, 1)
+        mark, mine = desk.catalog.last_check_id(), desk.store_id
+        for days, expected in ((4, [b, c]), (3, [b, c]), (2, [b, c, a])):
+            rarer = {mine: NOW - days * DAY}
+            due = desk.catalog.due(before=NOW - 2 * DAY, limit=10, up_to_check=mark, rarer=rarer)
+            totals = desk.catalog.due_totals(before=NOW - 2 * DAY, up_to_check=mark, rarer=rarer)
+            assert [one.location_id for one in due] == expected and totals == (len(expected), 9 * len(expected))
+        for rarer, count in (({mine + 1: NOW - 99 * DAY}, 3), ({mine: NOW - 99 * DAY, mine + 1: NOW}, 1)):
+            assert desk.catalog.due_totals(before=NOW - 2 * DAY, up_to_check=mark, rarer=rarer)[0] == count
+
     def test_named_blobs_are_due_whenever_they_were_checked(self, desk: Desk) -> None:
         """Asked about digests, every copy of each comes once, fresh or not; no digest at all is nothing."""
         self.checked(desk, 0, None)

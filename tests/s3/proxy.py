@@ -1,4 +1,7 @@
-"""A proxy before a real S3 server that spoils what it is told to: answers that get lost, storms, resets, lies."""
+"""A proxy before a real S3 server that spoils what it is told to: answers that get lost, storms, resets, lies.
+
+It can also be the archive that the server has not: objects of such a class cannot be read until they were restored.
+"""
 
 from __future__ import annotations
 
@@ -59,11 +62,43 @@ class Proxy:
     seen: list[tuple[str, str]] = field(default_factory=list)
     kept: dict[tuple[str, str], tuple[int, list[tuple[str, str]], bytes]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    archive: bool = False
+    asked: set[str] = field(default_factory=set)
+    restored: set[str] = field(default_factory=set)
 
     def fault(self, kind: str, method: str = "[A-Z]+", where: str = "", times: int = 1_000_000) -> Fault:
         """Begin to spoil requests."""
         self.faults.append(Fault(kind, method, where, times))
         return self.faults[-1]
+
+    def thaw(self) -> None:
+        """Hours later: what was asked for can be read."""
+        self.restored |= self.asked
+        self.asked.clear()
+
+    def archived(self, method: str, path: str) -> tuple[int, str] | None:
+        """What an archive answers where the server behind it, which has none, would do as it is told.
+
+        Amazon S3 User Guide, "Restoring an archived object": 202 to the first asking, 409 while that is under way, 200
+        later; and 403 to reading what nobody restored.
+        """
+        parts = urlsplit(path)
+        bucket, _, key = unquote(parts.path).removeprefix("/").partition("/")
+        if not self.archive or not key:
+            return None
+        if method == "POST" and parse_qsl(parts.query, keep_blank_values=True)[:1] == [("restore", "")]:
+            if key in self.asked:
+                return 409, "RestoreAlreadyInProgress"
+            self.asked.add(key)
+            return 202, ""
+        if method == "GET" and not parts.query and key not in self.restored:
+            try:
+                told = self.client.head_object(Bucket=bucket, Key=key)
+            except self.client.exceptions.ClientError:
+                return None
+            if told.get("StorageClass") in ("GLACIER", "DEEP_ARCHIVE"):
+                return 403, "InvalidObjectState"
+        return None
 
     def kind_of(self, method: str, path: str) -> str:
         """What is to be done to a request; nothing for most."""
@@ -109,8 +144,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._reset()
             return
         body = self.rfile.read(length)
-        if kind in _TOLD:
-            status, code = _TOLD[kind]
+        told = _TOLD.get(kind) or proxy.archived(self.command, self.path)
+        if told:
+            status, code = told
             said = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>as told</Message></Error>".encode()
             self._answer(status, [("Content-Type", "application/xml")], b"" if self.command == "HEAD" else said)
             return

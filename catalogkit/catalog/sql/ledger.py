@@ -66,9 +66,11 @@ class Ledger(Database):
         after: tuple[int, int] = (-1, -1),
         up_to_check: int,
         digests: Sequence[Digest] | None = None,
+        rarer: Mapping[int, datetime] | None = None,
     ) -> list[Due]:
         """Copies whose last check lies before `before`, longest unchecked first; pages follow `after`.
 
+        Of a store that `rarer` names they are those whose last check lies before that time as well.
         Copies whose newest ledger entry is later than `up_to_check` were checked by the run that asks.
         """
         columns = "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.checked_us FROM locations l"
@@ -80,19 +82,23 @@ class Ledger(Database):
                         columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.sha256 = ? ORDER BY l.id", (digest,)
                     ).fetchall()
             return [Due(row[0], row[1], row[2], Digest(row[3]), row[4], row[5]) for row in found]
+        rare, values = _rarer(rarer)
         rows = self.rows(
             columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.checked_us < ? AND (l.checked_us, l.id) > (?, ?)"
-            " AND l.check_id <= ? ORDER BY l.checked_us, l.id LIMIT ?",
-            (to_us(before), *after, up_to_check, limit),
+            f" AND l.check_id <= ?{rare} ORDER BY l.checked_us, l.id LIMIT ?",
+            (to_us(before), *after, up_to_check, *values, limit),
         )
         return [Due(row[0], row[1], row[2], Digest(row[3]), row[4], row[5]) for row in rows]
 
-    def due_totals(self, *, before: datetime, up_to_check: int) -> tuple[int, int]:
+    def due_totals(
+        self, *, before: datetime, up_to_check: int, rarer: Mapping[int, datetime] | None = None
+    ) -> tuple[int, int]:
         """How many copies are due, and their bytes together."""
+        rare, values = _rarer(rarer)
         ((count, size),) = self.rows(
             "SELECT count(*), coalesce(sum(b.bytes), 0) FROM locations l JOIN blobs b USING (sha256)"
-            " WHERE l.checked_us < ? AND l.check_id <= ?",
-            (to_us(before), up_to_check),
+            f" WHERE l.checked_us < ? AND l.check_id <= ?{rare}",
+            (to_us(before), up_to_check, *values),
         )
         return count, size
 
@@ -190,3 +196,11 @@ class Ledger(Database):
             ).rowcount
         if not changed:
             raise InvalidInput(f"there is no hold {hold_id} in force")
+
+
+def _rarer(rarer: Mapping[int, datetime] | None) -> tuple[str, list[int]]:
+    """A condition for each store whose copies are due less often, and its values."""
+    items = (rarer or {}).items()
+    return " AND (l.store_id <> ? OR l.checked_us < ?)" * len(items), [
+        value for store_id, before in items for value in (store_id, to_us(before))
+    ]

@@ -16,7 +16,8 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from catalogkit.errors import CatalogKitError, InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
+from catalogkit.errors import Archived, CatalogKitError, InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
+from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.clients import api_of, customer_key, data_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from catalogkit.stores.s3.settings import S3Settings
 
 _FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "XMinioStorageFull", "507 ")
+_ARCHIVED: Final = "InvalidObjectState"
 _GONE: Final = ("404", "NoSuchKey", "NotFound")
 _TAKEN: Final = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
@@ -146,8 +148,8 @@ class Bucket:
             raise KeyTaken(f"something lies at {self.place(key)}")
         self.up.wait(memoryview(data).nbytes)
         how: Any = {"mode": "create" if create and self.settings.conditional else "overwrite"}
-        if self.settings.storage_class:
-            how["attributes"] = {"Storage-Class": self.settings.storage_class}
+        if storage_class := self._storage_class(key):
+            how["attributes"] = {"Storage-Class": storage_class}
         try:
             with self._trouble(key):
                 obstore.put(self._data, key, data, use_multipart=False, **how)
@@ -207,7 +209,7 @@ class Bucket:
     def copy(self, source: str, target: str) -> None:
         """Give an object a second key, at the server; over what lies there."""
         settings = self.settings
-        extra: dict[str, Any] = dict(self.writing)
+        extra: dict[str, Any] = self.writing(target)
         if settings.sse == "sse-c":
             extra |= {f"CopySource{name}": value for name, value in self.reading.items()}
         origin = {"Bucket": settings.bucket, "Key": settings.key(source)}
@@ -246,18 +248,21 @@ class Bucket:
         """Who pays."""
         return {"RequestPayer": "requester"} if self.settings.requester_pays else {}
 
-    @property
-    def writing(self) -> dict[str, str]:
-        """How new objects are encrypted and kept."""
+    def writing(self, key: str) -> dict[str, Any]:
+        """How a new object is encrypted and kept."""
         settings = self.settings
         said: dict[str, Any] = dict(self.reading)
         if settings.sse and settings.sse != "sse-c":
             said["ServerSideEncryption"] = settings.sse
         if settings.kms_key:
             said["SSEKMSKeyId"] = settings.kms_key
-        if settings.storage_class:
-            said["StorageClass"] = settings.storage_class
+        if storage_class := self._storage_class(key):
+            said["StorageClass"] = storage_class
         return said
+
+    def _storage_class(self, key: str) -> str:
+        """The class of documents; what the store keeps for itself has to be readable at any time."""
+        return "" if key.startswith(f"{OWN}/") else self.settings.storage_class
 
     @property
     def reading(self) -> dict[str, Any]:
@@ -294,9 +299,11 @@ class Bucket:
         except (CatalogKitError, ex.AlreadyExistsError, ex.PreconditionError, FileNotFoundError):
             raise
         except (ex.BaseError, OSError, ValueError) as problem:
-            raise self._told(key, _short(str(problem))) from None
+            raise self._told(key, _short(str(problem)), str(problem)) from None
 
-    def _told(self, key: str, said: str) -> StoreError:
+    def _told(self, key: str, said: str, whole: str = "") -> StoreError:
+        if _ARCHIVED in (whole or said):
+            return Archived(f"{self.place(key)} lies in an archive: `catalogkit plan tier --back ID` brings it back")
         if any(word in said for word in _FULL):
             return StoreFull(f"no room left in {self.place()}: {said}")
         return StoreUnreachable(f"cannot reach {self.place(key)}: {said}")

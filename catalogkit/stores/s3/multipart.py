@@ -17,6 +17,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreUnreachable
+from catalogkit.stores.s3 import archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -61,6 +62,8 @@ def upload(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Digest
             if len(data) != size or hashlib.sha256(data).digest() != digest:
                 raise SourceError(CHANGED)
             bucket.put(key, data, create=create)
+        elif bucket.settings.archive and size <= archive.MOST_BYTES:
+            archive.put_whole(bucket, key, source, size, digest, create=create)
         else:
             parts = _Parts(bucket, key, max(PART_BYTES, -(-size // MOST_PARTS)))
             parts.send(_hashed(source, parts.bytes, size, digest), create=create)
@@ -149,7 +152,7 @@ class _Parts:
         bucket = self.bucket
         with bucket.asking(self.key):
             made = bucket.api.create_multipart_upload(
-                **_at(bucket, self.key), ChecksumAlgorithm="SHA256", **bucket.writing, **bucket.payer
+                **_at(bucket, self.key), ChecksumAlgorithm="SHA256", **bucket.writing(self.key), **bucket.payer
             )
         return str(made["UploadId"])
 

@@ -83,15 +83,15 @@ def probe(settings: S3Settings) -> Abilities:
 
 
 def _attempts(bucket: Bucket, key: str) -> Iterator[tuple[str, bool, Callable[[], tuple[bool | None, str]]]]:
-    conditional = bucket.settings.conditional
+    conditional, archive = bucket.settings.conditional, bucket.settings.archive
     yield "reads what was written", True, lambda: (bytes(bucket.get(key, 0, 5)) == b"first", "")
     yield "reads ranges", True, lambda: (bytes(bucket.get(key, 1, 3)) == b"irs", "")
     yield "lists at once what was written", True, lambda: (_listed(bucket, key), "")
     yield "creates without overwriting", conditional, lambda: _create_only(bucket, key)
     yield "completes uploads in parts without overwriting", conditional, lambda: _parts(bucket, key)
     yield "deletes only what was looked at", False, lambda: _compare_and_delete(bucket, f"{key}-2")
-    yield "refuses bytes with a wrong SHA-256", False, lambda: _checksum(bucket, key)
-    yield "tells the SHA-256 it keeps", False, lambda: _kept(bucket, key)
+    yield "refuses bytes with a wrong SHA-256", archive, lambda: _checksum(bucket, key)
+    yield "tells the SHA-256 it keeps", archive, lambda: _kept(bucket, key)
     yield "encrypts", bool(bucket.settings.sse), lambda: _encrypted(bucket, key)
     yield "sweeps uploads in parts by itself", False, lambda: _swept(bucket)
     yield "leaves objects as they are", False, lambda: _left_alone(bucket)
@@ -118,7 +118,7 @@ def _parts(bucket: Bucket, key: str) -> tuple[bool, str]:
     if not bucket.settings.conditional:
         return True, "by looking first, as the URL says"
     with bucket.asking(key):
-        upload = bucket.api.create_multipart_upload(**at, **bucket.writing, **bucket.payer)["UploadId"]
+        upload = bucket.api.create_multipart_upload(**at, **bucket.writing(key), **bucket.payer)["UploadId"]
         try:
             sent = bucket.api.upload_part(
                 **at, UploadId=upload, PartNumber=1, Body=b"other", **bucket.reading, **bucket.payer
@@ -154,7 +154,7 @@ def _checksum(bucket: Bucket, key: str) -> tuple[bool, str]:
     at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
     try:
         with bucket.asking(key):
-            bucket.api.put_object(**at, Body=b"first", ChecksumSHA256=wrong, **bucket.writing, **bucket.payer)
+            bucket.api.put_object(**at, Body=b"first", ChecksumSHA256=wrong, **bucket.writing(key), **bucket.payer)
     except StoreError:
         return True, ""
     return False, "damage on the way is found by reading back only: `catalogkit verify` soon after taking in"

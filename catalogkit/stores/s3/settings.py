@@ -17,9 +17,16 @@ from catalogkit.units import parse_bytes
 SSE_C_KEY: Final = "CATALOGKIT_S3_SSE_C_KEY"
 _SSE: Final = ("", "AES256", "aws:kms", "aws:kms:dsse", "sse-c")
 _STYLES: Final = ("auto", "path", "virtual")
+_RESTORES: Final = ("Standard", "Bulk", "Expedited")
+# Classes whose objects have to be restored before they can be read, and within what time they are, by how that is
+# asked for: Amazon S3 User Guide, "Understanding archive retrieval options".
+ARCHIVES: Final = {
+    "GLACIER": {"Expedited": "5 minutes", "Standard": "5 hours", "Bulk": "12 hours"},
+    "DEEP_ARCHIVE": {"Standard": "12 hours", "Bulk": "48 hours"},
+}
 _SECRETS: Final = re.compile(r"secret|token|password|signature|credential|access_?key|customer", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN: Final = ("region", "profile", "style", "sse", "kms_key", "sse_c_env", "storage_class")
+_PLAIN: Final = ("region", "profile", "style", "sse", "kms_key", "sse_c_env", "storage_class", "restore")
 # Amazon's rules, and those of servers that take more: capital letters and underscores.
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
@@ -44,7 +51,9 @@ class S3Settings:
         The name of that variable, never the key, where it is not ``CATALOGKIT_S3_SSE_C_KEY``: so that each tenant's
         store can have a key of its own.
     storage_class
-        For new objects.
+        For new objects; of an archive (``GLACIER``, ``DEEP_ARCHIVE``) they have to be restored before they are read.
+    restore
+        How that is asked for: ``Standard``, ``Bulk`` (slower, cheaper) or ``Expedited``.
     requester_pays
         Whether the one who asks pays.
     bandwidth
@@ -63,6 +72,7 @@ class S3Settings:
     kms_key: str = ""
     sse_c_env: str = ""
     storage_class: str = ""
+    restore: str = "Standard"
     requester_pays: bool = False
     bandwidth: int = 0
     conditional: bool = True
@@ -101,7 +111,7 @@ class S3Settings:
         prefix = unquote(parts.path).strip("/")
         if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
             raise InvalidInput(f"a prefix of plain names is needed, not {prefix!r}")
-        for name, allowed in (("sse", _SSE), ("style", _STYLES)):
+        for name, allowed in (("sse", _SSE), ("style", _STYLES), ("restore", _RESTORES)):
             if values.get(name, allowed[0]) not in allowed:
                 raise InvalidInput(f"{name} is one of {', '.join(filter(None, allowed))}, not {values[name]!r}")
         if values.get("kms_key") and not values.get("sse", "").startswith("aws:kms"):
@@ -110,6 +120,10 @@ class S3Settings:
             raise InvalidInput("sse_c_env goes with sse=sse-c")
         if variable and not _VARIABLE.fullmatch(variable):  # it may be the key itself
             raise InvalidInput("sse_c_env is the name of an environment variable that has the key, such as ACME_KEY")
+        if "restore" in values and values["restore"] not in ARCHIVES.get(values.get("storage_class", ""), ()):
+            raise InvalidInput(
+                f"restore={values['restore']} goes with a storage_class that knows it: GLACIER, for most"
+            )
         endpoint = values.get("endpoint", "").rstrip("/")
         if endpoint:
             at = urlsplit(endpoint)
@@ -135,6 +149,16 @@ class S3Settings:
                 said[field.name] = str(value).lower() if isinstance(value, bool) else str(value)
         place = f"s3://{self.bucket}/{quote(self.prefix)}".rstrip("/")
         return f"{place}?{urlencode(said, safe=':/')}" if said else place
+
+    @property
+    def archive(self) -> bool:
+        """Whether what is written cannot be read before it is restored."""
+        return self.storage_class in ARCHIVES
+
+    @property
+    def latency(self) -> str:
+        """Within what time bytes can be read, where that is not at once."""
+        return ARCHIVES.get(self.storage_class, {}).get(self.restore, "")
 
     def key(self, key: str) -> str:
         """The name of an object in the bucket."""

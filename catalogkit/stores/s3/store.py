@@ -32,8 +32,9 @@ from catalogkit.model import Mode, Outcome
 from catalogkit.stores.contract import Asked, ObjectStat
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.publishing import OWN, QUARANTINE
-from catalogkit.stores.s3 import multipart
+from catalogkit.stores.s3 import archive, multipart
 from catalogkit.stores.s3.bucket import bucket_of
+from catalogkit.stores.s3.identity import IDENTITY, identity_in
 from catalogkit.stores.s3.reading import ObjectReader, examine
 from catalogkit.stores.s3.settings import S3Settings
 from catalogkit.stores.taking import Taker
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from catalogkit.stores.contract import Examined
     from catalogkit.stores.s3.bucket import Seen
 
-IDENTITY: Final = f"{OWN}/store.json"
 # What is uploaded, or looked at, at once; together with one upload in parts that is less than 150 MB.
 SMALL_BYTES: Final = 1 << 20
 SMALL_AT_ONCE: Final = 16
@@ -214,6 +214,14 @@ class S3Layout:
             raise StoreUnreachable(f"{self.describe(key)}: {found.detail}")
         return about if found.outcome is Outcome.OK else None
 
+    def arrived(self, asked: Asked) -> Examined:
+        """Whether right bytes arrived in an archive, by what the server computed then (`archive.arrived`)."""
+        return archive.arrived(self.bucket, asked)
+
+    def restore(self, key: str) -> str:
+        """Ask for what lies in an archive; when it can be read, in words."""
+        return archive.restore(self.bucket, _known(key))
+
     def presigned(self, key: str, lasts: timedelta) -> str:
         """An address under which whoever has it may read the object for a while: a secret as long as it lasts."""
         return self.bucket.presigned(self._readable(key), lasts)
@@ -349,25 +357,6 @@ class S3Layout:
     def taker(self, folder: str, mode: Mode, peek: bool) -> Taker:
         """What reads files where they are; they are uploaded once it is known what they hold."""
         return Taker("/", "/", Mode.REFERENCE)
-
-
-def identity_in(settings: S3Settings) -> dict[str, object]:
-    """What the store in a bucket says of itself.
-
-    Raises
-    ------
-    StoreUnreachable
-        If there is none, or it cannot be read.
-    """
-    bucket, place = bucket_of(settings), settings.place()
-    about = bucket.head(IDENTITY)
-    if about is None:
-        raise StoreUnreachable(f"no store at {place}; is the name right, does the bucket exist?")
-    try:
-        found = json.loads(bytes(bucket.get(IDENTITY, 0, about.bytes, about.etag)))
-    except ValueError as problem:
-        raise StoreUnreachable(f"the store at {place} cannot be read: {problem}") from None
-    return found if isinstance(found, dict) else {}
 
 
 def _others(store: S3Layout) -> StoreMismatch:

@@ -1,0 +1,63 @@
+"""When bytes go to where keeping them is cheap, and when they come back: ``[tiering]`` of the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+
+from catalogkit.units import parse_bytes, parse_duration
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+class TierPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Two stores, and what moves between them.
+
+    Attributes
+    ----------
+    hot, cold : str
+        The store that is quick, by default the one that new bytes go to, and the one that is cheap.
+    older_than, unread_for : str
+        What goes is older than this, and was not asked for, by the access log, for so long.
+    least_bytes : str
+        What goes is at least so large: many small objects cost more where requests are dear.
+    back_after : int
+        What was asked for so often within `unread_for` comes back.
+    horizon : str
+        How far ahead costs are compared; a move that does not pay within it is not planned.
+    """
+
+    hot: str = ""
+    cold: str = ""
+    older_than: str = "90d"
+    unread_for: str = "90d"
+    least_bytes: str = "128kB"
+    back_after: Annotated[int, msgspec.Meta(ge=1)] = 2
+    horizon: str = "365d"
+
+    def __post_init__(self) -> None:
+        if not self.ahead:
+            raise ValueError("the horizon must lie ahead")
+        _ = self.age, self.unread, self.smallest
+
+    @property
+    def age(self) -> timedelta:
+        """`older_than` as a duration."""
+        return parse_duration(self.older_than)
+
+    @property
+    def unread(self) -> timedelta:
+        """`unread_for` as a duration."""
+        return parse_duration(self.unread_for)
+
+    @property
+    def smallest(self) -> int:
+        """`least_bytes` as a number."""
+        return parse_bytes(self.least_bytes)
+
+    @property
+    def ahead(self) -> timedelta:
+        """`horizon` as a duration."""
+        return parse_duration(self.horizon)
