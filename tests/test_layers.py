@@ -97,6 +97,7 @@ ROOMS = {
         places
         proving
         readers
+        replicas
         settling
         shelving
         snapshots

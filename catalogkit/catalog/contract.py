@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
+from catalogkit.catalog.copies import Copies
 from catalogkit.catalog.notes import Notes
 from catalogkit.catalog.rows import (
     Committed,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from catalogkit.audit import BadCopy, Copy, Fact
+    from catalogkit.audit import Fact
     from catalogkit.audit_codes import Code
     from catalogkit.catalog.feed import Feed
     from catalogkit.catalog.hand import Hand
@@ -64,7 +65,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
+class Catalog(Contents, Copies, Search, Accesses, Sketches, Notes, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str
@@ -228,20 +229,8 @@ class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
         """Documents that have, or had, this content, and where they came from: living ones first, then the latest."""
 
     # audits ---------------------------------------------------------------------------------------------------
-    def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
-        """Copies by store and key; pages follow `after`."""
-
-    def copy_count(self) -> int:
-        """How many copies are on record."""
-
-    def unchanged(self, copies: Sequence[Copy]) -> set[int]:
-        """Which of these locations are on record as they were; asked at a moment when nobody is writing."""
-
     def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:
         """Facts that contradict each other in the way that `code` stands for, at most so many."""
-
-    def bad_copies(self, *, after: tuple[bytes, int] = (b"", -1), limit: int) -> list[BadCopy]:
-        """Copies of contents that documents need and that the last check found bad; pages follow `after`."""
 
     def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
         """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
@@ -347,12 +336,6 @@ class Catalog(Contents, Search, Accesses, Sketches, Notes, Protocol):
 
     def dedup_ratio(self) -> float:
         """Share of the logical bytes that sharing spares, as `catalogkit.stats` defines it; 0.0 for no bytes."""
-
-    def recorded(self, store_id: int, keys: Sequence[str]) -> set[str]:
-        """Those of `keys` that a location, an intent or a condemned stray is about."""
-
-    def digest_at(self, store_id: int, key: str) -> Digest | None:
-        """The content of a location."""
 
     def root_kinds(self, digest: Digest, *, as_of: datetime) -> dict[str, Any]:
         """Everything known about why a blob is kept; empty where there is no such blob."""

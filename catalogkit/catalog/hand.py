@@ -56,8 +56,10 @@ class Hand(Protocol):
     def placeable(self, digest: Digest, store_id: int, key: str) -> str:
         """Whether a live blob may lie at a key: no other content has it, or a name that folds to the same."""
 
-    def place(self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int) -> None:
-        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes."""
+    def place(
+        self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int, *, read: bool = True
+    ) -> None:
+        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes, or unchecked."""
 
     def note_missing(self, digest: Digest, store_id: int, key: str, detail: str) -> None:
         """Record that nothing of a blob lies at a key any more; the location stays."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from catalogkit.commands.planned import Limit, Out, planned
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
+
+if TYPE_CHECKING:
+    from catalogkit.collection import Collection
+    from catalogkit.stores.s3.store import S3Layout
 
 storing = typer.Typer(help="Stores: which there are, one more, and where new bytes go.", no_args_is_help=True)
 Url = Annotated[str, typer.Argument(metavar="URL", help="file:folder or s3://bucket/prefix?setting=value")]
@@ -24,30 +28,81 @@ def add_to(app: typer.Typer) -> None:
 @storing.command("lifecycle")
 def lifecycle(
     context: typer.Context,
-    apply: Annotated[bool, typer.Option("--apply", help="Add the rule that is missing.")] = False,
+    verb: Annotated[str, typer.Argument(metavar="plan|apply", help="Show what would change, or change it.")] = "plan",
+    versions_for: Annotated[str, typer.Option(help="How long old versions stay, in a bucket that keeps them.")] = "30d",
     as_json: Json = False,
 ) -> int:
-    """Which rules the buckets have: one that sweeps uploads which were cut off, and those that surprise the catalog."""
-    from catalogkit.stores.s3.rules import add_sweeping_rule, rules_of
-    from catalogkit.stores.s3.store import S3Layout
+    """Rules of the buckets that clean up after uploads and purges; none ever moves or expires a document."""
+    from catalogkit.errors import InvalidInput
+    from catalogkit.stores.s3.rules import apply_rules, rules_of
+    from catalogkit.terminal import say, tell
+    from catalogkit.units import parse_duration
+
+    if verb not in ("plan", "apply"):
+        raise InvalidInput(f"`store lifecycle` can plan and apply, not {verb!r}")
+    days = parse_duration(versions_for).days
+    with context.obj.open() as collection:
+        buckets = [store.bucket for store in _in_buckets(collection)]
+        told = [rules_of(bucket, versions_days=days) for bucket in buckets]
+        lines = [(one.place, one.lines()) for one in told]
+        if verb == "apply":
+            told = [apply_rules(bucket, versions_days=days) for bucket in buckets]
+    names = ("place", "sweeps", "versioned", "ends_versions", "behind", "added", "changed", "kept")
+    if machine(context, as_json):
+        say({"stores": [{name: getattr(one, name) for name in names} for one in told]}, True, "Rules")
+    else:
+        for place, said in lines:
+            sys.stdout.write(f"{place}\n")
+            sys.stdout.writelines(f"  {line}\n" for line in said or ["there is nothing to change"])
+    if not told:
+        tell("No store of this collection lies in a bucket.")
+    elif not all(one.settled for one in told):
+        tell("`catalogkit store lifecycle apply` adds (+) and corrects (~) these; all other rules stay as they are.")
+    return DONE if all(one.settled and not one.behind for one in told) else LOOK
+
+
+@storing.command("replication")
+def replication(
+    context: typer.Context,
+    replica: Annotated[str | None, typer.Option("--with", metavar="URL", help="Compare with this bucket.")] = None,
+    store: Annotated[str | None, typer.Option(help="The store that is replicated, where several could be.")] = None,
+    checksums: Annotated[bool, typer.Option("--checksums", help="Ask for every SHA-256, a request each.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Whether buckets are ready to be replicated by their server; and what has arrived in a second one."""
+    from dataclasses import asdict
+
+    from catalogkit.replicas import compare_replica
+    from catalogkit.stores.s3.replication import replication_of
     from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:
-        stores = [store for store in collection.stores.values() if isinstance(store, S3Layout)]
-        told = [add_sweeping_rule(store.bucket) if apply else rules_of(store.bucket) for store in stores]
-    rows = [{"place": one.place, "sweeps": one.sweeps, "behind": one.behind} for one in told]
+        told = [replication_of(one.bucket) for one in _in_buckets(collection) if store in (None, one.name)]
+        found = compare_replica(collection, replica, store=store, checksums=checksums) if replica else None
     if machine(context, as_json):
-        say({"stores": rows}, True, "Rules")
+        compared = found.to_dict() if found else None
+        say({"stores": [asdict(one) for one in told], "replica": compared}, True, "Replication")
     else:
         for one in told:
-            swept = "removes" if one.sweeps else "does not remove"
-            sys.stdout.write(f"{one.place} {swept} what uploads in parts leave\n")
-            sys.stdout.writelines(f"    {said}\n" for said in one.behind)
+            words = {True: "is ready", False: "is not ready", None: "may be ready"}
+            to = f", to {', '.join(one.targets)}" if one.targets else ""
+            sys.stdout.write(f"{one.place} {words[one.ready]} to be replicated by its server{to}\n")
+            sys.stdout.writelines(f"  ! {line}\n" for line in one.problems)
+            sys.stdout.writelines(f"    {line}\n" for line in one.notes)
+        if found:
+            for line in found.findings[:50]:
+                tell(line)
+            say({k: v for k, v in found.to_dict().items() if k not in ("findings", "status")}, False, "Replica")
     if not told:
         tell("No store of this collection lies in a bucket.")
-    elif not all(one.sweeps for one in told):
-        tell("The same with --apply adds a rule for that, and leaves the others as they are.")
-    return DONE if all(one.sweeps and not one.behind for one in told) else LOOK
+    right = found.complete if found else all(one.ready for one in told)
+    return DONE if right else LOOK
+
+
+def _in_buckets(collection: Collection) -> list[S3Layout]:
+    from catalogkit.stores.s3.store import S3Layout
+
+    return [store for store in collection.stores.values() if isinstance(store, S3Layout)]
 
 
 @storing.command("evidence")

@@ -43,6 +43,27 @@ class Copies:
         checks = desk.catalog.frame("checks").select("location_id", "outcome", "bytes", "run_id").rows()
         assert checks == [(second.id, "ok", 3, PLAN)] * 2
 
+    def test_a_copy_that_nobody_could_read(self, desk: Desk) -> None:
+        """It is recorded as never checked, also where something was known of what lay there before."""
+        desk.put_one()
+        for read in (True, False):
+            with hand_of(desk) as hand:
+                hand.place(sha("one"), desk.store_id, "docs/a", 7, 70, 3, read=read)
+        (_, copy) = desk.catalog.locations_of(sha("one"))
+        assert (copy.outcome, copy.checked_at, copy.inode) == (None, None, 7)
+        assert desk.catalog.frame("checks").height == 1
+        assert desk.catalog.due_totals(before=NOW, up_to_check=99)[0] == 2
+
+    def test_copies_at_keys(self, desk: Desk) -> None:
+        """Each with what is on record of it; keys of which nothing is, and other stores', are left out."""
+        desk.put_one("one", "a")
+        desk.put_one("three", "b")
+        keys = [cas_key(sha("one")), cas_key(sha("three"))]
+        found = desk.catalog.copies_at(desk.store_id, [*keys, "docs/nothing", *(f"docs/{n}" for n in range(1000))])
+        assert sorted(found) == sorted(keys)
+        assert [found[key] for key in sorted(keys)] == desk.catalog.copies(limit=9)
+        assert desk.catalog.copies_at(desk.store_id + 1, keys) == desk.catalog.copies_at(desk.store_id, []) == {}
+
     def test_a_place_is_given_once(self, desk: Desk) -> None:
         """Other content's key, one it is to have, one that folds to the same, another's address: each by words."""
         desk.put_one("one", "a")

@@ -114,6 +114,7 @@ def test_there_and_back_out_of_an_archive(tiers: Collection, proxy: Proxy, s3_se
 def test_what_lies_in_an_archive_is_left_out_by_name(tiers: Collection) -> None:
     """Nobody can read it back, so a check neither tries nor calls it unknown; audits look at it all the same."""
     ck.apply(tiers, ck.plan_tier(tiers), **GO)
+    assert tiers.frame("locations").filter(store="glacier")["outcome"].to_list() == [None, None]  # nothing is claimed
     report = ck.verify(tiers)
     assert report.clean and report.ok == 1
     assert {why: n for why, n in report.unchecked.items() if "archive" in why} == {

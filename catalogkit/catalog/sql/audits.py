@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 _HEX: Final = "lower(hex({}))"
 _IN_FORCE: Final = "released_us IS NULL AND (expires_us IS NULL OR expires_us > :as_of)"
 _LOCATION: Final = "'location ' || l.id, s.name, l.key"
+_COPIES: Final = (
+    "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.inode, l.mtime_ns, l.created_us, l.checked_us, l.outcome"
+    " FROM locations l LEFT JOIN blobs b ON b.sha256 = l.sha256"
+)
 _STORE: Final = "LEFT JOIN stores s ON s.id = l.store_id"
 _1990_US: Final = 631_152_000_000_000
 _STATES: Final = "('incoming', 'live', 'condemned', 'purged')"
@@ -261,12 +265,20 @@ class Audits(Database):
     def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
         """Copies by store and key; pages follow `after`."""
         rows = self.rows(
-            "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.inode, l.mtime_ns, l.created_us, l.checked_us,"
-            " l.outcome FROM locations l LEFT JOIN blobs b ON b.sha256 = l.sha256"
-            " WHERE (l.store_id, l.key) > (?, ?) ORDER BY l.store_id, l.key LIMIT ?",
-            (*after, limit),
+            f"{_COPIES} WHERE (l.store_id, l.key) > (?, ?) ORDER BY l.store_id, l.key LIMIT ?", (*after, limit)
         )
         return [Copy(*row) for row in rows]
+
+    def copies_at(self, store_id: int, keys: Sequence[str]) -> dict[str, Copy]:
+        """The copies at these keys of a store, by key; keys where none is on record are left out."""
+        found: dict[str, Copy] = {}
+        with self.read() as db:
+            for start in range(0, len(keys), 500):
+                part = keys[start : start + 500]
+                marks = ", ".join("?" * len(part))
+                sql = f"{_COPIES} WHERE l.store_id = ? AND l.key IN ({marks})"
+                found.update((row[2], Copy(*row)) for row in db.execute(sql, (store_id, *part)))
+        return found
 
     def copy_count(self) -> int:
         """How many copies are on record."""

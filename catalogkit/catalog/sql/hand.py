@@ -277,8 +277,10 @@ class Hand:
         ).fetchone()
         return str(why)
 
-    def place(self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int) -> None:
-        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes."""
+    def place(
+        self, digest: Digest, store_id: int, key: str, inode: int | None, mtime_ns: int, size: int, *, read: bool = True
+    ) -> None:
+        """Record that a blob lies at a key, proved good at this moment by reading `size` bytes, or unchecked."""
         layout = layout_of(key) or Layout.REFERENCE
         (location,) = self._db.execute(
             "INSERT INTO locations (store_id, key, layout, fold, sha256, inode, mtime_ns, created_us, changed_us)"
@@ -288,7 +290,11 @@ class Hand:
             (store_id, key, layout, fold(key) if layout is Layout.POLICY else None, digest, inode, mtime_ns,
              self._at_us),
         ).fetchone()  # fmt: skip
-        self._check(location, digest, "ok", size, "")
+        if read:
+            self._check(location, digest, "ok", size, "")
+        else:
+            sql = "UPDATE locations SET outcome = NULL, checked_us = 0, check_id = 0 WHERE id = ?"
+            self._db.execute(sql, (location,))
 
     def note_missing(self, digest: Digest, store_id: int, key: str, detail: str) -> None:
         """Record that nothing of a blob lies at a key any more; the location stays."""

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from catalogkit.errors import SourceError, StoreError
 from catalogkit.model import Outcome
@@ -68,10 +68,8 @@ def arrived(bucket: Bucket, asked: Asked) -> Examined:
     That proves that the right bytes arrived, not that they are still there: it is enough to give up another copy that
     was just read, and is no check.
     """
-    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(asked.key)}
     try:
-        with bucket.asking(asked.key):
-            told = bucket.api.head_object(**at, ChecksumMode="ENABLED", **bucket.reading, **bucket.payer)
+        told = _told(bucket, asked.key)
     except FileNotFoundError:
         return Examined(Outcome.MISSING, 0, "nothing lies there")
     said = whole_sha256(told)
@@ -80,6 +78,21 @@ def arrived(bucket: Bucket, asked: Asked) -> Examined:
     if (said, told["ContentLength"]) != (asked.digest, asked.bytes):
         return Examined(Outcome.CORRUPT, 0, f"the server computed SHA-256 {said.hex()}")
     return Examined(Outcome.OK, 0, "by the SHA-256 that the server computed when it was written")
+
+
+def sha256_at(bucket: Bucket, key: str) -> bytes | None:
+    """The SHA-256 of a whole object that the server tells; None where it tells none, or the object is gone."""
+    try:
+        return whole_sha256(_told(bucket, key))
+    except FileNotFoundError:
+        return None
+
+
+def _told(bucket: Bucket, key: str) -> dict[str, Any]:
+    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+    with bucket.asking(key):
+        told: dict[str, Any] = bucket.api.head_object(**at, ChecksumMode="ENABLED", **bucket.reading, **bucket.payer)
+    return told
 
 
 def whole_sha256(told: dict[str, object]) -> bytes | None:

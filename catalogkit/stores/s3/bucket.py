@@ -224,6 +224,16 @@ class Bucket:
         with self._trouble(key):
             return obstore.sign(self._data, "GET", key, lasts)
 
+    def replication_status(self, key: str) -> str:
+        """What the server says of an object's replication, such as ``PENDING``; nothing where it says nothing."""
+        try:
+            with self.asking(key):
+                at = {"Bucket": self.settings.bucket, "Key": self.settings.key(key)}
+                told = self.api.head_object(**at, **self.reading, **self.payer)
+        except FileNotFoundError:
+            return "it is missing here, too"
+        return str(told.get("ReplicationStatus", ""))
+
     def place(self, key: str = "") -> str:
         """A place as a person names it."""
         return self.settings.place(key)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.errors import KeyTaken, StoreError
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.bucket import bucket_of
+from catalogkit.stores.s3.replication import replication_of
 from catalogkit.stores.s3.rules import rules_of
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _attempts(bucket: Bucket, key: str) -> Iterator[tuple[str, bool, Callable[[]
     yield "sweeps uploads in parts by itself", False, lambda: _swept(bucket)
     yield "leaves objects as they are", False, lambda: _left_alone(bucket)
     yield "keeps no old versions", False, lambda: _versions(bucket)
+    yield "is replicated elsewhere by its server", False, lambda: _replicated(bucket)
 
 
 def _listed(bucket: Bucket, key: str) -> bool:
@@ -182,7 +184,7 @@ def _encrypted(bucket: Bucket, key: str) -> tuple[bool, str]:
 
 
 def _swept(bucket: Bucket) -> tuple[bool, str]:
-    said = "`catalogkit store lifecycle --apply` writes a rule; `catalogkit ingest` sweeps as well"
+    said = "`catalogkit store lifecycle apply` writes a rule; `catalogkit ingest` sweeps as well"
     return (True, "") if rules_of(bucket).sweeps else (False, said)
 
 
@@ -198,3 +200,8 @@ def _versions(bucket: Bucket) -> tuple[bool, str]:
         status != "Enabled",
         "what is purged stays, and is paid for, as an old version" if status == "Enabled" else "",
     )
+
+
+def _replicated(bucket: Bucket) -> tuple[bool | None, str]:
+    told = replication_of(bucket)
+    return told.ready, f"to {', '.join(told.targets)}" if told.ready else "; ".join(told.problems)

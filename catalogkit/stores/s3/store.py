@@ -371,6 +371,9 @@ def _known(key: str) -> str:
 
 
 def _stat(about: Seen) -> ObjectStat:
-    # By key and ETag, because two objects with equal bytes have one ETag and are two all the same.
-    number = int.from_bytes(hashlib.sha256(f"{about.key}\n{about.etag}".encode()).digest()[:8], "big") >> 1
-    return ObjectStat(about.key, about.bytes, about.mtime_ns, number, 0, about.etag)
+    return ObjectStat(about.key, about.bytes, about.mtime_ns, number_of(about.key, about.etag), 0, about.etag)
+
+
+def number_of(key: str, etag: str) -> int:
+    """What stands for an inode: by key and ETag, for two objects with equal bytes have one ETag and are two."""
+    return int.from_bytes(hashlib.sha256(f"{key}\n{etag}".encode()).digest()[:8], "big") >> 1
