@@ -90,6 +90,7 @@ ROOMS = {
         fetching
         ingest
         intents
+        inventories
         joining
         migrating
         planning

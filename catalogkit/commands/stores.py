@@ -128,6 +128,26 @@ def evidence(
     return LOOK if found.corrupt else DONE
 
 
+@storing.command("inventory")
+def inventory(
+    context: typer.Context,
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="manifest.json, its files beside it.")],
+    as_json: Json = False,
+) -> int:
+    """Compare a list of S3 Inventory with the catalog; what is gone, or of another length, goes into the ledger."""
+    from catalogkit.inventories import import_inventory
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        found = import_inventory(collection, manifest)
+    for problem in found.findings[:50]:
+        tell(problem)
+    values = found.to_dict()
+    to_machine = machine(context, as_json)
+    say(values if to_machine else {k: v for k, v in values.items() if k != "findings"}, to_machine, "Inventory")
+    return LOOK if found.missing + found.corrupt + found.changed + found.unsure else DONE
+
+
 @storing.command("list")
 def list_stores(context: typer.Context, as_json: Json = False) -> int:
     """Every store: where it is, whether it can be reached, and what it holds."""

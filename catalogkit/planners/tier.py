@@ -99,8 +99,8 @@ def choose(
         Without prices they are 0.
     """
     as_of, asked = head.as_of, pl.col("expected").fill_null(0.0)
-    unread = pl.col("read_at").is_null() | (pl.col("read_at") <= as_of - policy.unread)
-    old = (pl.col("since") <= as_of - policy.age) & unread & (pl.col("bytes") >= policy.smallest)
+    unread = pl.col("read_at").is_null() | (pl.col("read_at") <= as_of - policy.unread())
+    old = (pl.col("since") <= as_of - policy.age()) & unread & (pl.col("bytes") >= policy.smallest())
     goes = pl.col("is_hot") & old
     comes = ~pl.col("is_hot") & pl.col("is_cold")
     named, back = pl.col("sha256").is_in(sorted(wanted)), pl.col("reads") >= policy.back_after
@@ -109,7 +109,7 @@ def choose(
         .when(comes & back & (not wanted)).then(pl.lit(BACK))
         .when(goes & (not wanted)).then(pl.lit(COLD))
     )  # fmt: skip
-    days, size = policy.ahead / timedelta(days=1), pl.col("bytes")
+    days, size = policy.ahead() / timedelta(days=1), pl.col("bytes")
     told = contents.with_columns(reason=reason).filter(pl.col("reason").is_not_null())
     parts = []
     for here, there, some in (

@@ -96,10 +96,10 @@ class Tiering:
         here = {name: self._locations.filter(pl.col("store") == side) for name, side in sides.items()}
         # What was found bad, here or there, is for repair.
         self._bad = pl.concat([one.filter(~good).select("sha256") for one in here.values()]).unique()
-        smart = SmartEvictionPolicy(collection, horizon=policy.ahead, learn=False, as_of=self.as_of)
+        smart = SmartEvictionPolicy(collection, horizon=policy.ahead(), learn=False, as_of=self.as_of)
         asked = smart.history.events.filter(pl.col("at") <= self.as_of).group_by(sha256="object").agg(
             read_at=pl.col("at").max(),
-            reads=pl.col("count").filter(pl.col("at") > self.as_of - policy.unread).sum(),
+            reads=pl.col("count").filter(pl.col("at") > self.as_of - policy.unread()).sum(),
         )  # fmt: skip
         rows = smart.scores.select("sha256", "bytes", "expected", since="created_at")
         rows = rows.join(asked, on="sha256", how="left").join(self._bad, on="sha256", how="anti")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from catalogkit.errors import InvalidInput
 from catalogkit.units import parse_bytes, parse_duration
 
 if TYPE_CHECKING:
@@ -27,6 +28,16 @@ class TierPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         What was asked for so often within `unread_for` comes back.
     horizon : str
         How far ahead costs are compared; a move that does not pay within it is not planned.
+
+    Raises
+    ------
+    InvalidInput
+        If a value is not acceptable.
+
+    Examples
+    --------
+    >>> ck.TierPolicy(cold="archive", older_than="26w").age().days
+    182
     """
 
     hot: str = ""
@@ -38,26 +49,22 @@ class TierPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     horizon: str = "365d"
 
     def __post_init__(self) -> None:
-        if not self.ahead:
-            raise ValueError("the horizon must lie ahead")
-        _ = self.age, self.unread, self.smallest
+        if not self.ahead():
+            raise InvalidInput("the horizon must lie ahead")
+        _ = self.age(), self.unread(), self.smallest()
 
-    @property
     def age(self) -> timedelta:
         """`older_than` as a duration."""
         return parse_duration(self.older_than)
 
-    @property
     def unread(self) -> timedelta:
         """`unread_for` as a duration."""
         return parse_duration(self.unread_for)
 
-    @property
     def smallest(self) -> int:
         """`least_bytes` as a number."""
         return parse_bytes(self.least_bytes)
 
-    @property
     def ahead(self) -> timedelta:
         """`horizon` as a duration."""
         return parse_duration(self.horizon)

@@ -161,9 +161,10 @@ def test_every_kind_of_plan_is_told(collection: Collection, pile: Path, clock: C
     ck.plan_fetch(collection)
     ck.add_store(collection, "second", f"file:{collection.path.parent / 'second'}")
     ck.plan_relocate(collection, "second")
+    ck.plan_tier(collection, ck.TierPolicy(cold="second"))
     kinds = [dict(one.attributes or {})["catalog.kind"] for one in heard.spans("catalog.plan")]
     assert kinds == ["forget", "gc", "purge", "retention", "dedup", "repair", "migrate", "undo", "near",
-                     "evict", "fetch", "relocate"]  # fmt: skip
+                     "evict", "fetch", "relocate", "tier"]  # fmt: skip
     assert {f"plan_{kind}" for kind in kinds} == {name for name in planning.__all__ if name.startswith("plan_")}
 
 
