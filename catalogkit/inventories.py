@@ -26,6 +26,7 @@ from catalogkit.stores.s3.store import S3Layout, number_of
 
 if TYPE_CHECKING:
     import os
+    from concurrent.futures import Executor
 
     from catalogkit.audit import Copy
     from catalogkit.collection import Collection
@@ -113,8 +114,8 @@ def import_inventory(collection: Collection, manifest: str | os.PathLike[str]) -
     listed_at = datetime.fromtimestamp(int(about["creationTimestamp"]) / 1000, UTC)
     report = InventoryReport(f"{METHOD}-{listed_at:%Y%m%dT%H%M%S}Z", listed_at)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="catalogkit-inventory") as threads:
-        for store_id, store in stores:
-            _Comparison(collection, store_id, store, report, threads).over(files, about)
+        for store in stores:
+            _Comparison(collection, store, report, threads).over(files, about)
     return report
 
 
@@ -243,10 +244,9 @@ def _entries(file: Path, about: dict[str, Any]) -> Iterator[Entry]:
     """The objects that one file lists: current ones, not markers of what was deleted."""
     rows = _csv(file, about["fileSchema"]) if about["fileFormat"] == "CSV" else _parquet(file)
     for row in rows:
-        if (
-            str(row.get("is_latest") or "true").lower() != "false"
-            and str(row.get("is_delete_marker")).lower() != "true"
-        ):
+        # In Parquet they are true or false, in CSV the words for that; a list of current versions has neither.
+        said = {name: str(row.get(name)).lower() for name in ("is_latest", "is_delete_marker")}
+        if said["is_latest"] != "false" and said["is_delete_marker"] != "true":
             size = row.get("size")
             yield Entry(row["key"], None if size in (None, "") else int(size), str(row.get("e_tag") or "").strip('"'))
 

@@ -36,9 +36,9 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "severity": "error info warning",
         "step": "abandon clone condemn copy drop evict fetch forget link purge quarantine rearm recall",
         "store": "local memory reference s3",
-        "error": "CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError ReportError"
-        " MaintenanceRuns QuotaExceeded SchemaTooNew SourceError StoreError StoreFull StoreMismatch StoreUnreachable"
-        " KeyboardInterrupt MemoryError OSError",
+        "error": "Archived CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError"
+        " ReportError MaintenanceRuns QuotaExceeded SchemaTooNew SourceError StoreError StoreFull StoreMismatch"
+        " StoreUnreachable KeyboardInterrupt MemoryError OSError",
     }.items()
 }
 

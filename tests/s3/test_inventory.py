@@ -91,7 +91,7 @@ def test_a_list_that_agrees(collection: Collection, s3_server: Server, tmp_path:
 @pytest.mark.parametrize("form", ["CSV", "Parquet"])
 def test_what_is_gone_or_other(collection: Collection, s3_server: Server, tmp_path: Path, form: str) -> None:
     """Gone and of another length: rows of the ledger; other bytes of the right length: told, for `verify` to read."""
-    keys, client = [prefix_of(collection) + key for key in collection.store.keys()], s3_server.client()
+    keys, client = list(map(f"{prefix_of(collection)}{{}}".format, collection.store.keys())), s3_server.client()
     client.delete_object(Bucket="tests", Key=keys[0])
     client.put_object(Bucket="tests", Key=keys[1], Body=b"short")
     client.put_object(Bucket="tests", Key=keys[2], Body=b"X" * 9)
