@@ -156,13 +156,15 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         Where the records are: ``sqlite:///`` and a path, seen from the collection's folder, or ``postgresql://...``.
     stores
         Stores beside the one that new bytes go to, by name: ``{ cold = "s3://papers-cold" }``.
+    cadence
+        By the name of a store, how often its copies are checked at most, such as ``{ cold = "365d" }``.
     """
 
     catalog: str = "sqlite:///catalog.sqlite"
     store: StoreConfig = StoreConfig()
     stores: dict[str, str] = {}  # more of them: name and URL
     prices: dict[str, Price] = {}  # what it costs, by the name of the store
-    cadence: dict[str, str] = {}  # by the name of the store: its copies are not checked more often than this
+    cadence: dict[str, str] = {}
     tiering: TierPolicy = TierPolicy()
     retention: dict[str, Any] = {}
     dedup: DedupPolicy = DedupPolicy()

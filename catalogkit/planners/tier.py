@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
-from catalogkit.eviction.tiering import Tier
+from catalogkit.eviction.tiering import MONTH_DAYS, Tier
 from catalogkit.plan import Head, Plan
 from catalogkit.planners.relocate import moves, room
 from catalogkit.policies.prices import RANGE_BYTES
@@ -66,7 +66,7 @@ class Side:
             return Tier(self.name, 0.0)
         return Tier(
             self.name, float(price.month_gb or 0), float(price.read_gb), float(price.requests_1000) / 1000,
-            price.least_bytes,
+            price.least_bytes, price.least_days,
         )  # fmt: skip
 
     def proving(self, size: pl.Expr) -> pl.Expr:
@@ -116,26 +116,23 @@ def choose(
         (hot, cold, told.filter(pl.col("reason") == COLD)),
         (cold, hot, told.filter(pl.col("reason") != COLD)),
     ):
-        least = float(there.price.least_days) if there.price else 0.0
+        months = max(days, there.tier.least_days) / MONTH_DAYS
         copied = ~(pl.col("is_hot") & pl.col("is_cold"))  # else a copy is there, and nothing is sent
         parts.append(
             some.with_columns(
-                stay=here.tier.keeping(size, days) + asked * here.tier.reading(size),
-                there=there.tier.keeping(size, max(days, least)) + asked * there.tier.reading(size),
+                stay=here.tier.keeping(size) * (days / MONTH_DAYS) + asked * here.tier.reading(size),
+                there=there.tier.keeping(size) * months + asked * there.tier.reading(size),
                 once=pl.when(copied)
                 .then(here.tier.reading(size) + there.writing() + there.proving(size))
                 .otherwise(0.0),
-                month_now=here.tier.keeping(size, _MONTH),
-                month_then=there.tier.keeping(size, _MONTH),
+                month_now=here.tier.keeping(size),
+                month_then=there.tier.keeping(size),
             )
         )
     found = pl.concat(parts)
     if priced(hot, cold):
         found = found.filter((pl.col("reason") != COLD) | (pl.col("stay") > pl.col("there") + pl.col("once")))
     return found.select(*CONTENTS.names(), *_ADDED.names())
-
-
-_MONTH: Final = 30.4375
 
 
 def priced(hot: Side, cold: Side) -> bool:

@@ -24,12 +24,16 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ----------
     read_gb
         A gigabyte (10^9 bytes) that leaves the store.
-    requests_1000, writes_1000
-        A thousand requests that read, or that write.
+    requests_1000
+        A thousand requests that read.
+    writes_1000
+        A thousand requests that write.
     month_gb
         A gigabyte that is kept for a month; without it, nobody knows.
-    least_bytes, least_days
-        What is smaller, or kept for less long, costs as if it were so large, or kept so long.
+    least_bytes
+        What is smaller costs as if it had so many bytes.
+    least_days
+        What is kept less long costs as if it were kept for so many days.
     currency
         Three letters.
     """

@@ -18,10 +18,14 @@ class TierPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     Attributes
     ----------
-    hot, cold : str
-        The store that is quick, by default the one that new bytes go to, and the one that is cheap.
-    older_than, unread_for : str
-        What goes is older than this, and was not asked for, by the access log, for so long.
+    hot : str
+        The store that is quick; without it the one that new bytes go to.
+    cold : str
+        The store that is cheap.
+    older_than : str
+        What goes is older than this.
+    unread_for : str
+        What goes was not asked for, by the access log, for so long.
     least_bytes : str
         What goes is at least so large: many small objects cost more where requests are dear.
     back_after : int
