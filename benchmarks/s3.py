@@ -155,6 +155,7 @@ def _fill(client: Any, name: str, source: Path, env: dict[str, str]) -> None:
 def _ours(verb: str, source: Path, place: str, got: Path) -> dict[str, int]:
     from catalogkit.layouts import cas_key
     from catalogkit.model import Digest
+    from catalogkit.stores.hashing import Hashing, pieces_of
     from catalogkit.stores.s3.store import S3Layout, Sent
 
     store = S3Layout(f"s3://{place}", name="main", token="benchmark")
@@ -162,12 +163,12 @@ def _ours(verb: str, source: Path, place: str, got: Path) -> dict[str, int]:
     before = _peak()
 
     def fetched(key: str) -> None:
-        sha256 = hashlib.sha256()
-        with store.open(key) as file, (got / key.rpartition("/")[2]).open("wb") as out:
-            while piece := file.read(1 << 20):
+        sha256 = Hashing()
+        with store.open(key) as file, (got / key.rpartition("/")[2]).open("wb", buffering=0) as out:
+            for piece in pieces_of(file):
                 sha256.update(piece)
                 out.write(piece)
-        if key != cas_key(Digest(sha256.digest())):
+        if key != cas_key(sha256.digest()):
             raise Untrue(f"{key} holds other bytes")
 
     with ThreadPoolExecutor(AT_ONCE) as threads:

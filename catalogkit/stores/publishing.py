@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import stat
 import uuid
@@ -16,6 +15,7 @@ from catalogkit.layouts import layout_of, segment
 from catalogkit.model import Digest, inode_of
 from catalogkit.stores.contract import mtime_of
 from catalogkit.stores.files import Files, out_of_room, parents
+from catalogkit.stores.hashing import Hashing, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,6 @@ _NO_MORE_NAMES: Final = (errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EXDEV, 
 # Up to so many files are synced one by one, more with one call for the whole file system.
 FEW: Final = 16
 SYNC_THREADS: Final = 16
-CHUNK_BYTES: Final = 1 << 20
 
 
 class Publication(NamedTuple):
@@ -81,20 +80,20 @@ class Publisher:
 
         It is on stable storage only after `settle_temps`.
         """
-        sha256 = hashlib.sha256()
+        sha256 = Hashing()
         with self._writing():
             out = self.files.create(temp)
             try:
-                while chunk := source.read(CHUNK_BYTES):
-                    sha256.update(chunk)
-                    self.files.write(out, chunk)
+                for piece in pieces_of(source):
+                    sha256.update(piece)
+                    self.files.write(out, memoryview(piece))
                 self.files.protect(out)
             except BaseException:
                 self.discard(temp)
                 raise
             finally:
                 os.close(out)
-        return Digest(sha256.digest())
+        return sha256.digest()
 
     def settle_temps(self, temps: Sequence[str]) -> None:
         """Wait until the data of these temporary files is on stable storage."""

@@ -17,6 +17,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreUnreachable
+from catalogkit.stores.hashing import Hashing
 from catalogkit.stores.s3 import archive
 
 if TYPE_CHECKING:
@@ -226,8 +227,9 @@ def _listed(bucket: Bucket, key: str, upload: str) -> dict[int, dict[str, Any]]:
 
 def _hashed(source: BinaryIO, size: int, wanted: int, digest: Digest) -> Iterator[bytes]:
     """What a source holds, in pieces of `size`, the last one shorter; an error in the end if it is not what it was."""
-    sha256, count = hashlib.sha256(), 0
-    for piece in _joined(iter(lambda: source.read(size), b""), size):
+    sha256, count = Hashing(), 0
+    own = getattr(source, "pieces", None)  # ranges of another bucket
+    for piece in _joined(iter(lambda: source.read(size), b"") if own is None else own, size):
         sha256.update(piece)
         count += len(piece)
         if count > wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from catalogkit.errors import StoreError, StoreUnreachable
 from catalogkit.model import Outcome
 from catalogkit.stores.contract import Asked, Examined
+from catalogkit.stores.hashing import Hashing
 from catalogkit.stores.s3.bucket import bucket_of
 
 if TYPE_CHECKING:
@@ -66,31 +66,60 @@ def ranges(bucket: Bucket, about: Seen) -> Iterator[Buffer]:
             future.cancel()
 
 
-class ObjectReader(io.RawIOBase):
-    """An object as a file, for reading from its beginning to its end."""
+class ObjectReader(io.BufferedIOBase):
+    """An object as a file, for reading from its beginning to its end; by ranges, nothing of it is copied (`pieces`)."""
 
     def __init__(self, bucket: Bucket, about: Seen) -> None:
-        self._pieces = ranges(bucket, about)
+        self._ranges = ranges(bucket, about)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
         """It is."""
         return True
 
+    @property
+    def pieces(self) -> Iterator[Buffer]:
+        """What is left of it, range by range."""
+        while self._more():
+            rest, self._rest = self._rest, memoryview(b"")
+            yield rest
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next `size` bytes, fewer at the end; all that is left without a size."""
+        if size is None or size < 0:
+            return b"".join(self.pieces)
+        parts = []
+        while size and self._more():
+            parts.append(self._rest[:size])
+            self._rest = self._rest[size:]
+            size -= len(parts[-1])
+        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """What is at hand of the next `size` bytes."""
+        return self.read(min(size, len(self._rest)) if size >= 0 and self._more() else size)
+
     def readinto(self, target: Buffer, /) -> int:
-        """Fill `target` as far as the range at hand goes."""
-        view = memoryview(target)
-        if not self._rest:
-            self._rest = memoryview(next(self._pieces, b""))
-        count = min(len(view), len(self._rest))
-        view[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
+        """Fill `target`, unless the end comes first."""
+        view, count = memoryview(target).cast("B"), 0
+        while count < len(view) and self._more():
+            part = self._rest[: len(view) - count]
+            view[count : count + len(part)] = part
+            self._rest, count = self._rest[len(part) :], count + len(part)
         return count
+
+    def _more(self) -> bool:
+        """Whether anything is left; then some of it is at hand."""
+        if self.closed:
+            raise ValueError("reading from a closed object")
+        if not self._rest:
+            self._rest = memoryview(next(self._ranges, b""))
+        return bool(self._rest)
 
     def close(self) -> None:
         """Fetch nothing more."""
         if not self.closed:
-            self._pieces.close()  # type: ignore[attr-defined]
+            self._ranges.close()  # type: ignore[attr-defined]
         super().close()
 
 
@@ -129,7 +158,7 @@ def _examine(bucket: Bucket, asked: Asked) -> Examined:
 
 
 def _digest(bucket: Bucket, about: Seen) -> bytes:
-    sha256 = hashlib.sha256()
+    sha256 = Hashing()
     for piece in ranges(bucket, about):
         sha256.update(piece)
     return sha256.digest()

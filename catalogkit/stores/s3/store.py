@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import io
 import json
 import threading
 import uuid
@@ -165,7 +164,7 @@ class S3Layout:
         about = self.bucket.head(self._readable(key))
         if about is None:
             raise StoreError(f"nothing lies at {self.describe(key)}; `catalogkit verify` tells what else is gone")
-        return io.BufferedReader(ObjectReader(self.bucket, about), 1 << 20)
+        return ObjectReader(self.bucket, about)  # type: ignore[return-value]
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every published key that has the form of a layout and begins with `prefix`, in order.
