@@ -105,7 +105,8 @@ def test_what_arrived(collection: Collection, s3_server: Server) -> None:
         found = compare_replica(collection, url, checksums=checksums)
         assert not found.complete
         assert (found.missing, found.differing, found.by_size, found.extra) == (1, 2, 1, 1)
-        assert found.by_checksum + found.by_etag == 2 and (found.by_checksum == 1 or checksums)
+        # The same bytes have the same ETag, so without being told to nobody asks for their checksum.
+        assert found.by_checksum + found.by_etag == 2 and (found.by_checksum > 0) is checksums
         assert len(found.findings) == 3 and sum(found.status.values()) == 1
 
 
