@@ -72,6 +72,12 @@ def check_readable(url: str) -> None:
 
 def root_of(folder: Path, url: str) -> Path:
     """The folder of a store's URL; a relative one lies in the collection's folder."""
+    if url.startswith("gs://"):
+        raise InvalidInput(
+            "a bucket of Google's is reached as far as it speaks S3, with an HMAC key:"
+            " s3://bucket/prefix?endpoint=https://storage.googleapis.com&conditional=false;"
+            " `catalogkit check-store` tries it out"
+        )
     if "://" in url and not url.startswith("file://"):
         raise InvalidInput(f"no store for {url.partition(':')[0]!r}; use file:folder or s3://bucket/prefix")
     return folder / url.removeprefix("file://").removeprefix("file:")

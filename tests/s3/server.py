@@ -62,8 +62,8 @@ class Server:
             self.process.wait()
 
 
-def start(folder: Path) -> Server:
-    """Start a server in an empty folder and wait until it answers.
+def start(folder: Path, *, volumes: int = 20) -> Server:
+    """Start a server in an empty folder, with room for so many files of 1 GB, and wait until it answers.
 
     Raises
     ------
@@ -83,7 +83,8 @@ def start(folder: Path) -> Server:
     (folder / "data").mkdir()
     command = [_weed(), "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
     command += [f"-s3.port={s3}", f"-s3.config={config}", f"-master.port={master}", f"-volume.port={volume}"]
-    command += [f"-filer.port={filer}", "-volume.max=20", "-master.volumeSizeLimitMB=1024", "-volume.preStopSeconds=0"]
+    command += [f"-filer.port={filer}", f"-volume.max={volumes}", "-master.volumeSizeLimitMB=1024"]
+    command += ["-volume.preStopSeconds=0"]
     # More doors than are needed have fixed numbers, and it tells its makers about itself, unless it is told not to.
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-master.telemetry=false"]
     command += [f"-s3.localSocket={folder / 's3.sock'}", f"-filer.localSocket={folder / 'filer.sock'}"]

@@ -23,7 +23,7 @@ from catalogkit.stores.contract import Asked
 from catalogkit.stores.s3 import multipart
 from catalogkit.stores.s3.store import S3Layout
 from tests.conftest import Clock, make_tree
-from tests.s3.proxy import proxied
+from tests.s3.proxy import LOSE_ANSWER, proxied
 from tests.s3.test_relocate import GO, cloud_of, kill_after, sound, where
 from tests.stores.test_contract import digest_of
 
@@ -109,6 +109,14 @@ def test_there_and_back_out_of_an_archive(tiers: Collection, proxy: Proxy, s3_se
     assert (done.done, done.failed, done.waiting) == (2, 0, 0) and where(tiers) == {"main": 2, "glacier": 1}
     assert tiers.read(number) == FILES["large"]
     assert [row.ended_at is not None for row in tiers.catalog.plans()] == [True, True]
+
+
+def test_an_answer_that_is_lost_on_the_way_there(tiers: Collection, proxy: Proxy) -> None:
+    """What arrived, and nobody said so, is found to be there by what the server computed of it."""
+    proxy.fault(LOSE_ANSWER, "PUT", "/cas/", times=2)
+    proxy.fault(LOSE_ANSWER, "DELETE")
+    done = ck.apply(tiers, ck.plan_tier(tiers), **GO)
+    assert (done.failed, done.removed) == (0, 2) and where(tiers) == {"main": 1, "glacier": 2}
 
 
 def test_what_lies_in_an_archive_is_left_out_by_name(tiers: Collection) -> None:

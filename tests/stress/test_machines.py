@@ -27,6 +27,6 @@ def catalog(pg: Server, pg_template: str) -> Iterator[str]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kill", [False, True])
 def test_two_machines_on_one_bucket_lose_nothing(kill: bool, catalog: str, s3_url: str, tmp_path: Path) -> None:
-    """One takes in and condemns, the other takes in and purges, both move between two places: no document loses bytes."""
+    """One takes in and condemns, one takes in and purges, both move between two places: nothing loses its bytes."""
     kills = machines.race(tmp_path, catalog, s3_url, 20, kill=kill)
     assert (kills > 0) == kill

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from catalogkit.errors import SourceError, StoreError
+from catalogkit.errors import KeyTaken, SourceError, StoreError
 from catalogkit.model import Outcome
 from catalogkit.stores.contract import Examined
 
@@ -51,6 +51,8 @@ def put_whole(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Dig
                 Bucket=bucket.settings.bucket, Key=bucket.settings.key(key), Body=source, ContentLength=size,
                 ChecksumSHA256=base64.b64encode(digest).decode(), **wanted, **bucket.writing(key), **bucket.payer,
             )  # fmt: skip
+    except KeyTaken:
+        raise
     except StoreError:
         # Whose fault it was, the source tells: a server says only that it got something else.
         source.seek(0)
