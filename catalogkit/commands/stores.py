@@ -148,6 +148,26 @@ def inventory(
     return LOOK if found.missing + found.corrupt + found.changed + found.unsure else DONE
 
 
+@storing.command("link")
+def link(
+    context: typer.Context,
+    document_id: Annotated[int, typer.Argument(metavar="ID", help="A document in a bucket.")],
+    lasts: Annotated[str, typer.Option(help="How long it can be read with it, at most 7d.")] = "1h",
+    as_json: Json = False,
+) -> int:
+    """An address that lets whoever has it read a document for a while; treat it as a secret."""
+    from catalogkit.terminal import say
+    from catalogkit.units import parse_duration
+
+    with context.obj.open() as collection:
+        address = collection.link(document_id, parse_duration(lasts))
+    if machine(context, as_json):
+        say({"id": document_id, "link": address}, True, "Link")
+    else:
+        sys.stdout.write(f"{address}\n")
+    return DONE
+
+
 @storing.command("list")
 def list_stores(context: typer.Context, as_json: Json = False) -> int:
     """Every store: where it is, whether it can be reached, and what it holds."""

@@ -18,7 +18,7 @@ from tests.conftest import Clock, make_tree
 from tests.stores.test_contract import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from typing import Any
 
@@ -179,6 +179,24 @@ def test_what_is_for_folders_is_refused(collection: Collection, source: Path) ->
         with pytest.raises(InvalidInput, match=r"objects have one name|lead into a folder|a store in a folder"):
             act()
     assert ck.plan_dedup(collection).units == 0
+
+
+def test_a_link_to_a_document(collection: Collection, source: Path, make_collection: Callable[..., Collection]) -> None:
+    """Whoever has it reads the document; what lies in no bucket, or bad, and other lengths of time have none."""
+    from datetime import timedelta
+    from urllib.request import urlopen
+
+    ck.ingest(collection, make_tree(source, FILES), resolver="test")
+    number = collection.frame("documents")["id"][0]
+    with urlopen(collection.link(number)) as answer:
+        assert answer.read() == collection.read(number)
+    for document_id, lasts in ((number, timedelta(days=8)), (number, timedelta(0)), (99, timedelta(hours=1))):
+        with pytest.raises(InvalidInput):
+            collection.link(document_id, lasts)
+    plain = make_collection(name="plain")
+    ck.ingest(plain, source, resolver="test")
+    with pytest.raises(InvalidInput, match="bucket"):
+        plain.link(1)
 
 
 def test_hazard_17_keys_of_others_are_refused(collection: Collection) -> None:
