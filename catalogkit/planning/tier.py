@@ -97,12 +97,14 @@ class Tiering:
         # What was found bad, here or there, is for repair.
         self._bad = pl.concat([one.filter(~good).select("sha256") for one in here.values()]).unique()
         smart = SmartEvictionPolicy(collection, horizon=policy.ahead(), learn=False, as_of=self.as_of)
-        asked = smart.history.events.filter(pl.col("at") <= self.as_of).group_by(sha256="object").agg(
+        asked = smart.history.events.filter(pl.col("at") <= self.as_of).group_by("object").agg(
             read_at=pl.col("at").max(),
             reads=pl.col("count").filter(pl.col("at") > self.as_of - policy.unread()).sum(),
         )  # fmt: skip
-        rows = smart.scores.select("sha256", "bytes", "expected", since="created_at")
-        rows = rows.join(asked, on="sha256", how="left").join(self._bad, on="sha256", how="anti")
+        # There, a content is called by its first document.
+        asked = asked.with_columns(document_id=pl.col("object").cast(pl.Int64))
+        rows = smart.scores.select("document_id", "sha256", "bytes", "expected", since="created_at")
+        rows = rows.join(asked, on="document_id", how="left").join(self._bad, on="sha256", how="anti")
         for name, copies in here.items():
             rows = rows.with_columns(pl.col("sha256").is_in(copies["sha256"].implode()).alias(name))
         rows = rows.filter(pl.col("is_hot") | pl.col("is_cold")).with_columns(pl.col("reads").fill_null(0))
