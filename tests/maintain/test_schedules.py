@@ -9,15 +9,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import nbformat
 import pytest
+from traitlets.config import Config
 
 from catalogkit.config import CONFIG_NAME, parse_config
+from catalogkit.html import to_html
 from catalogkit.policies.maintain import STEPS, MaintainConfig
 from tests.test_cli import answer, run
 
@@ -111,6 +115,55 @@ def test_systemd_accepts_the_units(home: Path, tmp_path: Path) -> None:
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def parameters_of_the_page(home: Path) -> dict[str, str]:
+    """The table for jupyter-scheduler: what to type into its form, with the paths of this machine."""
+    (table,) = re.findall(r"\| parameter \| value \|\n\|---\|---\|\n((?:\|.*\n)+)", PAGE)
+    rows = re.findall(r"\| `(\w+)` \| `(.*?)` \|", table)
+    return {name: text.replace("/srv/papers", str(home)) for name, text in rows}
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")  # of the scheduler's own
+@pytest.mark.parametrize(
+    "wrong", [False, pytest.param(True, marks=pytest.mark.stress)], ids=["as on the page", "misspelt"]
+)
+def test_a_job_of_jupyter_scheduler_runs_a_notebook_as_it_is(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: bool
+) -> None:
+    """A real job, with what the page says to type: its notebook is a report's; a slip fails it, and says why."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    given = parameters_of_the_page(home)
+    job = scheduled(tmp_path, given | ({"dry_rnu": "True"} if wrong else {}))
+    if wrong:
+        assert job.status == "FAILED" and "did you mean 'dry_run'" in job.status_message
+        return
+    assert job.status == "COMPLETED", job.status_message
+    (done,) = tmp_path.glob("staging/*/*-*.ipynb")
+    page = to_html(nbformat.read(done, 4))
+    assert 'id="chart-1"' in page and "What is stored" in page
+    (still,) = tmp_path.glob("staging/*/*-*.html")
+    assert still.read_text().count('<div class="ck-picture">') == page.count('<div class="ck-picture">') > 0
+
+
+def scheduled(folder: Path, parameters: dict[str, str]) -> Any:
+    """What becomes of a job that runs ``storage_overview``, under the scheduler's own classes, without its server."""
+    models, orm = import_module("jupyter_scheduler.models"), import_module("jupyter_scheduler.orm")
+    environments = import_module("jupyter_scheduler.environments").CondaEnvironmentManager()
+    url = f"sqlite:///{folder / 'scheduler.sqlite'}"
+    orm.create_tables(url)
+    scheduler = import_module("jupyter_scheduler.scheduler").Scheduler(
+        root_dir=str(ROOT / "notebooks"), environments_manager=environments, db_url=url,
+        config=Config({"Scheduler": {"task_runner_class": None, "staging_path": str(folder / "staging")}}),
+    )  # fmt: skip
+    asked = models.CreateJob(
+        input_uri="storage_overview.ipynb", runtime_environment_name="here", runtime_environment_parameters={},
+        name="nightly", output_formats=["ipynb", "html"], parameters=parameters,
+    )  # fmt: skip
+    number, until = scheduler.create_job(asked), time.monotonic() + 120
+    while (job := scheduler.get_job(number)).status not in ("COMPLETED", "FAILED") and time.monotonic() < until:
+        time.sleep(0.2)
+    return job
 
 
 @pytest.mark.parametrize("snippet", blocks("python"), ids=lambda text: text.split("import ")[1].split("\n")[0][:20])
