@@ -27,6 +27,10 @@ SIGNALS: Final = {
     "not looked into": "nobody looked into it: `catalogkit extract`",
 }
 TITLED: Final = ("pdf", "web", "book", "office")
+DOCUMENTS: Final = (
+    "SELECT id, sha256, artifact_id, source_url, resolver, content_type, media_type, bytes FROM documents ORDER BY id"
+)
+"""What these functions need of documents, for `Collection.sql`."""
 _FAILED: Final = ("time", "memory", "crashed", "too_large")
 _TRUNCATED: Final = ("truncated", "repaired", "pages_unreadable")
 # Lower case; what stands before the first dot, dash or bracket.
@@ -60,6 +64,8 @@ def of_documents(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFram
         Columns of ``documents``, and of ``contents`` those that `signals` needs; ``kind`` is what the bytes are,
         ``claimed`` what the server said, ``ending`` what the name says, each null where it says nothing.
     """
+    if "ending" in documents.columns:  # they were told before
+        return documents
     inside = contents.select(
         "sha256", "extractor", "reason", "title", "language", "detected_language", "page_count", "encrypted",
         "text_chars", "warnings", told_type="media_type",
@@ -76,8 +82,15 @@ def of_documents(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFram
     )
 
 
-def signals(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
+def signals(documents: pl.DataFrame, contents: pl.DataFrame, top: int | None = None) -> pl.DataFrame:
     """One row for each document and each signal it gives, worst first, then by id.
+
+    Parameters
+    ----------
+    documents
+        The frame, or what `of_documents` made of it.
+    top
+        At most so many documents of each signal, those of the lowest ids.
 
     Returns
     -------
@@ -85,11 +98,25 @@ def signals(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
         ``signal``, ``document_id``, ``artifact_id``, ``resolver``, ``media_type``, ``claimed_type``, ``title``,
         ``bytes``.
     """
-    frame = of_documents(documents, contents)
+    frame = of_documents(documents, contents).sort("id")
+    named = [
+        pl.col("id").alias("document_id"), "artifact_id", "resolver",
+        pl.coalesce("told_type", "media_type").alias("media_type"), pl.col("content_type").alias("claimed_type"),
+        "title", "bytes",
+    ]  # fmt: skip
+    found = []
+    for signal, test in _tests().items():
+        some = frame.filter(test) if top is None else frame.filter(test).head(top)
+        found.append(some.select(pl.lit(signal).alias("signal"), *named))
+    order = pl.Enum(list(SIGNALS))
+    return pl.concat(found).sort(pl.col("signal").cast(order), "document_id")
+
+
+def _tests() -> dict[str, pl.Expr]:
     titled = pl.col("extractor").is_in(TITLED) & pl.col("reason").is_null()
     told = pl.col("language").str.to_lowercase().str.extract(r"^([a-z]{2,3})")
     base = {"no": "nb", "nn": "nb"}
-    tests: dict[str, pl.Expr] = {
+    return {
         "damaged": pl.col("reason") == "damaged",
         "failed": pl.col("reason").is_in(_FAILED),
         "encrypted": pl.col("reason") == "encrypted",
@@ -104,16 +131,6 @@ def signals(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
         "characters lost": pl.col("warnings").list.contains("encoding_errors"),
         "not looked into": pl.col("extractor").is_null(),
     }
-    found = [
-        frame.filter(test).select(
-            pl.lit(signal).alias("signal"), pl.col("id").alias("document_id"), "artifact_id", "resolver",
-            pl.coalesce("told_type", "media_type").alias("media_type"), pl.col("content_type").alias("claimed_type"),
-            "title", "bytes",
-        )
-        for signal, test in tests.items()
-    ]  # fmt: skip
-    order = pl.Enum(list(SIGNALS))
-    return pl.concat(found).sort(pl.col("signal").cast(order), "document_id")
 
 
 def _differ(column: str) -> pl.Expr:
@@ -127,12 +144,32 @@ def _differ(column: str) -> pl.Expr:
 def summary(found: pl.DataFrame, documents: int) -> pl.DataFrame:
     """How many documents give each signal, in the sequence of `SIGNALS`, those without any included.
 
+    Parameters
+    ----------
+    found
+        All of `signals`.
+
     Returns
     -------
     DataFrame
         ``signal``, ``documents``, ``share`` (of all documents, 0 to 1; null of none), ``bytes``, ``meaning``.
     """
     counts = found.group_by("signal").agg(pl.len().cast(pl.Int64).alias("documents"), pl.col("bytes").sum())
+    return _summed(counts, documents)
+
+
+def counted(told: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """`summary` of what `of_documents` made, and how many documents give any signal, without a row for each of them."""
+    tests = {name: test.fill_null(False) for name, test in _tests().items()}
+    sums = {f"{name}/{what}": sum_ for name, test in tests.items()
+            for what, sum_ in (("documents", test.sum()), ("bytes", pl.col("bytes").filter(test).sum()))}  # fmt: skip
+    row = told.lazy().select(any=pl.any_horizontal(*tests.values()).sum(), **sums).collect().row(0, named=True)
+    rows = [(name, row[f"{name}/documents"], row[f"{name}/bytes"]) for name in tests]
+    counts = {"signal": pl.String(), "documents": pl.Int64(), "bytes": pl.Int64()}
+    return _summed(pl.DataFrame(rows, schema=counts, orient="row"), told.height), row["any"]
+
+
+def _summed(counts: pl.DataFrame, documents: int) -> pl.DataFrame:
     return (
         pl.DataFrame({"signal": list(SIGNALS), "meaning": list(SIGNALS.values())})
         .join(counts, on="signal", how="left", maintain_order="left")
