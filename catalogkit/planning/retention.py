@@ -129,6 +129,7 @@ def plan_retention(
     *,
     tenant: str | None = None,
     limit: int | None = None,
+    decided: pl.DataFrame | None = None,
     as_of: datetime | None = None,
 ) -> Plan:
     """Plan to forget what a policy no longer keeps; its `head.policy` says how many are kept, and why.
@@ -141,6 +142,8 @@ def plan_retention(
         Only this tenant's documents may be forgotten.
     limit
         At most so many documents, longest overdue first.
+    decided
+        What `retention_decisions` said of the same, where somebody has it at hand; a second decision costs as much.
 
     Raises
     ------
@@ -154,7 +157,8 @@ def plan_retention(
     """
     when = as_of or collection.now()
     policy = policy or policy_of(collection)
-    decided = retention_decisions(collection, policy, tenant=tenant, as_of=when)
+    if decided is None:
+        decided = retention_decisions(collection, policy, tenant=tenant, as_of=when)
     plan = planner.plan_retention(head_of(collection, "retention", when), decided, policy)
     return plan if limit is None else plan.limited(limit)
 

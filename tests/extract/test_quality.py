@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from catalogkit import quality, quality_charts
 from catalogkit.model import schema
@@ -101,6 +102,12 @@ def test_the_summary_counts_each_signal_once() -> None:
     }
     assert dict(summary.select("signal", "share").rows())["no title"] == 0.5
     assert found["signal"].to_list() == ["no text", "no title", "no title", "not looked into"]
+    told = quality.of_documents(documents, contents)
+    assert quality.of_documents(told, contents) is told
+    counted, any_signal = quality.counted(told)
+    assert_frame_equal(counted, summary)
+    assert any_signal == found["document_id"].n_unique() == 3
+    assert quality.signals(told, contents, 1)["signal"].to_list() == ["no text", "no title", "not looked into"]
 
 
 def test_languages_are_those_of_the_text() -> None:
