@@ -99,7 +99,7 @@ def signals(documents: pl.DataFrame, contents: pl.DataFrame, top: int | None = N
         ``bytes``.
     """
     frame = of_documents(documents, contents).sort("id")
-    named = [
+    named: list[pl.Expr | str] = [
         pl.col("id").alias("document_id"), "artifact_id", "resolver",
         pl.coalesce("told_type", "media_type").alias("media_type"), pl.col("content_type").alias("claimed_type"),
         "title", "bytes",
