@@ -60,6 +60,7 @@ class Proxy:
     client: Any
     faults: list[Fault] = field(default_factory=list)
     seen: list[tuple[str, str]] = field(default_factory=list)
+    unpaid: list[tuple[str, str]] = field(default_factory=list)
     kept: dict[tuple[str, str], tuple[int, list[tuple[str, str]], bytes]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     archive: bool = False
@@ -139,6 +140,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _serve(self) -> None:
         proxy: Proxy = self.server.proxy  # type: ignore[attr-defined]
         kind, length = proxy.kind_of(self.command, self.path), int(self.headers.get("Content-Length") or 0)
+        if self.headers.get("x-amz-request-payer") != "requester":
+            proxy.unpaid.append((self.command, self.path))
         if kind == CUT_UPLOAD:
             self.rfile.read(length // 2)
             self._reset()

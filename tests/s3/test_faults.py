@@ -275,6 +275,24 @@ def test_without_conditions_one_looks_first(s3_url: str, tmp_path: Path, s3_serv
     )
 
 
+def test_whoever_asks_pays(s3_url: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request about objects says so, whatever it does; only the bucket's own settings are its owner's affair."""
+    monkeypatch.setattr(multipart, "PART_BYTES", PART)
+    url = f"{s3_url}?endpoint={proxy.url}&requester_pays=true"
+    store = S3Layout.create(url, name="main", catalog="the catalog")
+    for content in (b"small", os.urandom(PART + 5)):
+        send(store, tmp_path, content)
+    keys = list(store.keys())
+    assert [one is not None for one in store.stats(keys)] == [True, True] and len(list(store.survey())) == 2
+    for key in keys:
+        with store.open(key) as file:
+            assert file.read()
+    store.quarantine(keys[0])
+    assert len(list(store.quarantined())) == 1 and store.scratches() == []
+    settings = ("?lifecycle", "?versioning", "?replication")
+    assert [one for one in proxy.unpaid if not one[1].endswith(settings)] == []
+
+
 def test_bandwidth_is_kept_to(s3_url: str) -> None:
     """So many bytes a second pass, whoever asks: what comes later waits for what went before."""
     waited: list[float] = []

@@ -97,7 +97,8 @@ def dangling(bucket: Bucket) -> Iterator[Dangling]:
     settings, api = bucket.settings, bucket.api
     prefix = settings.key("")
     with bucket.asking(""):
-        for page in api.get_paginator("list_multipart_uploads").paginate(Bucket=settings.bucket, Prefix=prefix):
+        pages = api.get_paginator("list_multipart_uploads")
+        for page in pages.paginate(Bucket=settings.bucket, Prefix=prefix, **bucket.payer):
             for one in page.get("Uploads", ()):
                 key = one["Key"].removeprefix(prefix)
                 times = [one["Initiated"]]
@@ -162,7 +163,7 @@ class _Parts:
         bucket = self.bucket
         with bucket.asking(self.key):
             found = bucket.api.list_multipart_uploads(
-                Bucket=bucket.settings.bucket, Prefix=bucket.settings.key(self.key), MaxUploads=10
+                Bucket=bucket.settings.bucket, Prefix=bucket.settings.key(self.key), MaxUploads=10, **bucket.payer
             )
         for one in found.get("Uploads", ()):
             if one["Key"] == bucket.settings.key(self.key):
@@ -221,7 +222,7 @@ def _at(bucket: Bucket, key: str) -> dict[str, str]:
 
 def _listed(bucket: Bucket, key: str, upload: str) -> dict[int, dict[str, Any]]:
     with bucket.asking(key):
-        pages = bucket.api.get_paginator("list_parts").paginate(**_at(bucket, key), UploadId=upload)
+        pages = bucket.api.get_paginator("list_parts").paginate(**_at(bucket, key), UploadId=upload, **bucket.payer)
         return {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
 
 
