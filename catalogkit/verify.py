@@ -19,6 +19,7 @@ from catalogkit.policies.prices import Spending
 from catalogkit.progress import OnProgress, quiet
 from catalogkit.proving import Run
 from catalogkit.signals import STOPPED, operation
+from catalogkit.stores.s3.store import S3Layout
 from catalogkit.units import parse_money
 from catalogkit.workers import processors
 
@@ -215,7 +216,12 @@ def _spending(collection: Collection, max_cost: str | None) -> Spending:
     """The prices of this collection's stores, and the budget; only who charges for reading needs a price."""
     ids = {store.name: number for number, store in collection.stores.items()}
     prices = {ids[name]: price for name, price in collection.config.prices.items() if name in ids}
-    charging = {number: store.name for number, store in collection.stores.items() if store.kind == "s3"}
+    # Nothing is read out of an archive, so nobody need know what that costs.
+    charging = {
+        number: store.name
+        for number, store in collection.stores.items()
+        if isinstance(store, S3Layout) and not store.settings.archive
+    }
     return Spending.limit(prices, charging, None if max_cost is None else parse_money(max_cost))
 
 

@@ -219,6 +219,14 @@ def test_a_server_that_takes_wrong_checksums_is_no_archive(
     S3Layout.create(f"{s3_url}-x?endpoint={proxy.url}&storage_class=STANDARD_IA", name="x", catalog="y")
 
 
+def test_a_budget_needs_no_price_of_an_archive(tiers: Collection, clock: Clock) -> None:
+    """Nothing is read there, so it costs nothing to check all the rest."""
+    settings = tiers.path / "catalogkit.toml"
+    settings.write_text(settings.read_text().replace("[prices.glacier]", "[prices.other]"))
+    with open_collection(tiers.path, clock=clock) as opened:
+        assert ck.verify(opened, max_cost="1USD").ok == 3
+
+
 def test_a_store_has_a_cadence_of_its_own(tiers: Collection, clock: Clock) -> None:
     """What was checked lately enough for its store is left out, whatever the run asks for; what never was is not."""
     assert ck.verify(tiers).ok == 3
