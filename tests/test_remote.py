@@ -57,7 +57,7 @@ def test_stores_that_came_later_are_known(address: str, tmp_path: Path) -> None:
 def test_where_the_catalog_does_not_say(address: str, tmp_path: Path) -> None:
     """One clear error that says what to do; the store can be named, once; another catalog's store is none."""
     with ck.open(tmp_path / "first") as there, there.catalog.write("test") as db:  # type: ignore[attr-defined]
-        db.execute("DELETE FROM meta WHERE key LIKE 'note %'")
+        db.execute("DELETE FROM notes")
     with pytest.raises(InvalidInput, match=r"does not say where its store is.*store='s3"):
         ck.open(address)
     with ck.open(address, store=f"file://{tmp_path}/first/store") as here:

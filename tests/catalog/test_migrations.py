@@ -36,7 +36,7 @@ class Step(Migration):
 
 
 NOTES: Final = Step(
-    NEWEST + 1, "notes", "CREATE TABLE notes (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO notes VALUES (7);"
+    NEWEST + 1, "notes", "CREATE TABLE remarks (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO remarks VALUES (7);"
 )
 
 
@@ -173,11 +173,11 @@ def test_a_catalog_without_identity_is_refused(path: Path) -> None:
 def test_an_older_catalog_is_upgraded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing steps are applied once, in order, and what was in the catalog stays."""
     before = dump(path)
-    more = Step(NEWEST + 2, "more", "ALTER TABLE notes ADD COLUMN note TEXT;\nUPDATE notes SET note = 'seven';")
+    more = Step(NEWEST + 2, "more", "ALTER TABLE remarks ADD COLUMN note TEXT;\nUPDATE remarks SET note = 'seven';")
     upgrade_to(monkeypatch, NOTES, more)
     for _ in range(2):
         with contextlib.closing(SQLiteCatalog(path, as_of=NOW + DAY)) as catalog:
-            assert catalog.rows("SELECT * FROM notes") == [(7, "seven")]
+            assert catalog.rows("SELECT * FROM remarks") == [(7, "seven")]
             assert applied(catalog._db) == [*range(1, NEWEST + 3)]
             assert catalog.totals()["documents"] == 1
     assert set(before) - set(dump(path)) == set()
@@ -239,9 +239,9 @@ def test_a_table_that_others_refer_to_can_be_built_anew(path: Path, monkeypatch:
 @pytest.mark.parametrize(
     "script, message",
     [
-        ("CREATE TABLE notes (id INTEGER);\nCREATE TABLE notes (id INTEGER);", "notes already exists"),
-        ("CREATE TABLE notes (id INTEGER);\nDELETE FROM stores;", "references from locations to stores"),
-        ("CREATE TABLE notes (id INTEGER);\nINSERT INTO notes VALUES (1)", "middle of a statement"),
+        ("CREATE TABLE remarks (id INTEGER);\nCREATE TABLE remarks (id INTEGER);", "remarks already exists"),
+        ("CREATE TABLE remarks (id INTEGER);\nDELETE FROM stores;", "references from locations to stores"),
+        ("CREATE TABLE remarks (id INTEGER);\nINSERT INTO remarks VALUES (1)", "middle of a statement"),
     ],
     ids=["an error", "broken references", "half a statement"],
 )
@@ -290,7 +290,7 @@ def crash(path: Path, *, after: int, version: int = 1, script: str = "") -> None
 def test_a_crash_in_an_upgrade_leaves_the_old_schema(path: Path, after: int) -> None:
     """A process that dies anywhere in a migration leaves the catalog as it was, for the old program and the new."""
     before = dump(path)
-    crash(path, after=after, version=NEWEST + 1, script=NOTES.script + "\nINSERT INTO notes VALUES (8);")
+    crash(path, after=after, version=NEWEST + 1, script=NOTES.script + "\nINSERT INTO remarks VALUES (8);")
     with contextlib.closing(SQLiteCatalog(path, as_of=NOW)) as catalog:
         assert catalog.totals()["documents"] == 1
     assert dump(path) == before
@@ -334,7 +334,7 @@ def test_programs_that_upgrade_at_once(path: Path, monkeypatch: pytest.MonkeyPat
     upgrade_to(monkeypatch, NOTES)
     assert len(set(race(path, create=False))) == 1
     with contextlib.closing(SQLiteCatalog(path, as_of=NOW)) as catalog:
-        assert catalog.rows("SELECT * FROM notes") == [(7,)]
+        assert catalog.rows("SELECT * FROM remarks") == [(7,)]
         assert applied(catalog._db) == [*range(1, NEWEST + 2)]
 
 

@@ -35,8 +35,12 @@ class Migration:
 
 
 # The embedded engine's schema that ours says the same as; whoever adds a migration there sees to one here.
-EMBEDDED: Final = 10
-MIGRATIONS: Final = (Migration(1, ("core", "rules", "search")), Migration(2, ("whole", "hands")))
+EMBEDDED: Final = 11
+MIGRATIONS: Final = (
+    Migration(1, ("core", "rules", "search")),
+    Migration(2, ("whole", "hands")),
+    Migration(3, ("notes",)),
+)
 
 
 def applied(db: Connection[Any]) -> list[int]:

@@ -27,6 +27,7 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "content_texts": ("content_id",),
     "sketches": ("content_id",),
     "quota": ("one",),
+    "notes": ("name",),
     "documents_history": ("hid",),
     "blobs_history": ("hid",),
     "locations_history": ("hid",),

@@ -41,6 +41,7 @@ MIGRATIONS: Final = (
     Migration(8, "giving_up"),
     Migration(9, "sketches"),
     Migration(10, "accesses"),
+    Migration(11, "notes"),
 )
 
 
