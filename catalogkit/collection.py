@@ -338,8 +338,8 @@ def catalog_file(path: Path | str | None = None) -> Path:
     file = file_of(read_config(folder).catalog)
     if file is None:
         raise InvalidInput(
-            f"the catalog of {folder} is on a server; recover into a file beside it, and bring that to the server with"
-            " `catalogkit migrate-catalog`"
+            f"the catalog of {folder} is on a server; make a file beside it (--into {folder}/recovered.sqlite), and"
+            " bring that to a new database with `catalogkit migrate-catalog`"
         )
     return folder / file
 

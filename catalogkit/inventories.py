@@ -22,7 +22,8 @@ from urllib.parse import unquote_plus
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Check, Digest, Outcome
 from catalogkit.stores.publishing import OWN
-from catalogkit.stores.s3.store import S3Layout, number_of
+from catalogkit.stores.s3.reading import number_of
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     import os

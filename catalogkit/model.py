@@ -303,7 +303,7 @@ def schema(table: str) -> dict[str, pl.DataType]:
 
 
 def mirrored(table: str) -> dict[str, pl.DataType]:
-    """The schema of a table of the mirror: ``documents``, ``blobs``, ``locations`` or ``checks``.
+    """The schema of a table of the mirror: ``documents``, ``blobs``, ``locations``, ``checks`` or ``contents``.
 
     It is that of the frame of the same name, but for what no history tells, the last sighting of a document; a blob
     has the time since when it is garbage in addition.

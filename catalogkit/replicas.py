@@ -17,8 +17,9 @@ from catalogkit.errors import InvalidInput
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.archive import sha256_at
 from catalogkit.stores.s3.bucket import bucket_of
+from catalogkit.stores.s3.reading import number_of
 from catalogkit.stores.s3.settings import S3Settings
-from catalogkit.stores.s3.store import S3Layout, number_of
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from catalogkit.audit import Copy

@@ -13,6 +13,7 @@ import select
 import struct
 import sys
 import threading
+from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
@@ -20,8 +21,9 @@ from catalogkit.errors import CatalogKitError, InvalidInput
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 _HEADER: Final = struct.Struct("<Q")
@@ -126,6 +128,21 @@ class Workers(Executor):
             self._end_all()
         else:
             threading.Thread(target=self._end_all, name="catalogkit-worker-end").start()
+
+
+def in_turn(workers: Executor, fn: Callable[[A], T], items: Iterable[A]) -> Iterator[T]:
+    """``fn`` of each item, in order; a few are at work ahead, and no more than that of the items are taken."""
+    running: deque[Future[T]] = deque()
+    try:
+        for item in items:
+            running.append(workers.submit(fn, item))
+            if len(running) > 2 * processors():
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for future in running:
+            future.cancel()
 
 
 def serve() -> None:

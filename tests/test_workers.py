@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from catalogkit.errors import CatalogKitError, InvalidInput, KeyTaken
-from catalogkit.workers import Inline, WorkerDied, Workers, processors
+from catalogkit.workers import Inline, WorkerDied, Workers, in_turn, processors
 from tests import worker_calls
 
 if TYPE_CHECKING:
@@ -32,6 +32,24 @@ def one() -> Iterator[Workers]:
     """A single worker."""
     with Workers(1) as workers:
         yield workers
+
+
+def test_in_turn() -> None:
+    """Results come in the order of the items, of which no more are taken than are worked at; an error is told."""
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    with ThreadPoolExecutor(3) as workers:
+        results = in_turn(workers, lambda number: number * number, items())
+        assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+        assert len(taken) <= 5 + 2 * processors()
+        assert list(results) == [number * number for number in range(5, 100)]
+        with pytest.raises(ZeroDivisionError):
+            list(in_turn(workers, lambda number: 1 // (number - 3), range(9)))
 
 
 def children() -> set[int]:

@@ -20,6 +20,7 @@ import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -232,7 +233,7 @@ def _store(
     """Store the catalog's image as it is at one moment; its manifest, and the blobs it needs."""
     with (
         _scratch(source.path) as scratch,
-        source.catalog.image(scratch) as image,
+        source.catalog.image(scratch, partial(repository.put_together, target, before) if before else None) as image,
     ):
         cuts = lengths(image.bytes, CHUNK_BYTES)
         earlier = before.chunks if before and before.chunk_bytes == CHUNK_BYTES else ()

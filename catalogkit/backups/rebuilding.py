@@ -1,4 +1,4 @@
-"""A catalog made anew from the store alone, when there is no backup: every file is read, nothing is believed.
+"""A catalog made anew from the stores alone, when there is no backup: every copy is read, nothing is believed.
 
 What the documents were is told by a table of facts, if there is one: the columns of the ``documents`` frame, as a
 snapshot's Parquet files have them. Bytes that nobody tells anything about become documents named by their digest.
@@ -11,7 +11,6 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,22 +21,23 @@ from catalogkit.catalog import open_catalog
 from catalogkit.catalog.contract import Registration
 from catalogkit.collection import catalog_file, home_of
 from catalogkit.config import read_config
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import InvalidInput, StoreMismatch
 from catalogkit.layouts import digest_of, layout_of
 from catalogkit.model import Arrival
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
-from catalogkit.stores.local import LocalStore, identity_at
-from catalogkit.stores.taking import identify
+from catalogkit.stores.opening import open_store, whose_store
 from catalogkit.versions import MANIFEST
-from catalogkit.workers import processors
+from catalogkit.workers import in_turn, processors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from catalogkit.catalog.contract import Catalog
     from catalogkit.model import Digest
+    from catalogkit.stores.contract import Identified
+    from catalogkit.stores.opening import Own
 
 BATCH: Final = 1000
 UNKNOWN: Final = "unknown:"
@@ -53,13 +53,13 @@ class Rebuild:
     catalog, facts
         The catalog's file, and where the facts were found.
     files, bytes
-        What was read in the store, and was right.
+        What was read in the stores, and was right.
     documents, named
         Documents of the new catalog, and those of them that the facts named.
     without_bytes
-        Documents of the facts whose bytes are not in the store: they are not in the new catalog.
+        Documents of the facts whose bytes are in no store: they are not in the new catalog.
     problems
-        Files that could not be read, or that are not what their name says.
+        Copies that could not be read, or that are not what their name says.
     applied, kept
         Whether it was done; where the catalog that was there is kept.
     """
@@ -90,12 +90,13 @@ def rebuild_catalog(
     path: str | Path | None = None,
     *,
     facts: str | os.PathLike[str] | None = None,
+    into: str | os.PathLike[str] | None = None,
     dry_run: bool = True,
     as_of: datetime | None = None,
     progress: OnProgress = quiet,
     files: Files = REAL,
 ) -> Rebuild:
-    """Make a catalog anew from the collection's store; by default only show what it would be.
+    """Make a catalog anew from the collection's stores, folders and buckets; by default only show what it would be.
 
     Parameters
     ----------
@@ -103,24 +104,24 @@ def rebuild_catalog(
         The collection's folder, whose settings are still there; else ``$CATALOGKIT_HOME`` or the current folder.
     facts
         A Parquet file, or a folder of them, that says what the documents were; without it the newest snapshot.
+    into
+        The catalog's file, if it is not that of the settings, such as for a catalog on a server.
     dry_run
         Whether to leave everything as it is.
 
     Raises
     ------
     StoreUnreachable
-        If there is no store where the settings say.
+        If one of the stores is not where the settings say.
+    StoreMismatch
+        If one of them belongs to another catalog than the first one.
     CatalogBusy
         If somebody has the catalog open.
     """
     when = as_of or datetime.now(UTC)
     home = home_of(path)
-    config, catalog = read_config(home), str(catalog_file(path))
-    if config.store.url.startswith("s3://"):
-        raise InvalidInput("only the catalog of a store in a folder can be rebuilt; recover it from a backup")
-    root = os.path.join(home, config.store.url.removeprefix("file://").removeprefix("file:"))
-    token, identity = identity_at(root)
-    store = LocalStore(root, name=config.store.name, token=token)
+    config, catalog = read_config(home), os.path.abspath(into or catalog_file(path))
+    identity, stores = _stores({config.store.name: config.store.url, **config.stores}, home)
     told = _tables(Path(facts or home / SNAPSHOTS))
     if facts and not told:
         raise InvalidInput(f"there is no Parquet file in {facts}; name one that says what the documents were")
@@ -130,8 +131,7 @@ def rebuild_catalog(
         url = f"sqlite:///{new}"
         made = open_catalog(url, base=home, create=True, as_of=when, identity=identity)
         with contextlib.closing(made):
-            made.add_store(store.name, store.kind, store.token)
-            _fill(found, made, store, known, when, progress)
+            _fill(found, made, stores, known, when, progress)
             if problems := made.integrity():
                 raise InvalidInput(f"the rebuilt catalog is not whole: {problems[0]}; this is a bug, please report it")
             found.documents = made.totals()["documents"]
@@ -141,50 +141,63 @@ def rebuild_catalog(
     return found
 
 
+def _stores(urls: dict[str, str], home: Path) -> tuple[str, list[Own]]:
+    """The stores at these URLs, and the identity of the catalog they all belong to, by what they say themselves."""
+    whose = {name: whose_store(url, home) for name, url in urls.items()}
+    identity = next(iter(whose.values()))[1]
+    if strange := [name for name, (_, catalog) in whose.items() if catalog != identity]:
+        raise StoreMismatch(f"store {strange[0]!r} belongs to another catalog; take it out of the settings first")
+    return identity, [open_store(url, home, name=name, token=whose[name][0]) for name, url in urls.items()]
+
+
 def _fill(
     found: Rebuild,
     catalog: Catalog,
-    store: LocalStore,
+    stores: Sequence[Own],
     known: dict[str, list[Arrival]],
     when: datetime,
     progress: OnProgress,
 ) -> None:
-    """Register what lies in the store, a batch at a time, each file read first."""
-    (row,) = catalog.stores()
-    keys = store.keys()
-    told: set[str] = set()
-    with store.executor(processors(), 1 << 20, 1 << 20) as workers:
-        read = workers.map(partial(identify, store.root), _batched(keys, BATCH))
-        for results in read:
-            entries = []
-            for result in results:
-                if len(result) == 2:
-                    found.problems.append(result[1])
-                    continue
-                key, digest, media_type, size, stamp = result
-                layout = layout_of(key)
-                if (named := digest_of(key)) and named != digest:
-                    found.problems.append(f"{store.describe(key)} holds {digest}, not what its name says")
-                    continue
-                assert layout is not None
-                found.files, found.bytes = found.files + 1, found.bytes + size
-                # The content of a second file is one more copy of the same documents.
-                arrivals = known.get(str(digest)) or [_unknown(digest, key)]
-                found.named += len(arrivals) if str(digest) in known and str(digest) not in told else 0
-                told.add(str(digest))
-                entries += [
-                    (
-                        None,
-                        Registration(
-                            arrival, digest, size, media_type, row.id, key, layout, stamp.inode, stamp.mtime_ns
-                        ),
-                    )
-                    for arrival in arrivals
-                ]
-            if entries:
-                catalog.commit(entries, as_of=when, run_id="rebuild")
-            progress(Progress("rebuild", found.files, found.bytes, 0, 0, len(found.problems)))
+    """Register what lies in the stores, a batch at a time, each copy read first."""
+    told: dict[str, Arrival] = {}
+    for store in stores:
+        store_id = catalog.add_store(store.name, store.kind, store.token).id
+        with store.executor(processors(), 1 << 20, 1 << 20) as workers:
+            for results in in_turn(workers, store.identifier(), _batched(store.keys(), BATCH)):
+                entries = [
+                    (None, Registration(arrival, digest, one.bytes, one.media_type, store_id, one.key, layout,
+                                        one.inode, one.mtime_ns))
+                    for one in results
+                    if (digest := _right(found, store, one)) and (layout := layout_of(one.key))
+                    for arrival in _arrivals(found, digest, one.key, known, told)
+                ]  # fmt: skip
+                if entries:
+                    catalog.commit(entries, as_of=when, run_id="rebuild")
+                progress(Progress("rebuild", found.files, found.bytes, 0, 0, len(found.problems)))
     found.without_bytes = sum(len(arrivals) for digest, arrivals in known.items() if digest not in told)
+
+
+def _right(found: Rebuild, store: Own, one: Identified) -> Digest | None:
+    """What lies at a key, if it could be read and is what its name says."""
+    named = digest_of(one.key)
+    if one.digest is None or (named and named != one.digest):
+        wrong = f"{store.describe(one.key)} holds {one.digest}, not what its name says"
+        found.problems.append(one.problem or wrong)
+        return None
+    found.files, found.bytes = found.files + 1, found.bytes + one.bytes
+    return one.digest
+
+
+def _arrivals(
+    found: Rebuild, digest: Digest, key: str, known: dict[str, list[Arrival]], told: dict[str, Arrival]
+) -> list[Arrival]:
+    """The documents of a content; a second copy of it that has no name of its own is one more copy of the same ones."""
+    text = str(digest)
+    arrivals = known.get(text) or [told[text] if text in told and digest_of(key) else _unknown(digest, key)]
+    if text not in told:
+        found.named += len(arrivals) if text in known else 0
+        told[text] = arrivals[0]
+    return arrivals
 
 
 def _batched(keys: Iterator[str], size: int) -> Iterator[list[str]]:

@@ -33,7 +33,7 @@ from catalogkit.catalog.search import Search
 from catalogkit.catalog.sketches import Sketches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
 
@@ -299,11 +299,11 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, Notes, Protocol):
         """
 
     # backups --------------------------------------------------------------------------------------------------
-    def image(self, scratch: str) -> AbstractContextManager[Image]:
+    def image(self, scratch: str, before: Callable[[str], bool] | None = None) -> AbstractContextManager[Image]:
         """A file with everything that was committed at one moment, holding still while this is open.
 
-        Writers go on. The file may be the catalog's own: read it in another process. `scratch` is a folder for a copy
-        where one is needed.
+        Writers go on. The file may be the catalog's own: read it in another process. `scratch` is for a copy where one
+        is needed; `before` puts an earlier image at a path for it to begin with, or says that it cannot.
         """
 
     def root_names(self, kind: str) -> list[str]:

@@ -21,7 +21,7 @@ class Feed(Protocol):
     """Whether there is anything at all."""
 
     def keys(self, table: str) -> pl.DataFrame:
-        """The rows of a table of the mirror that are to be replaced: a column ``id``, of blobs ``sha256``."""
+        """The rows of a table of the mirror to be replaced: a column ``id``, of blobs and contents ``sha256``."""
 
     def rows(self, table: str) -> Iterator[pl.DataFrame]:
         """Those rows as they are now, in pages with the schema `model.mirrored`; of a whole feed all there are."""

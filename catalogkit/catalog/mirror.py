@@ -1,8 +1,8 @@
 """The mirror: a columnar copy of the catalog in a DuckDB file beside it, for questions about millions of rows.
 
-It has the tables ``documents``, ``blobs``, ``locations`` and ``checks`` with the columns of `model.mirrored`, and those
-that `catalogkit.catalog.mirroring` adds, so that duplicates come from counts and numbers, and nobody hashes millions of
-digests. What no history tells, when a document was last seen, is not in it.
+It has the tables ``documents``, ``blobs``, ``locations``, ``checks`` and ``contents`` (what is inside blobs) with the
+columns of `model.mirrored`, and those that `catalogkit.catalog.mirroring` adds, so that duplicates come from counts and
+numbers, and nobody hashes millions of digests. What no history tells, when a document was last seen, is not in it.
 
 A refresh writes a copy of the newest file, replaces the rows that changed in one transaction, with the cursor they go
 up to, and publishes the copy under the next number; whoever reads the one before goes on reading it. So nobody waits,
@@ -17,14 +17,14 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit.catalog.answers import Answer, plain
 from catalogkit.catalog.mirroring import create, take_in
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import from_us, mirrored, to_us
 from catalogkit.signals import operation
+from catalogkit.units import parse_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -38,25 +38,15 @@ if TYPE_CHECKING:
     from catalogkit.catalog.feed import Feed
     from catalogkit.catalog.figures import Figures
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 # What deleted rows leave behind grows with every refresh; a file of more than this many times its first size, or a
 # refresh of more than this share of all documents, is built anew.
 GROWN: Final = 2.0
 MUCH: Final = 0.3
-_DAY_US: Final = 86_400_000_000
-# Of the calendar that frames and Python have, counted from 1970-01-01.
-_FIRST_DAY: Final = (date.min - date(1970, 1, 1)).days
-_LAST_DAY: Final = (date.max - date(1970, 1, 1)).days
+# What DuckDB may hold in memory while it writes: a third of what it would take by itself (80 % of what the machine or
+# its container has), and no more than that. It puts what does not fit into a folder beside the file.
+MEMORY_BYTES: Final = 1 << 30
 _NO_NETWORK: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Rows, and as of when they are; `stale` where the catalog could not be looked at first."""
-
-    frame: pl.DataFrame
-    as_of: datetime
-    stale: bool
 
 
 class Mirror:
@@ -125,7 +115,7 @@ class Mirror:
                 raise InvalidInput(f"the mirror cannot answer: {what}") from None
             except (engine.Error, ValueError) as problem:
                 raise InvalidInput(f"the mirror cannot answer: {_first_line(problem)}") from None
-        return Answer(_plain(frame), when, not fresh)
+        return Answer(plain(frame), when, not fresh)
 
     def frame(self, table: str, *, as_of: datetime) -> pl.DataFrame:
         """A whole table as a frame, by id or digest, with the schema `model.mirrored`."""
@@ -203,24 +193,26 @@ class Mirror:
             path.unlink(missing_ok=True)
 
     def _sweep(self) -> None:
+        """Remove what was begun and not finished: a file, its log, the folder of what did not fit into memory."""
         for leftover in self.folder.glob("*.part*"):
-            leftover.unlink()
+            if leftover.is_dir():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink()
 
     def _fill(
         self, unfinished: Path, feed: Feed, base: Path | None, known: Mapping[str, Any] | None, as_of: datetime
     ) -> None:
-        engine = _duckdb()
         if base is not None:
             shutil.copyfile(base, unfinished)
-        with contextlib.closing(engine.connect(str(unfinished), config=_NO_NETWORK)) as db:
-            db.execute("SET TimeZone = 'UTC'")
+        with contextlib.closing(_written(unfinished)) as db:
             db.execute("BEGIN")
             if base is None:
                 create(db)
             take_in(db, feed)
             documents = db.execute("SELECT count(*) FROM documents").fetchall()[0][0]
             about = {
-                "format": FORMAT, "duckdb": engine.__version__, "catalog": self.catalog.identity,
+                "format": FORMAT, "duckdb": _duckdb().__version__, "catalog": self.catalog.identity,
                 "cursor": dict(feed.cursor), "refreshed_us": to_us(as_of), "documents": documents,
                 "first_bytes": known["first_bytes"] if known else 0,
             }  # fmt: skip
@@ -230,7 +222,7 @@ class Mirror:
             db.execute("CHECKPOINT")
         if base is None:
             # The size it has without deleted rows is what later ones are compared with.
-            with contextlib.closing(engine.connect(str(unfinished), config=_NO_NETWORK)) as db:
+            with contextlib.closing(_written(unfinished)) as db:
                 about["first_bytes"] = unfinished.stat().st_size
                 db.execute("UPDATE about SET told = ?", [json.dumps(about)])
 
@@ -291,6 +283,16 @@ class Mirror:
             yield True
 
 
+def _written(path: Path) -> duckdb.DuckDBPyConnection:
+    """A file to write, within so much memory, by one thread: rows that several bring in make a file a third larger."""
+    config = {**_NO_NETWORK, "temp_directory": f"{path}.spilled", "threads": "1"}
+    db: duckdb.DuckDBPyConnection = _duckdb().connect(str(path), config=config)
+    db.execute("SET TimeZone = 'UTC'")
+    ((own,),) = db.execute("SELECT value FROM duckdb_settings() WHERE name = 'memory_limit'").fetchall()
+    db.execute(f"SET memory_limit = '{min(MEMORY_BYTES, parse_bytes(own) // 3)}B'")
+    return db
+
+
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
     db: duckdb.DuckDBPyConnection = _duckdb().connect(config=_NO_NETWORK)
     try:
@@ -304,49 +306,6 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         db.close()
         raise
     return db
-
-
-def _plain(frame: pl.DataFrame) -> pl.DataFrame:
-    """Times in UTC, and whole numbers as such: DuckDB sums integers to 128 bits, which arrive as decimals.
-
-    Raises
-    ------
-    InvalidInput
-        If there is a value that a frame cannot hand out: it would end the program, not raise an error.
-    """
-    import polars as pl
-
-    for name in frame.columns:
-        _holdable(name, frame[name])
-    whole = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal) and kind.scale == 0]
-    limit = 2**63 - 1
-    fits = [name for name in whole if frame.select(pl.col(name).abs().max() <= limit).item() is not False]
-    naive = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime) and kind.time_zone is None]
-    return frame.with_columns(
-        *(pl.col(name).cast(pl.Int64) for name in fits),
-        *(pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone("UTC") for name in naive),
-    )
-
-
-def _holdable(name: str, values: pl.Series) -> None:
-    """Refuse numbers of more than 38 digits, and times outside the years 1 to 9999, such as infinite ones."""
-    import polars as pl
-
-    if values.drop_nulls().is_empty():
-        return
-    if isinstance(values.dtype, pl.List | pl.Array):
-        _holdable(name, values.explode())
-    elif isinstance(values.dtype, pl.Struct):
-        for field in values.struct.fields:
-            _holdable(name, values.struct.field(field))
-    elif isinstance(values.dtype, pl.Decimal):
-        if values.cast(pl.Float64).abs().max() >= 10.0 ** (38 - values.dtype.scale):  # type: ignore[operator]
-            raise InvalidInput(f"{name} has a number of more than 38 digits, which no frame holds; cast it to DOUBLE")
-    elif isinstance(values.dtype, pl.Date | pl.Datetime):
-        days = (values.cast(pl.Datetime("us")) if values.dtype == pl.Datetime else values).to_physical().cast(pl.Int64)
-        days = days // (_DAY_US if values.dtype == pl.Datetime else 1)
-        if not days.is_between(_FIRST_DAY, _LAST_DAY).all():
-            raise InvalidInput(f"{name} has a time outside the years 1 to 9999, such as infinity; leave it out")
 
 
 def _nothing() -> pl.DataFrame:

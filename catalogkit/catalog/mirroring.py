@@ -8,6 +8,7 @@ objects hold it in how many stores.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.model import fed, mirrored
@@ -20,9 +21,12 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.feed import Feed
 
-TABLES: Final = ("documents", "blobs", "locations", "checks")
+TABLES: Final = ("documents", "blobs", "locations", "checks", "contents")
 # So many rows go in at once: each time the contents they are about are looked up among all that changed.
-BATCH: Final = 1_000_000
+BATCH: Final = 500_000
+# By what contents are looked up: a number is found several times faster than 64 digits, and takes less room. Two that
+# have the same one are told apart by their digits.
+_KEY: Final = "hash(sha256)"
 _MORE: Final = {
     "documents": {"blob_id": "BIGINT"},
     "blobs": {"blob_id": "BIGINT", "objects": "BIGINT", "stores": "BIGINT"},
@@ -61,20 +65,31 @@ def take_in(db: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         names = ", ".join(f"c.{name}" if name in ("bytes", "media_type") else name for name in mirrored(table))
         for page in _pages(feed, table):
             db.register("page", page)
-            # First only ids and digests, so that whole rows need not be moved about, and stay in their order.
-            db.execute(
-                "CREATE TEMP TABLE found AS SELECT p.id, b.blob_id, b.bytes, b.media_type"
-                " FROM changed_blobs b JOIN (SELECT id, sha256 FROM page) p USING (sha256)"
-            )
+            _find(db, page.height)
             db.execute(f"INSERT INTO {table} SELECT {names}, c.blob_id FROM page JOIN found c USING (id)")
             db.execute("DROP TABLE found")
             db.unregister("page")
-    _forget(db, feed, "checks")
-    for page in _pages(feed, "checks"):
-        db.register("page", page)
-        db.execute("INSERT INTO checks FROM page")
-        db.unregister("page")
+    for table in ("checks", "contents"):
+        _forget(db, feed, table)
+        for page in _pages(feed, table):
+            db.register("page", page)
+            db.execute(f"INSERT INTO {table} FROM page")
+            db.unregister("page")
     _count(db, feed)
+
+
+def _find(db: duckdb.DuckDBPyConnection, rows: int) -> None:
+    """What the contents of a page's rows tell, as ``found``."""
+    # Only ids and digests, so that whole rows need not be moved about, and stay in their order.
+    find = (
+        "CREATE TEMP TABLE found AS SELECT p.id, b.blob_id, b.bytes, b.media_type"
+        f" FROM changed_blobs b JOIN (SELECT id, sha256, {_KEY} AS key FROM page) p USING ({{by}})"
+    )
+    db.execute(find.format(by="key"))
+    # Every row has a content, so that more rows mean two contents with one key.
+    if db.execute("SELECT count(*) FROM found").fetchall() != [(rows,)]:
+        db.execute("DROP TABLE found")
+        db.execute(find.format(by="sha256"))
 
 
 def _number(db: duckdb.DuckDBPyConnection, feed: Feed) -> None:
@@ -86,15 +101,15 @@ def _number(db: duckdb.DuckDBPyConnection, feed: Feed) -> None:
         db.unregister("keys")
     (top,) = db.execute("SELECT coalesce(max(blob_id), 0) FROM blobs").fetchall()[0]
     kinds = ", ".join(f"{name} {_type(kind)}" for name, kind in fed("blobs").items())
-    db.execute(f"CREATE TEMP TABLE changed_blobs ({kinds}, blob_id BIGINT)")
+    db.execute(f"CREATE TEMP TABLE changed_blobs ({kinds}, key UBIGINT, blob_id BIGINT)")
     db.execute(f"CREATE TEMP SEQUENCE numbers START {top + 1}")
     for page in _pages(feed, "blobs"):
         db.register("page", page)
         if feed.whole:
-            db.execute("INSERT INTO changed_blobs SELECT *, nextval('numbers') FROM page")
+            db.execute(f"INSERT INTO changed_blobs SELECT *, {_KEY}, nextval('numbers') FROM page")
         else:
             db.execute(
-                "INSERT INTO changed_blobs SELECT page.*, coalesce(k.blob_id, nextval('numbers'))"
+                f"INSERT INTO changed_blobs SELECT page.*, {_KEY}, coalesce(k.blob_id, nextval('numbers'))"
                 " FROM page LEFT JOIN known k USING (sha256)"
             )
         db.unregister("page")
@@ -115,27 +130,41 @@ def _count(db: duckdb.DuckDBPyConnection, feed: Feed) -> None:
 
 def _forget(db: duckdb.DuckDBPyConnection, feed: Feed, table: str) -> None:
     if not feed.whole:
-        db.register("keys", feed.keys(table))
-        db.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM keys)")
+        keys = feed.keys(table)
+        (key,) = keys.columns
+        db.register("keys", keys)
+        db.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM keys)")
         db.unregister("keys")
 
 
 def _pages(feed: Feed, table: str) -> Iterator[pl.DataFrame]:
-    """What a table is fed with, in few large pages, times without their zone."""
+    """What a table is fed with, in few large pages; each is read while the one before goes in."""
+    pages = _large(feed, table)
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, pages, None)
+        while (page := coming.result()) is not None:
+            coming = reader.submit(next, pages, None)
+            yield page
+
+
+def _large(feed: Feed, table: str) -> Iterator[pl.DataFrame]:
+    """The same, times without their zone."""
     import polars as pl
 
     pages: list[pl.DataFrame] = []
     for page in feed.rows(table):
-        pages.append(page.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None)))
+        # In one piece each: thousands of small ones take DuckDB twice the time.
+        pages.append(page.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None)).rechunk())
         if sum(one.height for one in pages) >= BATCH:
-            yield pl.concat(pages)
+            yield pl.concat(pages, rechunk=False)
             pages = []
     if pages:
-        yield pl.concat(pages)
+        yield pl.concat(pages, rechunk=False)
 
 
 def _type(kind: pl.DataType) -> str:
     import polars as pl
 
     # Times without a zone, all in UTC: with one, cutting ten million of them to months takes seconds.
-    return {pl.Int64(): "BIGINT", pl.String(): "VARCHAR"}.get(kind, "TIMESTAMP")
+    kinds = {pl.Int64: "BIGINT", pl.String: "VARCHAR", pl.Boolean: "BOOLEAN", pl.List: "VARCHAR[]"}
+    return kinds.get(type(kind), "TIMESTAMP")

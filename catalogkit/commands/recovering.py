@@ -20,6 +20,10 @@ Dest = Annotated[
     str | None,
     typer.Argument(metavar="[DEST]", help="The folder of backups, or s3://bucket/prefix; else what the settings say."),
 ]
+Into = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The catalog's file; without it that of the settings. For one on a server."),
+]
 SHOWN = 20
 
 
@@ -167,6 +171,7 @@ def recover(
         str, typer.Argument(metavar="BACKUP", help="A backup's folder or s3:// URL; or one of several: the newest.")
     ],
     apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
+    into: Into = None,
     as_json: Json = False,
 ) -> int:
     """Come back from a backup, also when the catalog is lost. The catalog that is replaced is kept."""
@@ -175,7 +180,7 @@ def recover(
     from catalogkit.terminal import say, tell
 
     context.obj.measure()
-    catalog = catalog_file(context.obj.folder)
+    catalog = into or catalog_file(context.obj.folder)
     found = recover_from_backup(path, catalog, dry_run=not apply)
     to_machine = machine(context, as_json)
     if to_machine:
@@ -228,15 +233,16 @@ def rebuild(
         typer.Option(metavar="FILE", help="Parquet that says what the documents were; else the newest snapshot."),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
+    into: Into = None,
     as_json: Json = False,
 ) -> int:
-    """Make a catalog anew from the store alone, every byte of it read, when there is no backup at all."""
+    """Make a catalog anew from the stores alone, every byte of them read, when there is no backup at all."""
     from catalogkit.backups.rebuilding import rebuild_catalog
     from catalogkit.terminal import progress_bar, say, tell
 
     context.obj.measure()
     with progress_bar("rebuild") as progress:
-        found = rebuild_catalog(context.obj.folder, facts=facts, dry_run=not apply, progress=progress)
+        found = rebuild_catalog(context.obj.folder, facts=facts, into=into, dry_run=not apply, progress=progress)
     for problem in found.problems[:SHOWN]:
         tell(problem)
     say(found.to_dict(), machine(context, as_json), "Rebuilt" if found.applied else "What would be rebuilt")

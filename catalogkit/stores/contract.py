@@ -68,6 +68,18 @@ class Asked:
     bytes: int
 
 
+class Identified(NamedTuple):
+    """What lies at a key, told by reading all of it; or why it cannot be read (`problem`), and then nothing else."""
+
+    key: str
+    problem: str = ""
+    digest: Digest | None = None
+    media_type: str = ""
+    bytes: int = 0
+    mtime_ns: int = 0
+    inode: int | None = None
+
+
 def mtime_of(about: os.stat_result) -> int:
     """The modification time in nanoseconds, as the signed 64-bit number that a database column holds."""
     found = about.st_mtime_ns

@@ -23,7 +23,7 @@ from catalogkit.stores.publishing import OWN, QUARANTINE, Publication, Publisher
 from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers
 from catalogkit.stores.reference import ReferenceStore
 from catalogkit.stores.surveying import look, survey
-from catalogkit.stores.taking import Taker
+from catalogkit.stores.taking import Taker, identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from catalogkit.audit import Listed, Look, Unlisted
     from catalogkit.model import Digest, Mode
-    from catalogkit.stores.contract import Examined
+    from catalogkit.stores.contract import Examined, Identified
 
 
 def identity_at(root: Path | str) -> tuple[str, str]:
@@ -242,6 +242,10 @@ class LocalStore(Publisher):
     def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
         """Reads copies and compares them; see `catalogkit.stores.reading`."""
         return partial(examine, self.root, str, True)
+
+    def identifier(self) -> Callable[[Sequence[str]], list[Identified]]:
+        """Reads what lies at keys and says what it is; safe to send to another process."""
+        return partial(identify, self.root)
 
     def executor(self, concurrency: int, count: int, total_bytes: int) -> Executor:
         """The workers that suit reading `count` copies of `total_bytes` together."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import InvalidInput, StoreUnreachable
 from catalogkit.model import Layout
-from catalogkit.stores.local import LocalStore
+from catalogkit.stores.local import LocalStore, identity_at
 from catalogkit.stores.reference import ReferenceStore
+from catalogkit.stores.s3.identity import identity_in
 from catalogkit.stores.s3.settings import S3Settings
 from catalogkit.stores.s3.store import S3Layout
 
@@ -32,6 +33,23 @@ def open_store(url: str, folder: Path, *, name: str, token: str) -> Own:
     if url.startswith("s3://"):
         return S3Layout(url, name=name, token=token)
     return LocalStore(root_of(folder, url), name=name, token=token)
+
+
+def whose_store(url: str, folder: Path) -> tuple[str, str]:
+    """The token of the store at a URL, and the identity of the catalog it belongs to.
+
+    Raises
+    ------
+    StoreUnreachable
+        If there is no store, or what it says of itself cannot be read.
+    """
+    if not url.startswith("s3://"):
+        return identity_at(root_of(folder, url))
+    settings = S3Settings.parse(url)
+    found = identity_in(settings)
+    if not {"token", "catalog"} <= set(found):
+        raise StoreUnreachable(f"the store at {settings.place()} does not say whose it is")
+    return str(found["token"]), str(found["catalog"])
 
 
 def create_store(url: str, folder: Path, *, name: str, catalog: str, home: str, layout: str) -> Own:

@@ -18,7 +18,7 @@ from catalogkit.errors import StoreFull
 from catalogkit.layouts import cas_key
 from catalogkit.model import Digest, Mode, inode_of
 from catalogkit.sniff import HEAD_BYTES, sniff
-from catalogkit.stores.contract import mtime_of
+from catalogkit.stores.contract import Identified, mtime_of
 from catalogkit.stores.files import REAL, Files, out_of_room
 from catalogkit.stores.reading import OPEN_FLAGS, at_once, chunks
 
@@ -281,17 +281,19 @@ def _in_words(path: str, problem: OSError) -> str:
     return f"it cannot be taken in: {problem.strerror or problem}"
 
 
-def identify(root: str, keys: Sequence[str]) -> list[tuple[str, Digest, str, int, Stamp] | tuple[str, str]]:
-    """What lies at each key of a store: digest, media type, length and stamp, told by reading; or why it cannot be."""
-    found: list[tuple[str, Digest, str, int, Stamp] | tuple[str, str]] = []
+def identify(root: str, keys: Sequence[str]) -> list[Identified]:
+    """What lies at each key of a store in a folder."""
+    found = []
     for key in keys:
         path = os.path.join(root, key)
         try:
             fd = os.open(path, OPEN_FLAGS)
             try:
-                found.append((key, *_digest(fd), Stamp.of(os.fstat(fd))))
+                digest, media_type, count = _digest(fd)
+                about = os.fstat(fd)
+                found.append(Identified(key, "", digest, media_type, count, mtime_of(about), inode_of(about)))
             finally:
                 os.close(fd)
         except OSError as problem:
-            found.append((key, _in_words(path, problem)))
+            found.append(Identified(key, _in_words(path, problem)))
     return found

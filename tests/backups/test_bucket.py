@@ -7,22 +7,23 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from catalogkit.backups import bucket as bucket_module
-from catalogkit.backups import making
+from catalogkit.backups import making, repository
 from catalogkit.backups.bucket import LOCK, BucketTarget
 from catalogkit.backups.drilling import drill
 from catalogkit.backups.listing import list_backups
 from catalogkit.backups.making import backup_catalog
-from catalogkit.backups.recovering import recover_from_backup
+from catalogkit.backups.recovering import find_backup, recover_from_backup
 from catalogkit.backups.target import target_of
 from catalogkit.backups.thinning import thin_backups
 from catalogkit.cli import main
 from catalogkit.collection import open_collection
-from catalogkit.errors import CatalogBusy, StoreError
+from catalogkit.errors import CatalogBusy, CatalogKitError, StoreError
 from catalogkit.ingest import ingest
 from catalogkit.planners.thin import Keep
 from catalogkit.stores.s3 import multipart
@@ -80,17 +81,88 @@ def test_thinning_removes_what_no_rule_keeps(filled: Collection, s3_url: str, cl
     assert [one.name for one in list_backups(s3_url)] == [second.name] and drill(s3_url, collection=filled).ok
 
 
-def test_damage_in_a_bucket_is_found(filled: Collection, s3_url: str, s3_server: Server) -> None:
-    """One flipped byte in any piece is told, and nothing comes back from it."""
+@pytest.mark.parametrize("how", ["flipped", "cut off", "gone"])
+def test_damage_in_a_bucket_is_found(
+    filled: Collection, s3_url: str, s3_server: Server, clock: Clock, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Any object of a backup with a flipped byte, its end cut off, or gone: nothing comes back."""
+    monkeypatch.setattr(making, "CHUNK_BYTES", 1 << 17)
     backup_catalog(s3_url, collection=filled)
-    target, client = target_of(s3_url), s3_server.client()
-    piece = target.keys("pieces")[0]
-    spoiled = bytearray(target.get(piece))
-    spoiled[len(spoiled) // 2] ^= 1
-    client.put_object(Bucket="tests", Key=f"{s3_url.rpartition('/')[2]}/{piece}", Body=bytes(spoiled))
-    assert not drill(s3_url, collection=filled).ok
-    with pytest.raises(StoreError, match="damaged"):
-        recover_from_backup(s3_url, filled.path / "elsewhere.sqlite")
+    clock.advance(hours=1)
+    filled.catalog.touch([1], as_of=clock())
+    made = backup_catalog(s3_url, collection=filled)
+    target, client, chance = target_of(s3_url), s3_server.client(), Random(how)
+    needed = [f"{made.name}/manifest.json", *(f"pieces/{one}" for one in repository.load(target, made.name).pieces)]
+    assert len(needed) > 4
+    for key in needed:
+        at, content = {"Bucket": "tests", "Key": f"{s3_url.rpartition('/')[2]}/{key}"}, target.get(key)
+        place = chance.randrange(len(content))
+        if how == "gone":
+            client.delete_object(**at)
+        else:
+            flipped = content[:place] + bytes([content[place] ^ (1 << chance.randrange(8))]) + content[place + 1 :]
+            client.put_object(**at, Body=flipped if how == "flipped" else content[:place])
+        with pytest.raises(CatalogKitError):
+            recover_from_backup(made.path, filled.path / "elsewhere.sqlite", dry_run=False)
+        assert not list(filled.path.glob("elsewhere*"))
+        if key == needed[-1]:
+            assert not drill(s3_url, collection=filled).ok
+        client.put_object(**at, Body=content)
+    assert drill(s3_url, collection=filled).ok
+
+
+# Ends as if by the kernel's hand at the so-manieth object that goes up, or comes down.
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from catalogkit.backups import bucket
+from catalogkit.backups.making import backup_catalog
+from catalogkit.backups.recovering import find_backup, recover_from_backup
+from catalogkit.collection import open_collection
+from catalogkit.workers import Inline
+words, home, url, left = sys.argv[1], Path(sys.argv[2]), sys.argv[3], [int(sys.argv[4])]
+def dying(real):
+    def act(*given):
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given)
+    return act
+if words == "back up":
+    bucket.BucketTarget.put = dying(bucket.BucketTarget.put)
+    backup_catalog(url, collection=open_collection(home), executor=Inline())
+else:
+    bucket.BucketTarget.get = dying(bucket.BucketTarget.get)
+    recover_from_backup(url, home / "catalog.sqlite", dry_run=False)
+"""
+
+
+def killed(words: str, home: Path, url: str, at: int) -> bool:
+    """Whether a process that does so was killed before it was done."""
+    command = [sys.executable, "-c", _KILLED, words, str(home), url, str(at)]
+    code = subprocess.run(command, check=False, stderr=subprocess.PIPE).returncode
+    assert code in (0, -9)
+    return code == -9
+
+
+@pytest.mark.parametrize("words", ["back up", "recover"])
+def test_a_program_that_is_killed(filled: Collection, s3_url: str, source: Path, clock: Clock, words: str) -> None:
+    """Killed at any object: no half backup is listed, earlier ones are whole; the catalog is the old or the new one."""
+    first = backup_catalog(s3_url, collection=filled)
+    old = filled.frame("documents")
+    ingest(filled, make_tree(source, {"d.txt": b"four"}), resolver="test")
+    new = filled.frame("documents")
+    filled.close()
+    at, through = 0, False
+    while not through:
+        at += 1
+        through = not killed(words, filled.path, s3_url if words == "back up" else first.path, at)
+        names = [one.name for one in list_backups(s3_url)]
+        assert names[0] == first.name and len(names) == 1 + (through and words == "back up")
+        assert all(find_backup(f"{s3_url}/{name}")[1].name == name for name in names)
+        with open_collection(filled.path, clock=clock) as again:
+            assert again.frame("documents").equals(old if through and words == "recover" else new)
+    assert at > 2 and drill(s3_url).problems == []
 
 
 def test_commands(

@@ -10,6 +10,7 @@ import pytest
 
 from catalogkit.model import Outcome
 from catalogkit.model import fed as columns
+from tests.catalog.contract_contents import told
 from tests.catalog.desk import DAY, NOW, Desk, sha
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog
     from tests.catalog.desk import Connect
 
-TABLES = ("documents", "blobs", "locations", "checks")
+TABLES = ("documents", "blobs", "locations", "checks", "contents")
 
 
 def fed(catalog: Catalog, since: Any = None) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, list[Any]]]:
@@ -42,9 +43,11 @@ class Feeds:
         desk.put_one("one", "a")
         desk.check()
         desk.stage(desk.entry("coming", "b"))
+        desk.catalog.record_contents([(sha("one"), told())], as_of=NOW)
         _, keys, rows = fed(desk.catalog)
         assert keys == {}
-        assert rows == {"documents": [1], "blobs": [str(sha("one"))], "locations": [1], "checks": [1]}
+        one = [str(sha("one"))]
+        assert rows == {"documents": [1], "blobs": one, "locations": [1], "checks": [1], "contents": one}
 
     def test_a_feed_of_nothing(self, desk: Desk) -> None:
         """Where nothing changed, or only a sighting, there is nothing; the cursor stays."""
@@ -68,7 +71,24 @@ class Feeds:
         assert (keys["locations"], rows["locations"]) == ([3], [3])
         assert keys["blobs"] == rows["blobs"] == sorted(str(sha(content)) for content in ("one", "two", "three"))
         assert keys["checks"] == [1]
+        assert (keys["contents"], rows["contents"]) == ([], [])
         assert fed(desk.catalog, cursor)[1] == {table: [] for table in TABLES}
+
+    def test_what_is_inside_is_told_anew(self, desk: Desk) -> None:
+        """What is inside a blob is in the next feed, and again when somebody looked into it once more."""
+        desk.put_one("one", "a")
+        desk.put_one("two", "b")
+        cursor, *_ = fed(desk.catalog)
+        for title in ("a title", "a better title"):
+            desk.catalog.record_contents([(sha("two"), told(title=title))], as_of=NOW)
+            with desk.catalog.feed(cursor) as feed:
+                assert feed.changed and not feed.whole and feed.keys("documents").is_empty()
+                assert feed.keys("contents")["sha256"].to_list() == [str(sha("two"))]
+                (page,) = feed.rows("contents")
+                assert page.equals(desk.catalog.frame("contents"))
+                assert page["title"].to_list() == [title]
+            cursor, *_ = fed(desk.catalog, cursor)
+        assert not any(fed(desk.catalog, cursor)[1].values())
 
     def test_a_feed_is_of_one_moment(self, desk: Desk) -> None:
         """What is written while it is read is in the next one; and it keeps nobody from writing."""

@@ -19,12 +19,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalogkit.catalog.mirror import FORMAT, Mirror, _plain
+from catalogkit.catalog.answers import plain
+from catalogkit.catalog.mirror import FORMAT, Mirror
 from catalogkit.catalog.mirroring import TABLES
+from catalogkit.catalog.sql.feed import Feed
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import Digest, Outcome, mirrored
 from catalogkit.stats import dedup_totals
+from tests.catalog.contract_contents import told
 from tests.catalog.desk import DAY, NOW, PLAN, Desk, relaxed, sha
 from tests.luck import examples
 
@@ -93,7 +96,7 @@ def assert_equal(mirror: Mirror, catalog: Catalog) -> None:
             expected = truth(catalog, table)
             order = expected.columns[0]
             names = ", ".join(expected.columns)
-            found = _plain(db.execute(f"SELECT {names} FROM {table} ORDER BY {order}").pl())
+            found = plain(db.execute(f"SELECT {names} FROM {table} ORDER BY {order}").pl())
             assert found.equals(expected.sort(order)), table
             assert dict(found.schema) == dict(expected.schema)
         waits = db.execute("SELECT sha256 FROM blobs WHERE garbage_since IS NOT NULL AND state = 'live'").fetchall()
@@ -189,6 +192,8 @@ def test_a_refresh_takes_in_every_kind_of_change(desk: Desk, mirror: Mirror) -> 
         lambda: desk.put(desk.at("one.pdf", "five", "e", inode=7), desk.at("two.pdf", "five", "f", inode=7)),
         lambda: desk.stage(desk.entry("coming", "g")),
         lambda: desk.put_one("old", "a", resolver="pmc", fetched_at=NOW - 9 * DAY, in_order=False),
+        lambda: catalog.record_contents([(sha(one), told(title=one)) for one in ("one", "five")], as_of=NOW),
+        lambda: catalog.record_contents([(sha("one"), told(authors=("A", "B"), encrypted=True))], as_of=NOW),
     ]
     for step in steps:
         step()
@@ -196,6 +201,7 @@ def test_a_refresh_takes_in_every_kind_of_change(desk: Desk, mirror: Mirror) -> 
     with catalog.hand(PLAN, as_of=NOW) as hand:
         hand.drop_copies([(sha("one"), desk.store_id, catalog.locations_of(sha("one"))[0].key)])
     assert_equal(mirror, catalog)
+    assert ask(mirror, "SELECT title FROM contents") == [("five",)], "what is purged has nothing inside any more"
     with catalog.hand(PLAN, as_of=NOW) as hand:
         assert hand.recall(3, sha("three")) == ""
     assert_equal(mirror, catalog)
@@ -205,7 +211,9 @@ def test_a_refresh_takes_in_every_kind_of_change(desk: Desk, mirror: Mirror) -> 
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["put", "put", "late", "forget", "recall", "check", "condemn", "purge", "link", "look"]),
+            st.sampled_from(
+                ["put", "put", "late", "forget", "recall", "check", "condemn", "purge", "link", "inside", "look"]
+            ),
             st.sampled_from("abc"),
             st.sampled_from(["one", "two", "three"]),
         ),
@@ -248,6 +256,8 @@ def test_after_any_changes_the_mirror_is_the_catalog(
                 with catalog.hand(PLAN, as_of=clock) as hand:
                     for copy in catalog.locations_of(sha(content)):
                         hand.drop_copies([(sha(content), desk.store_id, copy.key)])
+            elif what == "inside":
+                catalog.record_contents([(sha(content), told(title=name, authors=(name, content)))], as_of=clock)
             elif what == "look":
                 assert_equal(mirror, catalog)
         assert_equal(mirror, catalog)
@@ -386,24 +396,67 @@ _KILLED = """
 import sys
 from pathlib import Path
 from catalogkit.catalog import mirror as module
+from catalogkit.catalog import mirroring
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from tests.catalog.desk import NOW
-import os
-module.os.rename = lambda *names: os._exit(9)
+import os, signal
+def die(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[3] == "half way":
+    mirroring._count = die
+else:
+    module.os.rename = die
 module.Mirror(SQLiteCatalog(Path(sys.argv[1]), as_of=NOW), Path(sys.argv[2])).refresh(as_of=NOW)
 """
 
 
-def test_a_crash_leaves_the_mirror_before(desk: Desk, mirror: Mirror, tmp_path: Path) -> None:
-    """A process that dies before it publishes leaves the file from before, and what it began is cleaned up."""
+@pytest.mark.parametrize("when", ["half way", "just before it is published"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_crash_leaves_the_mirror_before(desk: Desk, mirror: Mirror, tmp_path: Path, when: str, first: bool) -> None:
+    """A process that is killed leaves the file from before, or none; what it began is cleaned up by the next one."""
+    if not first:
+        mirror.refresh(as_of=NOW)
+        desk.put_one("four", "d")
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "catalog.sqlite"), str(mirror.folder), when]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert list(mirror.folder.glob("*.part"))
+    # What does not fit into memory goes into a folder, which stays, too.
+    (mirror.folder / "1.part.spilled").mkdir()
+    (mirror.folder / "1.part.spilled" / "duckdb_temp_storage").write_bytes(b"spilled")
+    if not first:
+        assert ask(mirror, "SELECT count(*) FROM documents", refresh=False) == [(3,)]
+    assert_equal(mirror, desk.catalog)
+    assert not list(mirror.folder.glob("*.part*"))
+
+
+def test_contents_that_look_alike_are_told_apart(desk: Desk, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where contents have one key, which numbers of 64 bits may, they are found by all their digits instead."""
+    monkeypatch.setattr("catalogkit.catalog.mirroring._KEY", "ascii(sha256)::UBIGINT % 2")
+    for number in range(9):
+        desk.put_one(f"content {number}", f"document {number}")
+    assert_equal(mirror, desk.catalog)
+    desk.put_one("content 1", "another")
+    desk.forget(5)
+    assert_equal(mirror, desk.catalog)
+
+
+def test_what_a_catalog_cannot_be_read_for(desk: Desk, mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the catalog while it is read ahead is told as such, and leaves the mirror as it was."""
     mirror.refresh(as_of=NOW)
     desk.put_one("four", "d")
-    command = [sys.executable, "-c", _KILLED, str(tmp_path / "catalog.sqlite"), str(mirror.folder)]
-    assert subprocess.run(command, check=False).returncode == 9
-    assert list(mirror.folder.glob("*.part"))
-    assert ask(mirror, "SELECT count(*) FROM documents", refresh=False) == [(3,)]
+
+    def rows(feed: Any, table: str) -> Iterator[pl.DataFrame]:
+        if table == "locations":
+            raise CatalogError("the disk with the catalog is gone")
+        yield from real(feed, table)
+
+    real = Feed.rows
+    with monkeypatch.context() as broken:
+        broken.setattr(Feed, "rows", rows)
+        with pytest.raises(CatalogError, match="disk with the catalog is gone"):
+            mirror.refresh(as_of=NOW)
+    assert not list(mirror.folder.glob("*.part*"))
     assert_equal(mirror, desk.catalog)
-    assert not list(mirror.folder.glob("*.part"))
 
 
 def test_a_disk_that_takes_no_more(mirror: Mirror, desk: Desk) -> None:

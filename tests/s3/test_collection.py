@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 import catalogkit as ck
@@ -169,14 +170,13 @@ def test_strays_are_found_and_foreign_objects_left_alone(
 
 
 def test_what_is_for_folders_is_refused(collection: Collection, source: Path) -> None:
-    """Objects have one name: there is nothing to link, no path to show them at, and nothing that could be rebuilt."""
+    """Objects have one name: there is nothing to link, and no path to show them at."""
     ck.ingest(collection, make_tree(source, FILES), resolver="test", mode="link")
     for act in (
         lambda: ck.plan_migrate(collection, "policy"),
         lambda: ck.make_views(collection),
-        lambda: ck.rebuild_catalog(collection.path),
     ):
-        with pytest.raises(InvalidInput, match=r"objects have one name|lead into a folder|a store in a folder"):
+        with pytest.raises(InvalidInput, match=r"objects have one name|lead into a folder"):
             act()
     assert ck.plan_dedup(collection).units == 0
 
@@ -197,6 +197,48 @@ def test_a_link_to_a_document(collection: Collection, source: Path, make_collect
     ck.ingest(plain, source, resolver="test")
     with pytest.raises(InvalidInput, match="bucket"):
         plain.link(1)
+
+
+def test_a_catalog_is_rebuilt_from_buckets_and_folders(
+    collection: Collection, source: Path, tmp_path: Path, s3_server: Server, clock: Clock
+) -> None:
+    """Once the catalog is lost, what lies in the bucket and in a second store is all known again, each copy read."""
+    ck.ingest(collection, make_tree(source, FILES), resolver="test")
+    ck.take_snapshot(collection, "kept")
+    ck.ingest(collection, make_tree(source, {"late.txt": b"after the snapshot"}), resolver="test")
+    ck.add_store(collection, "second", f"file://{tmp_path}/second")
+    assert ck.apply(collection, ck.plan_relocate(collection, "second", keep=True), unapproved=True).failed == 0
+    documents, locations = collection.frame("documents"), collection.frame("locations")
+    rotten = cas_key(digest_of(b"two"))
+    raw(collection, s3_server, rotten, b"rotten")
+    collection.close()
+    for path in collection.path.glob("catalog.sqlite*"):
+        path.unlink()
+    dry = ck.rebuild_catalog(collection.path)
+    assert not dry.applied and not (collection.path / "catalog.sqlite").exists()
+    found = ck.rebuild_catalog(collection.path, dry_run=False)
+    assert (found.documents, found.named, found.without_bytes) == (6, 5, 0)
+    (problem,) = found.problems
+    assert problem.startswith("s3://tests/") and "not what its name says" in problem
+    with open_collection(collection.path, clock=clock) as again:
+        known = again.frame("documents").filter(pl.col("artifact_id") != str(digest_of(b"after the snapshot")))
+        names = ["artifact_id", "source_url", "resolver", "sha256", "bytes", "media_type"]
+        expected = documents.filter(pl.col("artifact_id") != "late.txt")
+        assert sorted(known.select(names).rows()) == sorted(expected.select(names).rows())
+        copies, before = (frame.select("store", "key").rows() for frame in (again.frame("locations"), locations))
+        assert sorted(copies) == sorted(set(before) - {("main", rotten)})
+        assert ck.verify(again).clean and ck.verify(again).ok == len(copies)
+
+
+def test_a_store_of_another_catalog_is_not_rebuilt_from(collection: Collection, tmp_path: Path, clock: Clock) -> None:
+    """Settings that name somebody else's store are refused; nothing is made."""
+    with init(tmp_path / "other", clock=clock) as other:
+        folder = other.store.root
+    settings = collection.path / "catalogkit.toml"
+    settings.write_text(settings.read_text() + f'\n[stores]\nother = "file://{folder}"\n')
+    collection.close()
+    with pytest.raises(StoreMismatch, match="'other' belongs to another catalog"):
+        ck.rebuild_catalog(collection.path, dry_run=False)
 
 
 def test_hazard_17_keys_of_others_are_refused(collection: Collection) -> None:

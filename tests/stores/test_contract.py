@@ -201,6 +201,23 @@ def test_keys_come_in_order_and_by_prefix(given: Given) -> None:
         assert list(given.store.keys(prefix)) == [key for key in keys if key.startswith(prefix)], prefix
 
 
+@pytest.mark.parametrize("given", [local, in_a_bucket], indirect=True)
+def test_what_lies_at_a_key_is_told_by_reading(given: Given) -> None:
+    """Digest, length, media type and looks come from the bytes themselves, in order; what is gone is said so."""
+    assert isinstance(given.store, LocalStore | S3Layout)
+    contents = [*CONTENTS.values(), b"%PDF-1.7 and so on"]
+    keys = [given.put(content) for content in contents]
+    found = pickle.loads(pickle.dumps(given.store.identifier()))(keys)
+    assert [one.digest for one in found] == [digest_of(content) for content in contents]
+    assert [one.bytes for one in found] == [len(content) for content in contents]
+    assert [one.media_type for one in found][-2:] == ["text/plain", "application/pdf"]
+    looks = [given.store.look(key) for key in keys]
+    assert [(one.inode, one.mtime_ns) for one in found] == [(look.inode, look.mtime_ns) for look in looks if look]
+    given.spoil(keys[1], None)
+    one, two = given.store.identifier()(keys[1:3])
+    assert one.digest is None and one.problem and two.digest == digest_of(contents[2])
+
+
 def test_a_look_reads_nothing(given: Given) -> None:
     """What lies at a key is told by its looks, which agree with its stat; where nothing lies, that."""
     key = given.put(CONTENTS["small"])

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from catalogkit.catalog.postgres.base import Database
 from catalogkit.catalog.rows import Image
 from catalogkit.catalog.sql.tables import NUMBERED, TABLES
+from catalogkit.errors import CatalogError
 from catalogkit.model import to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
 
@@ -21,18 +22,28 @@ class Images(Database):
     """The catalog's part in backups."""
 
     @contextlib.contextmanager
-    def image(self, scratch: str) -> Iterator[Image]:
+    def image(self, scratch: str, before: Callable[[str], bool] | None = None) -> Iterator[Image]:
         """A file with everything that was committed at one moment, in `scratch`; nobody waits for it."""
         path = os.path.join(scratch, "catalog.sqlite.copy")
         try:
-            self.export(path)
+            if not (before and before(path) and self._update(path)):
+                _remove(path)
+                self.export(path)
             yield Image(path, os.path.getsize(path), copied=True)
         finally:
-            for ending in ("", "-journal", "-wal", "-shm"):
-                Path(path + ending).unlink(missing_ok=True)
+            _remove(path)
+
+    def _update(self, path: str) -> bool:
+        """Make an earlier image what the catalog is now; False where that is easier from nothing."""
+        try:
+            self.export(path)
+        except CatalogError:
+            # It is damaged, another catalog's, or rows gave each other what only one may have.
+            return False
+        return True
 
     def export(self, path: str) -> None:
-        """Write everything that was committed at one moment into a new embedded catalog."""
+        """Write everything that was committed at one moment into an embedded catalog, a new one or an earlier image."""
         from catalogkit.catalog.sqlite.filling import fill
 
         with self.apart() as db:
@@ -52,3 +63,8 @@ class Images(Database):
         """Let go of the blobs that this root keeps one by one."""
         with self.write("drop roots", to_us(as_of)) as db:
             db.execute("DELETE FROM roots WHERE kind = ? AND name = ?", (kind, name))
+
+
+def _remove(path: str) -> None:
+    for ending in ("", "-journal", "-wal", "-shm"):
+        Path(path + ending).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """What changed since a cursor: rows for a copy of the catalog elsewhere, all from one moment.
 
-New rows have ids above the highest there was; changed and deleted ones left a row of history; checks are in the ledger.
+New rows have ids above the highest there was; changed and deleted ones left a row of history; checks are in the ledger;
+what is inside a blob gets a new id whenever somebody looks into it again, and goes when the blob's state changes.
 So nothing has to be written for the sake of a copy, and finding the changes costs as much as there are changes.
 """
 
@@ -29,6 +30,8 @@ _ENDS: Final = {
     "locations": "SELECT seq, (SELECT created_us || key FROM locations WHERE id = seq)"
     " FROM (SELECT {locations} AS seq) e",
     "checks": "SELECT id, checked_us || '' || location_id FROM checks ORDER BY id DESC LIMIT 1",
+    "contents": "SELECT seq, (SELECT extracted_us || hex(sha256) FROM contents WHERE id = seq)"
+    " FROM (SELECT {contents} AS seq) e",
     **{
         f"{table}_history": f"SELECT hid, ended_us || hex(sha256) FROM {table}_history ORDER BY hid DESC LIMIT 1"
         for table in ("documents", "locations", "blobs")
@@ -38,6 +41,7 @@ _SAME: Final = {
     "documents": "SELECT created_us || source_url FROM documents WHERE id = ?",
     "locations": "SELECT created_us || key FROM locations WHERE id = ?",
     "checks": "SELECT checked_us || '' || location_id FROM checks WHERE id = ?",
+    "contents": "SELECT extracted_us || hex(sha256) FROM contents WHERE id = ?",
     **{
         f"{table}_history": f"SELECT ended_us || hex(sha256) FROM {table}_history WHERE hid = ?"
         for table in ("documents", "locations", "blobs")
@@ -50,6 +54,8 @@ _KEYS: Final = {
     " UNION SELECT id FROM locations WHERE id > :locations"
     " UNION SELECT location_id FROM checks WHERE id > :checks",
     "checks": "SELECT id FROM checks WHERE id > :checks",
+    "contents": "SELECT sha256 FROM contents WHERE id > :contents"
+    " UNION SELECT sha256 FROM blobs_history WHERE hid > :blobs_history",
 }
 # A blob changes with its documents, its copies, their checks, and its own state.
 _KEYS["blobs"] = (
@@ -69,7 +75,13 @@ _ROWS: Final = {
     " d.mtime_ns, d.created_us, nullif(d.checked_us, 0), d.outcome FROM {}locations d{}",
     "checks": "SELECT d.id, d.location_id, d.sha256, d.checked_us, d.outcome, d.bytes, d.method, d.detail, d.run_id"
     " FROM {}checks d{}",
+    "contents": "SELECT d.sha256, d.extractor, d.version, CASE d.reason WHEN '' THEN 'ok' ELSE 'refused' END, d.reason,"
+    " d.detail, d.media_type, d.title, d.authors, d.language, d.detected_language, d.page_count, d.created_us,"
+    " d.modified_us, d.encrypted, d.text_chars, d.warnings, d.preview, d.schema, d.more, d.extracted_us"
+    " FROM {}contents d{}",
 }
+# What is known by its digest; all else has an id.
+_BY_DIGEST: Final = ("blobs", "contents")
 
 
 class Feeds(Database):
@@ -78,7 +90,7 @@ class Feeds(Database):
     @contextlib.contextmanager
     def feed(self, since: Mapping[str, Any] | None) -> Iterator[Feed]:
         """Everything that changed since a cursor, from one moment, by a connection of its own: nobody waits for it."""
-        sequences = {table: self.sequence.format(table) for table in ("documents", "locations")}
+        sequences = {table: self.sequence.format(table) for table in ("documents", "locations", "contents")}
         ends = {name: sql.format(**sequences) for name, sql in _ENDS.items()}
         with self.apart() as db:
             yield Feed(db, ends, (self.id_table, self.digest_table), since)
@@ -100,7 +112,7 @@ class Feed:
         self.changed = self.whole or since is None or since["at"] != self.cursor["at"]
         if since is not None and not self.whole:
             for name, sql in _KEYS.items():
-                db.execute(tables[name == "blobs"].format(f"changed_{name}"))
+                db.execute(tables[name in _BY_DIGEST].format(f"changed_{name}"))
                 db.execute(f"INSERT INTO changed_{name} {sql}", since["at"])
 
     def _follows(self, since: Mapping[str, Any]) -> bool:
@@ -118,12 +130,12 @@ class Feed:
 
     def keys(self, table: str) -> pl.DataFrame:
         """The rows to be replaced: their ids, or digests."""
-        name = "sha256" if table == "blobs" else "id"
+        name = "sha256" if table in _BY_DIGEST else "id"
         return framed(self._db.stream(f"SELECT key FROM changed_{table}"), {name: fed(table)[name]})
 
     def rows(self, table: str) -> Iterator[pl.DataFrame]:
         """The rows as they are now, in pages; of a whole feed all there are."""
-        key = "sha256" if table == "blobs" else "id"
+        key = "sha256" if table in _BY_DIGEST else "id"
         # In SQLite a cross join begins with what changed, which is little, and looks the rest up.
         some = ("", "") if self.whole else (f"changed_{table} c CROSS JOIN ", f" ON d.{key} = c.key")
         cursor = self._db.stream(_ROWS[table].format(*some))

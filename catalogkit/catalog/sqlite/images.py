@@ -21,7 +21,7 @@ from catalogkit.errors import CatalogBusy, CatalogError
 from catalogkit.model import to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
 ENGINE: Final = "sqlite"
@@ -35,7 +35,7 @@ class Images(Database):
     """The catalog's part in backups."""
 
     @contextlib.contextmanager
-    def image(self, scratch: str) -> Iterator[Image]:
+    def image(self, scratch: str, before: Callable[[str], bool] | None = None) -> Iterator[Image]:
         """The catalog's file, holding still at one moment for as long as this is open.
 
         Whoever reads it must do so in another process: closing a file that SQLite has open gives up the locks that

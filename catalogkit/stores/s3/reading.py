@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import StoreError, StoreUnreachable
 from catalogkit.model import Outcome
-from catalogkit.stores.contract import Asked, Examined
+from catalogkit.sniff import HEAD_BYTES, sniff
+from catalogkit.stores.contract import Asked, Examined, Identified
 from catalogkit.stores.hashing import Hashing
 from catalogkit.stores.s3.bucket import bucket_of
 
@@ -155,6 +156,33 @@ def _examine(bucket: Bucket, asked: Asked) -> Examined:
         return Examined(Outcome.UNKNOWN, read, f"cannot be read: {problem}")
     except StoreError as problem:
         return Examined(Outcome.UNKNOWN, read, str(problem))
+
+
+def identify(settings: S3Settings, keys: Sequence[str]) -> list[Identified]:
+    """What lies at each key of a bucket, several read at a time."""
+    bucket = bucket_of(settings)
+    return list(_threads("examine", EXAMINERS).map(lambda key: _identify(bucket, key), keys))
+
+
+def _identify(bucket: Bucket, key: str) -> Identified:
+    try:
+        about = bucket.head(key)
+        if about is None:
+            return Identified(key, f"nothing lies at {bucket.place(key)} any more")
+        sha256, head = Hashing(), b""
+        for piece in ranges(bucket, about):
+            head = head or bytes(memoryview(piece)[:HEAD_BYTES])
+            sha256.update(piece)
+    except StoreError as problem:
+        return Identified(key, f"{bucket.place(key)} cannot be read: {problem}")
+    media_type = sniff(head, about.bytes <= HEAD_BYTES)
+    number = number_of(key, about.etag)
+    return Identified(key, "", sha256.digest(), media_type, about.bytes, about.mtime_ns, number)
+
+
+def number_of(key: str, etag: str) -> int:
+    """What stands for an inode: by key and ETag, for two objects with equal bytes have one ETag and are two."""
+    return int.from_bytes(hashlib.sha256(f"{key}\n{etag}".encode()).digest()[:8], "big") >> 1
 
 
 def _digest(bucket: Bucket, about: Seen) -> bytes:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import threading
 import uuid
@@ -34,7 +33,7 @@ from catalogkit.stores.publishing import OWN, QUARANTINE
 from catalogkit.stores.s3 import archive, multipart
 from catalogkit.stores.s3.bucket import bucket_of
 from catalogkit.stores.s3.identity import IDENTITY, identity_in
-from catalogkit.stores.s3.reading import ObjectReader, examine
+from catalogkit.stores.s3.reading import ObjectReader, examine, identify, number_of
 from catalogkit.stores.s3.settings import S3Settings
 from catalogkit.stores.taking import Taker
 
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from catalogkit.model import Digest
-    from catalogkit.stores.contract import Examined
+    from catalogkit.stores.contract import Examined, Identified
     from catalogkit.stores.s3.bucket import Seen
 
 # What is uploaded, or looked at, at once; together with one upload in parts that is less than 150 MB.
@@ -198,6 +197,10 @@ class S3Layout:
     def examiner(self) -> Callable[[Sequence[Asked]], list[Examined]]:
         """Reads copies and compares them; it carries no keys, and finds its own where it runs."""
         return partial(examine, self.settings)
+
+    def identifier(self) -> Callable[[Sequence[str]], list[Identified]]:
+        """Reads what lies at keys and says what it is."""
+        return partial(identify, self.settings)
 
     def executor(self, concurrency: int, count: int, total_bytes: int) -> Executor:
         """Threads: most of reading is waiting."""
@@ -371,8 +374,3 @@ def _known(key: str) -> str:
 
 def _stat(about: Seen) -> ObjectStat:
     return ObjectStat(about.key, about.bytes, about.mtime_ns, number_of(about.key, about.etag), 0, about.etag)
-
-
-def number_of(key: str, etag: str) -> int:
-    """What stands for an inode: by key and ETag, for two objects with equal bytes have one ETag and are two."""
-    return int.from_bytes(hashlib.sha256(f"{key}\n{etag}".encode()).digest()[:8], "big") >> 1
