@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import polars as pl
+
+
+# Rows at once: as many as DuckDB keeps together, so that whole groups of them go straight into its file.
+PAGE: Final = 122_880
 
 
 class Feed(Protocol):

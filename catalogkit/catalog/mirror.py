@@ -4,9 +4,9 @@ It has the tables ``documents``, ``blobs``, ``locations``, ``checks`` and ``cont
 columns of `model.mirrored`, and those that `catalogkit.catalog.mirroring` adds, so that duplicates come from counts and
 numbers, and nobody hashes millions of digests. What no history tells, when a document was last seen, is not in it.
 
-A refresh writes a copy of the newest file, replaces the rows that changed in one transaction, with the cursor they go
-up to, and publishes the copy under the next number; whoever reads the one before goes on reading it. So nobody waits,
-and a crash leaves the old file or the new one. Losing the mirror loses nothing: it is built anew.
+A refresh writes a copy of the newest file, replaces the rows that changed, with the cursor they go up to, and publishes
+the copy under the next number; whoever reads the one before goes on reading it. So nobody waits, and a crash leaves the
+old file or the new one. Losing the mirror loses nothing: it is built anew.
 """
 
 from __future__ import annotations
@@ -206,7 +206,6 @@ class Mirror:
         if base is not None:
             shutil.copyfile(base, unfinished)
         with contextlib.closing(_written(unfinished)) as db:
-            db.execute("BEGIN")
             if base is None:
                 create(db)
             take_in(db, feed)
@@ -218,7 +217,6 @@ class Mirror:
             }  # fmt: skip
             db.execute("DELETE FROM about")
             db.execute("INSERT INTO about VALUES (?)", [json.dumps(about)])
-            db.execute("COMMIT")
             db.execute("CHECKPOINT")
         if base is None:
             # The size it has without deleted rows is what later ones are compared with.
@@ -284,7 +282,11 @@ class Mirror:
 
 
 def _written(path: Path) -> duckdb.DuckDBPyConnection:
-    """A file to write, within so much memory, by one thread: rows that several bring in make a file a third larger."""
+    """A file to write, within so much memory, and by one thread: rows that several bring in make it a fourth larger.
+
+    It is nobody's before it is published, so that nothing in it needs to be a transaction, which would hold all that
+    was ever registered with it in memory until its end.
+    """
     config = {**_NO_NETWORK, "temp_directory": f"{path}.spilled", "threads": "1"}
     db: duckdb.DuckDBPyConnection = _duckdb().connect(str(path), config=config)
     db.execute("SET TimeZone = 'UTC'")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
+from catalogkit.catalog.feed import PAGE
 from catalogkit.model import fed, mirrored
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 TABLES: Final = ("documents", "blobs", "locations", "checks", "contents")
 # So many rows go in at once: each time the contents they are about are looked up among all that changed.
-BATCH: Final = 500_000
+BATCH: Final = 4 * PAGE
 # By what contents are looked up: a number is found several times faster than 64 digits, and takes less room. Two that
 # have the same one are told apart by their digits.
 _KEY: Final = "hash(sha256)"

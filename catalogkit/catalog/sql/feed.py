@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit.catalog.feed import PAGE
 from catalogkit.catalog.sql.base import Database, framed
 from catalogkit.model import fed
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from catalogkit.catalog.sql.base import Session
-
-PAGE: Final = 100_000
 
 # Where each sequence stands, and what its last row was about: a catalog that was restored from a backup and went on
 # has the same numbers for other rows.
