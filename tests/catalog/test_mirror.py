@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
 
 from catalogkit.catalog.answers import plain
 from catalogkit.catalog.mirror import FORMAT, Mirror
@@ -97,8 +98,7 @@ def assert_equal(mirror: Mirror, catalog: Catalog) -> None:
             order = expected.columns[0]
             names = ", ".join(expected.columns)
             found = plain(db.execute(f"SELECT {names} FROM {table} ORDER BY {order}").pl())
-            assert found.equals(expected.sort(order)), table
-            assert dict(found.schema) == dict(expected.schema)
+            assert_frame_equal(found, expected.sort(order))
         waits = db.execute("SELECT sha256 FROM blobs WHERE garbage_since IS NOT NULL AND state = 'live'").fetchall()
     assert {row[0] for row in waits} == set(catalog.garbage(as_of=NOW + 99 * DAY)["sha256"])
 

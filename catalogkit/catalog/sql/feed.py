@@ -74,9 +74,9 @@ _ROWS: Final = {
     " d.mtime_ns, d.created_us, nullif(d.checked_us, 0), d.outcome FROM {}locations d{}",
     "checks": "SELECT d.id, d.location_id, d.sha256, d.checked_us, d.outcome, d.bytes, d.method, d.detail, d.run_id"
     " FROM {}checks d{}",
-    "contents": "SELECT d.sha256, d.extractor, d.version, CASE d.reason WHEN '' THEN 'ok' ELSE 'refused' END, d.reason,"
-    " d.detail, d.media_type, d.title, d.authors, d.language, d.detected_language, d.page_count, d.created_us,"
-    " d.modified_us, d.encrypted, d.text_chars, d.warnings, d.preview, d.schema, d.more, d.extracted_us"
+    "contents": "SELECT d.sha256, d.extractor, d.version, CASE d.reason WHEN '' THEN 'ok' ELSE 'refused' END,"
+    " nullif(d.reason, ''), d.detail, d.media_type, d.title, d.authors, d.language, d.detected_language,"
+    " d.page_count, d.created_us, d.modified_us, d.encrypted, d.text_chars, d.warnings, d.preview, d.schema, d.more, d.extracted_us"
     " FROM {}contents d{}",
 }
 # What is known by its digest; all else has an id.
