@@ -76,7 +76,8 @@ _ROWS: Final = {
     " FROM {}checks d{}",
     "contents": "SELECT d.sha256, d.extractor, d.version, CASE d.reason WHEN '' THEN 'ok' ELSE 'refused' END,"
     " nullif(d.reason, ''), d.detail, d.media_type, d.title, d.authors, d.language, d.detected_language,"
-    " d.page_count, d.created_us, d.modified_us, d.encrypted, d.text_chars, d.warnings, d.preview, d.schema, d.more, d.extracted_us"
+    " d.page_count, d.created_us, d.modified_us, d.encrypted, d.text_chars, d.warnings,"
+    " d.preview, d.schema, d.more, d.extracted_us"
     " FROM {}contents d{}",
 }
 # What is known by its digest; all else has an id.
