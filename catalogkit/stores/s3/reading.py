@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
