@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -147,7 +148,7 @@ def _read(file: Path, known: dict[int, AccessFile]) -> tuple[bytes, Digest, int]
     try:
         with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
             data = opened.read()
-    except (OSError, EOFError, gzip.BadGzipFile) as problem:
+    except (OSError, EOFError, zlib.error) as problem:  # of a gzip file, each in its own way
         raise InvalidInput(f"{file} cannot be read: {problem}; nothing was added") from None
     begun = hashlib.sha256()
     skip = done = 0
@@ -185,9 +186,14 @@ def _lines(data: bytes, form: str) -> tuple[pl.DataFrame, int]:
 
 def _table(file: Path, data: bytes) -> tuple[pl.DataFrame, int]:
     try:
-        rows = pl.read_parquet(data) if file.name.endswith(".parquet") else pl.read_csv(data, infer_schema=False)
-    except pl.exceptions.PolarsError as problem:
+        return _entries(file, data)
+    except pl.exceptions.PolarsError as problem:  # no table, or columns of a kind that says nothing here
         raise InvalidInput(f"{file} cannot be read as a table: {problem}; nothing was added") from None
+
+
+def _entries(file: Path, data: bytes) -> tuple[pl.DataFrame, int]:
+    """The entries of a table, and how many other rows there are."""
+    rows = pl.read_parquet(data) if file.name.endswith(".parquet") else pl.read_csv(data, infer_schema=False)
     names = {want: next((one for one in these if one in rows.columns), None) for want, these in _COLUMNS.items()}
     if names["time"] is None or names["target"] is None:
         raise InvalidInput(f"{file} needs a column of times ({', '.join(_COLUMNS['time'])}) and one that says what was"
@@ -213,7 +219,7 @@ def _moments(column: pl.Series) -> pl.Series:
         return aware.dt.convert_time_zone("UTC").cast(kind)
     seconds = column.cast(pl.Float64, strict=False)
     if seconds.null_count() == column.null_count():
-        return (seconds * 1e6).cast(pl.Int64).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        return (seconds * 1e6).cast(pl.Int64, strict=False).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     return column.str.to_datetime(strict=False, time_unit="us", time_zone="UTC")
 
 

@@ -90,13 +90,11 @@ def declared(notebook: Path | str | Mapping[str, Any]) -> list[Parameter]:
     """
     try:
         read = notebook if isinstance(notebook, Mapping) else json.loads(Path(notebook).read_text(encoding="utf-8"))
-        cells = read["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(f"cannot read {notebook} as a notebook: {error}") from None
-    for cell in cells:
-        if _TAG in cell.get("metadata", {}).get("tags", ()):
-            return _declarations("".join(cell["source"]))
-    return []
+        tagged = [cell for cell in read["cells"] if _TAG in cell.get("metadata", {}).get("tags", ())]
+        source = "".join(tagged[0]["source"]) if tagged else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InvalidInput(f"cannot read {notebook} as a notebook: {error!r}") from None
+    return _declarations(source)
 
 
 def check(

@@ -272,7 +272,7 @@ def _listed(manifest: Path, rows: Iterable[tuple[int, bytes]], about: About) -> 
         where = f"{manifest.name}, row {number}"
         try:
             path, arrival, expected = _row(row, about)
-        except (msgspec.DecodeError, InvalidInput, RecursionError) as problem:
+        except (msgspec.DecodeError, UnicodeDecodeError, InvalidInput, RecursionError) as problem:
             yield PassedOver(where, f"the row is not acceptable: {problem}", failed=True)
             continue
         path = os.path.normpath(os.path.join(folder, path))
@@ -310,15 +310,24 @@ def _row(row: bytes, about: About) -> tuple[str, Arrival, Digest | None]:
 def _parquet(manifest: Path) -> Iterator[tuple[int, bytes]]:
     import polars as pl
 
+    def unreadable(problem: Exception) -> InvalidInput:
+        return InvalidInput(f"{manifest} is not a Parquet file that can be read: {problem}")
+
+    def rows() -> Iterator[tuple[int, bytes]]:
+        try:
+            parts = (part for part in frame.collect_batches(chunk_size=10_000))
+            # As JSON text, so that a value means the same in both kinds of manifest.
+            every = (msgspec.json.encode(row) for part in parts for row in part.iter_rows(named=True))
+            yield from enumerate(every, 1)
+        except (pl.exceptions.PolarsError, OSError, TypeError, UnicodeDecodeError) as problem:
+            raise unreadable(problem) from None  # damaged below its schema; what came before was taken in
+
     try:
         frame = pl.scan_parquet(manifest)
         frame.collect_schema()
     except (pl.exceptions.PolarsError, OSError) as problem:
-        raise InvalidInput(f"{manifest} is not a Parquet file that can be read: {problem}") from None
-    # As JSON text, so that a value means the same in both kinds of manifest.
-    parts = frame.collect_batches(chunk_size=10_000)
-    rows = (row for part in parts for row in part.iter_rows(named=True))
-    return ((number, msgspec.json.encode(row)) for number, row in enumerate(rows, 1))
+        raise unreadable(problem) from None
+    return rows()
 
 
 def _lines(manifest: Path) -> Iterator[tuple[int, bytes]]:
