@@ -11,11 +11,13 @@ import gzip
 import hashlib
 import zlib
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from catalogkit import parquet
 from catalogkit.catalog.rows import AccessFile
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest
@@ -41,6 +43,8 @@ _S3: Final = (
 )
 _GOOD: Final = ("200", "206", "304")
 SHOWN: Final = 10
+# Times that a log can have: later ones, and years before 1, are slips, and Python has no dates for all of them.
+_TIMES: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC))
 # Names that columns of tables go by.
 _COLUMNS: Final = {
     "time": ("time", "accessed_at", "at", "timestamp"),
@@ -180,20 +184,20 @@ def _lines(data: bytes, form: str) -> tuple[pl.DataFrame, int]:
         count=pl.lit(1, dtype=pl.Int64),
         bytes=pl.col("bytes").cast(pl.Int64, strict=False),
     )
-    entries = entries.drop_nulls("time")
+    entries = entries.filter(pl.col("time").is_between(*_TIMES))
     return entries, lines.len() - entries.height
 
 
 def _table(file: Path, data: bytes) -> tuple[pl.DataFrame, int]:
     try:
         return _entries(file, data)
-    except pl.exceptions.PolarsError as problem:  # no table, or columns of a kind that says nothing here
+    except (pl.exceptions.PolarsError, InvalidInput) as problem:  # no table, or columns that say nothing here
         raise InvalidInput(f"{file} cannot be read as a table: {problem}; nothing was added") from None
 
 
 def _entries(file: Path, data: bytes) -> tuple[pl.DataFrame, int]:
     """The entries of a table, and how many other rows there are."""
-    rows = pl.read_parquet(data) if file.name.endswith(".parquet") else pl.read_csv(data, infer_schema=False)
+    rows = parquet.read(file, data) if file.name.endswith(".parquet") else pl.read_csv(data, infer_schema=False)
     names = {want: next((one for one in these if one in rows.columns), None) for want, these in _COLUMNS.items()}
     if names["time"] is None or names["target"] is None:
         raise InvalidInput(f"{file} needs a column of times ({', '.join(_COLUMNS['time'])}) and one that says what was"
@@ -207,7 +211,7 @@ def _entries(file: Path, data: bytes) -> tuple[pl.DataFrame, int]:
             pl.Int64, strict=False
         ),
     )
-    good = entries.filter(pl.col("time").is_not_null() & pl.col("target").is_not_null() & (pl.col("count") > 0))
+    good = entries.filter(pl.col("time").is_between(*_TIMES) & pl.col("target").is_not_null() & (pl.col("count") > 0))
     return good.with_columns(bytes=pl.when(pl.col("bytes") >= 0).then("bytes")), entries.height - good.height
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from catalogkit import parquet
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.model import to_us
 
@@ -255,7 +256,13 @@ class Plan:
         columns = [name for name in SCHEMA if name not in _later_than(self.form)]
         self.frame.select(columns).write_parquet(home / "plan.parquet", compression_level=1, statistics=False)
         head = json.loads(self.head.to_json())
-        about = {"format": self.form, "id": self.id, "units": self.units, "bytes_freed": self.bytes_freed()}
+        about = {
+            "format": self.form,
+            "id": self.id,
+            "units": self.units,
+            "bytes_freed": self.bytes_freed(),
+            "steps_sha256": _sha256(home / "plan.parquet"),
+        }
         text = json.dumps(about | {"head": head}, indent=1, ensure_ascii=False) + "\n"
         (home / "plan.json").write_text(text, encoding="utf-8")
         return home
@@ -273,15 +280,19 @@ class Plan:
         """
         saved = Saved.read(folder)
         home = Path(folder)
+        edited = PlanError(f"the plan at {home} was edited since it was made; make a new one")
         try:
-            plan = cls(saved.head, pl.read_parquet(home / "plan.parquet"), form=saved.form)
+            # Damaged Parquet can end the whole process in the library that reads it, so the bytes are compared first.
+            if saved.steps_sha256 not in (None, _sha256(home / "plan.parquet")):
+                raise edited
+            plan = cls(saved.head, parquet.read(home / "plan.parquet"), form=saved.form)
         except FileNotFoundError:
             raise InvalidInput(f"there is no plan at {home}") from None
         except (OSError, InvalidInput, pl.exceptions.PolarsError) as problem:
             raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
         told = (saved.id, saved.units, saved.bytes_freed)
         if told != (plan.id, plan.units, plan.bytes_freed()) and told != (plan.id, None, None):
-            raise PlanError(f"the plan at {home} was edited since it was made; make a new one")
+            raise edited
         return plan
 
     def limited(self, limit: int) -> Plan:
@@ -316,7 +327,8 @@ class Plan:
 class Saved:
     """What lies beside the steps of a saved plan: enough to list it, and checked when the plan is loaded.
 
-    Plans of the first format did not say there how many units they have, and what they free.
+    Plans of the first format did not say there how many units they have, and what they free; `steps_sha256` is None
+    where the steps were saved before their digest was.
     """
 
     form: int
@@ -324,6 +336,7 @@ class Saved:
     head: Head
     units: int | None
     bytes_freed: int | None
+    steps_sha256: str | None = None
 
     @classmethod
     def read(cls, folder: Path | str) -> Saved:
@@ -343,12 +356,18 @@ class Saved:
             form = about["format"]
             if isinstance(form, int) and 1 <= form <= FORMAT:
                 head = Head.from_json(json.dumps(about["head"]))
-                return cls(form, about["id"], head, about.get("units"), about.get("bytes_freed"))
+                sums = (about.get("units"), about.get("bytes_freed"), about.get("steps_sha256"))
+                return cls(form, about["id"], head, *sums)
         except (FileNotFoundError, NotADirectoryError):
             raise InvalidInput(f"there is no plan at {home}") from None
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
         raise InvalidInput(f"{home} has format {form}; this catalogkit reads formats up to {FORMAT}")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _later_than(form: int) -> set[str]:

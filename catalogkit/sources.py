@@ -310,7 +310,9 @@ def _row(row: bytes, about: About) -> tuple[str, Arrival, Digest | None]:
 def _parquet(manifest: Path) -> Iterator[tuple[int, bytes]]:
     import polars as pl
 
-    def unreadable(problem: Exception) -> InvalidInput:
+    from catalogkit.parquet import UNREADABLE
+
+    def unreadable(problem: BaseException) -> InvalidInput:
         return InvalidInput(f"{manifest} is not a Parquet file that can be read: {problem}")
 
     def rows() -> Iterator[tuple[int, bytes]]:
@@ -319,13 +321,13 @@ def _parquet(manifest: Path) -> Iterator[tuple[int, bytes]]:
             # As JSON text, so that a value means the same in both kinds of manifest.
             every = (msgspec.json.encode(row) for part in parts for row in part.iter_rows(named=True))
             yield from enumerate(every, 1)
-        except (pl.exceptions.PolarsError, OSError, TypeError, UnicodeDecodeError) as problem:
+        except (*UNREADABLE, TypeError, UnicodeDecodeError) as problem:
             raise unreadable(problem) from None  # damaged below its schema; what came before was taken in
 
     try:
         frame = pl.scan_parquet(manifest)
         frame.collect_schema()
-    except (pl.exceptions.PolarsError, OSError) as problem:
+    except UNREADABLE as problem:
         raise unreadable(problem) from None
     return rows()
 

@@ -36,6 +36,7 @@ ROOMS = {
         near.*
         opportunities
         overview
+        parquet
         pictures
         pictures.*
         plan
