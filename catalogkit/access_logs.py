@@ -23,8 +23,6 @@ from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from catalogkit.collection import Collection
 
 CHUNK: Final = 1 << 20

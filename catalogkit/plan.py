@@ -261,7 +261,7 @@ class Plan:
             "id": self.id,
             "units": self.units,
             "bytes_freed": self.bytes_freed(),
-            "steps_sha256": _sha256(home / "plan.parquet"),
+            "steps_sha256": hashlib.sha256((home / "plan.parquet").read_bytes()).hexdigest(),
         }
         text = json.dumps(about | {"head": head}, indent=1, ensure_ascii=False) + "\n"
         (home / "plan.json").write_text(text, encoding="utf-8")
@@ -283,9 +283,10 @@ class Plan:
         edited = PlanError(f"the plan at {home} was edited since it was made; make a new one")
         try:
             # Damaged Parquet can end the whole process in the library that reads it, so the bytes are compared first.
-            if saved.steps_sha256 not in (None, _sha256(home / "plan.parquet")):
+            steps = (home / "plan.parquet").read_bytes()
+            if saved.steps_sha256 not in (None, hashlib.sha256(steps).hexdigest()):
                 raise edited
-            plan = cls(saved.head, parquet.read(home / "plan.parquet"), form=saved.form)
+            plan = cls(saved.head, parquet.read(home / "plan.parquet", steps), form=saved.form)
         except FileNotFoundError:
             raise InvalidInput(f"there is no plan at {home}") from None
         except (OSError, InvalidInput, pl.exceptions.PolarsError) as problem:
@@ -363,11 +364,6 @@ class Saved:
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
         raise InvalidInput(f"{home} has format {form}; this catalogkit reads formats up to {FORMAT}")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _later_than(form: int) -> set[str]:

@@ -165,7 +165,8 @@ TOUCHES = {"now", "today", "utcnow", "open", "read_text", "write_text", "read_by
 # What the pure may do all the same: name file names; be kept in a file under a name the caller gives.
 ALLOWED = {
     "model": {"os"},
-    "plan": {"io", "pathlib", "read_text", "write_text", "read_parquet"},
+    "plan": {"io", "pathlib", "read_text", "write_text", "read_bytes"},
+    "parquet": {"pathlib", "read_parquet"},
     "approval": {"pathlib", "read_text", "write_text"},
 }
 
