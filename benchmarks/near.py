@@ -23,6 +23,7 @@ import catalogkit
 from benchmarks import near_set, ours
 from benchmarks.bench import Bench
 from benchmarks.race import Contender, Goal, Race, Untrue, race
+from catalogkit.policies.extract import Limits
 
 TEXTS, QUICK_TEXTS = 100_000, 5_000
 WORDS: Final = 400
@@ -35,7 +36,12 @@ _SYLLABLES: Final = ["ka", "lo", "mi", "tu", "re", "na", "po", "vi", "sa", "ge",
 def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
     """Quality, if there is a folder of documents; then speed."""
     if bench.documents is not None:
-        yield quality(bench, bench.documents)
+        made = near_set.make(bench.documents, bench.scratch() / "set")
+        if len(set(made.labels.values())) < 2:
+            raise Untrue(f"there are not two documents with enough text in {bench.documents}")
+        yield quality(made, "as by default", Limits())
+        # The first pages of a PDF file are not the text of its EPUB.
+        yield quality(made, "books told whole", Limits(pages=1000, text_chars=2_000_000))
     count = count or bench.count or (QUICK_TEXTS if bench.quick else TEXTS)
     path = bench.scratch() / "texts.parquet"
     copies = write(path, count)
@@ -61,34 +67,37 @@ def run(bench: Bench, count: int | None = None) -> Iterator[Race]:
     yield result
 
 
-def quality(bench: Bench, documents: Path) -> Race:
+def quality(made: near_set.LabelledSet, how: str, limits: Limits) -> Race:
     """Precision and recall over pairs of files of a labelled set."""
-    work = bench.scratch()
-    made = near_set.make(documents, work / "set")
-    if len(set(made.labels.values())) < 2:
-        raise Untrue(f"there are not two documents with enough text in {documents}")
-    home = work / "home"
+    (folder,) = {path.parent for path in made.labels}
+    home, told = folder.parent / f"home-{limits.pages}", [str(limits.pages), str(limits.text_chars)]
     check = Contender(
         "catalogkit",
-        [sys.executable, "-m", "benchmarks.near", "quality", str(home), str(work / "set")],
+        [sys.executable, "-m", "benchmarks.near", "quality", str(home), str(folder), *told],
         lambda out: None,
         env=ours.ENV,
     )
     result = race(
-        "near-duplicates, quality", [check], rounds=1, files=len(made.labels), sources=len(set(made.labels.values()))
+        f"near-duplicates, quality, {how}",
+        [check],
+        rounds=1,
+        files=len(made.labels),
+        sources=len(set(made.labels.values())),
+        pages=limits.pages,
+        text_chars=limits.text_chars,
     )
     cluster = json.loads(result.samples["catalogkit"][0].out)
-    told = {"right": 0, "wrong": 0, "missed": 0, "arguable": 0}
+    pairs = {"right": 0, "wrong": 0, "missed": 0, "arguable": 0}
     for a, b in itertools.combinations(sorted(made.labels), 2):
         same = a.name in cluster and cluster[a.name] == cluster.get(b.name)
         labels = frozenset((made.labels[a], made.labels[b]))
         if len(labels) == 1:
-            told["right" if same else "missed"] += 1
+            pairs["right" if same else "missed"] += 1
         elif same:
-            told["arguable" if labels in made.arguable else "wrong"] += 1
-    result.facts |= told
-    precision = told["right"] / max(told["right"] + told["wrong"], 1)
-    recall = told["right"] / max(told["right"] + told["missed"], 1)
+            pairs["arguable" if labels in made.arguable else "wrong"] += 1
+    result.facts |= pairs
+    precision = pairs["right"] / max(pairs["right"] + pairs["wrong"], 1)
+    recall = pairs["right"] / max(pairs["right"] + pairs["missed"], 1)
     for name, value, least in (("precision", precision, PRECISION), ("recall", recall, RECALL)):
         text = f"{name} of at least {least:.0%} over pairs of files"
         result.goals.append(Goal(text, f"{value:.4f}", "met" if value >= least else "NOT MET"))
@@ -159,14 +168,11 @@ def _datasketch(path: Path) -> int:
     return copies
 
 
-def _quality(home: Path, files: Path) -> dict[str, int]:
+def _quality(home: Path, files: Path, pages: int, text_chars: int) -> dict[str, int]:
     """Take the files in, look into them, cluster them; which cluster each is in."""
-    from catalogkit.policies.extract import Limits
-
     with catalogkit.init(home) as collection:
         catalogkit.ingest(collection, files)
-        # Books are told whole: the first pages of a PDF file are not the text of its EPUB.
-        catalogkit.extract(collection, limits=Limits(pages=1000, text_chars=2_000_000))
+        catalogkit.extract(collection, limits=Limits(pages=pages, text_chars=text_chars))
         found = catalogkit.near_duplicates(collection).frame
         paths = collection.frame("documents").select("sha256", "source_url")
     joined = paths.join(found.select("sha256", "cluster"), on="sha256")
@@ -175,7 +181,7 @@ def _quality(home: Path, files: Path) -> dict[str, int]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "quality":
-        print(json.dumps(_quality(Path(sys.argv[2]), Path(sys.argv[3]))))
+        print(json.dumps(_quality(Path(sys.argv[2]), Path(sys.argv[3]), *map(int, sys.argv[4:]))))
     else:
         done = {"ours": _ours, "datasketch": _datasketch}[sys.argv[1]](Path(sys.argv[2]))
         print(json.dumps({"copies": done}))

@@ -1,8 +1,9 @@
 """How much of what documents state is told right: field by field beside other programs.
 
 ``python -m benchmarks.told [FOLDER]``; the demo's documents without a folder. PDF is held against poppler's ``pdfinfo``
-and ``exiftool``, HTML against html5lib by way of Beautiful Soup, EPUB against the standard library's XML. Peers that
-are not installed are left out. A field counts where the other program says that the document states it.
+and ``exiftool``, its bookmarks against pypdf; HTML against html5lib by way of Beautiful Soup; EPUB against the standard
+library's XML; JSON against genson and jsonschema (`benchmarks.told_data`). Peers that are not installed are left out. A
+field counts where the other program says that the document states it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from benchmarks import told_data
 from catalogkit.content import ContentMetadata
 from catalogkit.extract.reading import read
 from catalogkit.policies.extract import Limits
@@ -58,6 +61,8 @@ def _said(path: Path, data: bytes, told: ContentMetadata) -> Said:
         yield from _html(data, told)
     elif told.extractor == "book" and told.ok:
         yield from _epub(data, told)
+    elif told.extractor == "data" and find_spec("genson") and find_spec("jsonschema"):
+        yield from told_data.said(data, told)
 
 
 def _flat(text: object) -> str:
@@ -72,16 +77,56 @@ def _pdf(path: Path, told: ContentMetadata) -> Said:
     if told.reason == "encrypted":
         return
     yield "pdf title", _flat(info.get("Title")), _flat(told.title)
-    yield "pdf author", _flat(info.get("Author")), _flat(told.author)
+    yield "pdf author", _parts(info.get("Author")), _parts(told.author)
     yield "pdf subject", _flat(info.get("Subject")), _flat(told.subject)
+    yield "pdf keywords", _parts(info.get("Keywords")), _parts(";".join(told.keywords))
+    if find_spec("pypdf"):
+        yield "pdf bookmarks", _bookmarks(path), len(told.outline)
     if shutil.which("exiftool"):
         done = subprocess.run(["exiftool", "-j", "-G1", path], capture_output=True, check=False)
         tags = json.loads(done.stdout)[0] if done.stdout else {}
         yield "pdf language", tags.get("PDF:Language"), told.language
         if not _flat(info.get("Title")):
             yield "xmp title", _flat(tags.get("XMP-dc:Title")), _flat(told.title)
-        created = str(tags.get("PDF:CreateDate") or "")[:7].replace(":", "-")
-        yield "pdf created", created, told.created_at and f"{told.created_at:%Y-%m}"
+        for field, tag, ours in (
+            ("pdf created", "PDF:CreateDate", told.created_at),
+            ("pdf modified", "PDF:ModifyDate", told.modified_at),
+        ):
+            yield field, _utc(tags.get(tag)), ours and f"{ours:%Y-%m-%d %H:%M}"
+
+
+def _utc(text: object) -> str | None:
+    """A time as exiftool writes it, in UTC and to the minute; None where it is none."""
+    form = re.fullmatch(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d)(?::\d\d)?(Z|[+-]\d\d:\d\d)?", str(text or ""))
+    if form is None:
+        return None
+    zone = (form[6] or "Z").replace("Z", "+00:00")
+    try:
+        found = datetime.fromisoformat("{}-{}-{}T{}:{}".format(*form.groups()[:5]) + zone)
+        return f"{found.astimezone(UTC):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return None
+
+
+def _parts(text: object) -> list[str]:
+    """What commas and semicolons set apart, each thing once."""
+    return list(dict.fromkeys(part for one in re.split("[,;]", str(text or "")) if (part := _flat(one))))
+
+
+def _bookmarks(path: Path) -> int | None:
+    import logging
+
+    import pypdf
+
+    logging.disable(logging.CRITICAL)
+
+    def count(marks: list[Any]) -> int:
+        return sum(count(one) if isinstance(one, list) else 1 for one in marks)
+
+    try:
+        return count(pypdf.PdfReader(path).outline)
+    except Exception:  # noqa: BLE001 - it gives up on some of them in many ways
+        return None
 
 
 def _html(data: bytes, told: ContentMetadata) -> Said:
@@ -95,6 +140,10 @@ def _html(data: bytes, told: ContentMetadata) -> Said:
     yield "html description", description and _flat(description.get("content")), told.description
     yield "html language", html and (html.get("lang") or html.get("xml:lang")), told.language
     yield "html canonical", canonical and canonical.get("href"), told.more.get("canonical")
+    author = page.find("meta", attrs={"name": re.compile("^author$", re.I)})
+    yield "html author", author and _flat(author.get("content")), next(iter(told.authors), None)
+    keywords = page.find("meta", attrs={"name": re.compile("^keywords$", re.I)})
+    yield "html keywords", keywords and _parts(keywords.get("content")), list(told.keywords)
     headings = [one for one in page.find_all(re.compile("^h[1-6]$")) if _flat(one.get_text())]
     yield "html headings", len(headings), len(told.outline)
     yield "html links", len(page.find_all(["a", "area"], href=True)), told.more.get("link_count")

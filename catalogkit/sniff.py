@@ -60,7 +60,7 @@ _HTML: Final = re.compile(
 )
 _PROLOG: Final = re.compile(r"(\s+|<\?.*?\?>|<!--.*?-->)+", re.DOTALL)
 _JSON_OBJECT: Final = re.compile(r'\{\s*("|\}|$|//|/\*|#)')
-_JSON_ARRAY: Final = re.compile(r'\[\s*(["\[{\]\-0-9]|true\b|false\b|null\b|$)')
+_JSON_ARRAY: Final = re.compile(r'\[\s*(["\[{\]\-0-9]|true\b|false\b|null\b|NaN\b|Infinity\b|$)')
 _JSON_SCALAR: Final = re.compile(r'("([^"\\]|\\.)*"|-?\d+(\.\d+)?([eE][+-]?\d+)?|true|false|null)\s*')
 _COMMENTS: Final = re.compile(r"(\s+|//[^\n]*\n|/\*.*?\*/)+", re.DOTALL)
 _JSON_LINES: Final = re.compile(r"([{\[].*[}\]]\r?\n){1,}[{\[]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
@@ -20,7 +21,7 @@ CONTAINER: Final = "META-INF/container.xml"
 SPINE: Final = 2_000
 # Fonts are obfuscated by these so that they cannot be taken out; the book itself can be read.
 _FONTS: Final = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
-_DC: Final = "{http://purl.org/dc/elements/1.1/}"
+_DC: Final = re.compile(r"\{http://purl\.org/dc/elements/1\.[01]/\}(\w+)")
 _EVENT: Final = "{http://www.idpf.org/2007/opf}event"
 _TYPE: Final = "{http://www.idpf.org/2007/ops}type"
 
@@ -82,8 +83,8 @@ def _path(folder: str, href: str) -> str:
 def _stated(package: Any, facts: Facts) -> None:
     dc: dict[str, list[Any]] = {}
     for one in package.iter():
-        if isinstance(one.tag, str) and one.tag.startswith(_DC) and words(text_of(one)):
-            dc.setdefault(one.tag.removeprefix(_DC).lower(), []).append(one)
+        if isinstance(one.tag, str) and (name := _DC.fullmatch(one.tag)) and words(text_of(one)):
+            dc.setdefault(name[1].lower(), []).append(one)
     refined: dict[tuple[str, str], str] = {}
     for meta in named(package, "meta"):
         if meta.get("refines"):

@@ -87,8 +87,8 @@ def _lines(text: str, facts: Facts, why: str, limits: Limits) -> None:
         if not line.strip():
             continue
         try:
-            value = _decode(line)
-        except (msgspec.DecodeError, UnicodeEncodeError):
+            value = _value(line, facts)
+        except ValueError:
             bad += 1
             continue
         count += 1

@@ -9,12 +9,14 @@ from typing import Final
 
 # ISO 32000-1, 7.9.4: D:YYYYMMDDHHmmSSOHH'mm', anything after the year left out at will.
 _PDF: Final = re.compile(
-    r"(?:D:)?\s*(\d{4})(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:([+\-Z])\s*(?:(\d\d)'?:?(\d\d)?'?)?)?"
+    r"(?:D:)?\s*(\d{4})(?![/.a-zA-Z])(\d\d)?(\d\d)?(\d\d)?(\d\d)?(\d\d)?\s*(?:([+\-Z])\s*(?:(\d\d)'?:?(\d\d)?'?)?)?"
 )
 _ISO: Final = re.compile(
-    r"([+-]?\d{4})(?:-(\d\d?)(?:-(\d\d?)(?:[T\s](\d\d?):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?)?)?)?"
+    r"(?:D:)?([+-]?\d{4})(?:[-/](\d\d?)(?:[-/](\d\d?)(?:[T\s]+(\d\d?):(\d\d)(?::(\d\d)(?:[.,]\d+)?)?)?)?)?"
     r"\s*(?:(Z|[+-])(?:(\d\d):?(\d\d)?)?)?"
 )
+# Programs of the year 2000 wrote it as 19100: "19", and the years since 1900.
+_CENTURY: Final = re.compile(r"^(D:)?19(1\d\d)(?=\d{10}(?!\d))")
 
 
 def when(text: object) -> datetime | None:
@@ -29,14 +31,18 @@ def when(text: object) -> datetime | None:
     """
     if not isinstance(text, str) or not (text := text.strip()[:100]):
         return None
-    match = _ISO.fullmatch(text) or _PDF.match(text)
-    if match and not (_PDF.match(text) is match and re.match(r"\d+\s*[/.a-zA-Z]", text)):
+    match = _ISO.fullmatch(text) or _PDF.match(_CENTURY.sub(_thousands, text))
+    if match:
         return _from_parts(*match.groups())
     try:
         found = parsedate_to_datetime(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
+
+
+def _thousands(match: re.Match[str]) -> str:
+    return f"{match[1] or ''}{1900 + int(match[2])}"
 
 
 def _from_parts(*parts: str | None) -> datetime | None:

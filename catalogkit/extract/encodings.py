@@ -13,8 +13,10 @@ _BOMS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-HEAD_BYTES: Final = 4096
+# Browsers look at the first kilobyte, and begin anew if what a page declares comes later.
+HEAD_BYTES: Final = 65_536
 _META: Final = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([a-zA-Z0-9_:.+-]+)""", re.IGNORECASE)
+_WESTERN: Final = ("cp1252", "iso8859-1", "iso8859-15", "ascii")
 _COMMENT: Final = re.compile(rb"<!--.*?-->", re.DOTALL)
 _XML: Final = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([a-zA-Z0-9_:.+-]+)["']""")
 
@@ -22,8 +24,8 @@ _XML: Final = re.compile(rb"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([a-zA-Z0-9
 def decode(data: bytes, *, markup: bool = False) -> tuple[str, str, bool]:
     """The text that `data` is, its encoding, and whether that was no more than a guess.
 
-    A byte order mark counts most; then, in markup, what it declares; then UTF-8, if it is; then what the bytes look
-    like. Bytes that are no character become U+FFFD.
+    A byte order mark counts most; then, in markup, what it declares, unless the bytes disprove it; then UTF-8, if it
+    is; then what the bytes look like. Bytes that are no character become U+FFFD.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
@@ -33,7 +35,7 @@ def decode(data: bytes, *, markup: bool = False) -> tuple[str, str, bool]:
             return data.decode("utf-16-le", "replace"), "utf-16-le", True
         if data[0] == 0 and data[2] == 0 and data[1]:
             return data.decode("utf-16-be", "replace"), "utf-16-be", True
-    if markup and (declared := _declared(data[:HEAD_BYTES])):
+    if markup and (declared := _declared(data[:HEAD_BYTES])) and not _disproved(declared, data):
         return data.decode(declared, "replace"), declared, False
     try:
         return data.decode(), "utf-8", False
@@ -47,6 +49,24 @@ def _declared(head: bytes) -> str | None:
     name = known(match[1].decode("ascii")) if match else None
     # It was read as ASCII, so it is no such encoding.
     return "utf-8" if name and name.startswith(("utf-16", "utf-32")) else name
+
+
+def _disproved(declared: str, data: bytes) -> bool:
+    """Whether what a page declares is what no editor could have written: templates are copied, and servers say better.
+
+    It is for UTF-8 without a single letter beyond ASCII in UTF-8, and for Western code pages where all of those are.
+    """
+    if data.isascii():
+        return False
+    if declared == "utf-8":
+        return not any(ord(one) > 127 for one in data.decode("utf-8", "ignore"))
+    if declared not in _WESTERN:
+        return False
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def known(label: str) -> str | None:

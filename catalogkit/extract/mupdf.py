@@ -60,13 +60,13 @@ def read(data: bytes, limits: Limits) -> dict[str, Any]:
 
 
 def packet(data: bytes) -> bytes | None:
-    """The XMP of a document, wherever it is."""
+    """The XMP of a document, wherever it is; empty if there is none, None if the document cannot be opened."""
     try:
         document = _open(data)
     except RefusedError:
         return None
     try:
-        return (document.get_xml_metadata() or "").encode() or None
+        return (document.get_xml_metadata() or "").encode()
     except Exception:  # noqa: BLE001 - without it there is none
         return None
     finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.content import Reason
 from catalogkit.extract import xmp
@@ -18,6 +18,7 @@ from catalogkit.extract.facts import Facts, RefusedError, words
 if TYPE_CHECKING:
     from catalogkit.policies.extract import Limits
 
+_STATED: Final = ("Title", "Author", "Keywords")
 PDFIUM, MUPDF = "pypdfium2", "pymupdf"
 
 
@@ -30,15 +31,14 @@ def extract(data: bytes, limits: Limits, media_type: str) -> Facts:
     """What a PDF file states of itself, its bookmarks, the text of its first pages."""
     facts = Facts()
     found = _read(data, limits, facts)
-    info, stated = found["info"], xmp.read(found.get("xmp") or xmp.find(data))
-    if not stated and not words(info.get("Title")) and b"/Metadata" in data and found["engine"] != MUPDF:
-        stated = xmp.read(_elsewhere(data))
+    info = found["info"]
+    stated = xmp.read(found["xmp"] if found["engine"] == MUPDF else _packet(data, info))
     facts.title = words(info.get("Title")) or stated.get("title")
     facts.authors = _authors(info.get("Author"), stated.get("creator", []))
     facts.subject = words(info.get("Subject"))
     facts.description = stated.get("description")
     facts.keywords = (
-        re.split(r"[,;]", info.get("Keywords") or "") if info.get("Keywords") else stated.get("subject", [])
+        re.split(r"[,;\r\n]", info.get("Keywords") or "") if info.get("Keywords") else stated.get("subject", [])
     )
     facts.language = words(found.get("language")) or next(iter(stated.get("language", ())), words(info.get("Language")))
     facts.created_at = when(info.get("CreationDate")) or when(stated.get("createdate"))
@@ -91,8 +91,15 @@ def _engine(module: str) -> Any:
     return import_module(f"catalogkit.extract.{module}").read
 
 
+def _packet(data: bytes, info: dict[str, Any]) -> bytes | None:
+    """The XMP; MuPDF unpacks what is compressed or encrypted, and is asked only where the Info dictionary is silent."""
+    packet = xmp.find(data)
+    if packet is None and b"/Metadata" in data and not all(words(info.get(name)) for name in _STATED):
+        packet = _elsewhere(data)
+    return xmp.last_of(data) if packet is None else packet
+
+
 def _elsewhere(data: bytes) -> bytes | None:
-    """The XMP that is compressed or encrypted, for MuPDF unpacks it."""
     if find_spec(MUPDF) is None:
         return None
     from catalogkit.extract import mupdf
@@ -108,4 +115,4 @@ def _authors(info: str | None, creators: list[str]) -> list[str]:
     flat = "".join(info.split()).casefold()
     if len(creators) > 1 and all("".join(one.split()).casefold() in flat for one in creators):
         return creators
-    return info.split(";")
+    return [one.strip().rstrip(",") for one in info.split(";")]

@@ -38,10 +38,10 @@ _HTML, _XML = ("resiliparse",), ("lxml",)
 EXTRACTORS: Final = {
     one.name: one
     for one in (
-        Extractor("pdf", 1, (("pypdfium2", "pymupdf"), _XML, _LANGUAGE)),
-        Extractor("web", 1, (("selectolax",), _HTML, _LANGUAGE)),
-        Extractor("data", 1, (_HTML, _LANGUAGE)),
-        Extractor("book", 1, (_HTML, _XML, _LANGUAGE)),
+        Extractor("pdf", 2, (("pypdfium2", "pymupdf"), _XML, _LANGUAGE)),
+        Extractor("web", 2, (("selectolax",), _HTML, _LANGUAGE)),
+        Extractor("data", 2, (_HTML, _LANGUAGE)),
+        Extractor("book", 2, (_HTML, _XML, _LANGUAGE)),
         Extractor("office", 1, (_XML, _LANGUAGE)),
         Extractor("markup", 1, (_XML, _LANGUAGE)),
         Extractor("plain", 1, (_HTML, _LANGUAGE)),

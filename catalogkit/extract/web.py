@@ -20,6 +20,10 @@ MAIN_CHARS: Final = 100
 # What XML closes within one tag, and HTML takes for the beginning of what never ends.
 _CLOSED: Final = re.compile(r"<(title|script|style|textarea|iframe|noscript|xmp|a|div|p|span|i|b|em)\b([^<>]*)/>", re.I)
 _AUTHORS: Final = ("author", "citation_author", "dc.creator", "dcterms.creator", "article:author")
+# Where a page has no element or attribute that is meant for it.
+_TITLES: Final = ("og:title", "citation_title", "dc.title", "dcterms.title", "twitter:title")
+_DESCRIPTIONS: Final = ("description", "og:description", "dc.description", "dcterms.description", "twitter:description")
+_LANGUAGES: Final = ("content-language", "dc.language", "dcterms.language", "language")
 _CREATED: Final = ("article:published_time", "dcterms.created", "dc.date", "citation_publication_date", "date")
 _MODIFIED: Final = ("article:modified_time", "dcterms.modified", "last-modified")
 
@@ -48,11 +52,11 @@ def read(text: str) -> Facts:
     tree, facts = LexborHTMLParser(text), Facts()
     meta = _meta(tree)
     titles = tree.css("head > title") or [one for one in tree.css("title") if not _within_svg(one)]
-    facts.title = titles[0].text() if titles else None
+    facts.title = (words(titles[0].text()) if titles else None) or _first(meta, _TITLES)
     facts.authors = next((meta[name] for name in _AUTHORS if name in meta), [])
-    facts.description = next(iter(meta.get("description", ())), None)
+    facts.description = _first(meta, _DESCRIPTIONS)
     facts.keywords = [word for line in meta.get("keywords", ()) for word in re.split(r"[,;]", line)]
-    facts.language = _language(tree) or next(iter(meta.get("content-language", ())), None)
+    facts.language = _language(tree) or _first(meta, _LANGUAGES)
     facts.created_at = next((found for name in _CREATED for one in meta.get(name, ()) if (found := when(one))), None)
     facts.modified_at = next((found for name in _MODIFIED for one in meta.get(name, ()) if (found := when(one))), None)
     for heading in tree.css("h1, h2, h3, h4, h5, h6")[:HEADINGS]:
@@ -61,7 +65,8 @@ def read(text: str) -> Facts:
     links = [(link.attributes["href"] or "").strip() for link in tree.css("a[href], area[href]")]
     facts.more |= {
         "canonical": _link(tree, "canonical"),
-        "generator": next(iter(meta.get("generator", ())), None),
+        "base": _base(tree),
+        "generator": _first(meta, ("generator",)),
         "open_graph": {name[3:]: values[0] for name, values in meta.items() if name.startswith("og:")},
         "links": list(dict.fromkeys(links))[:LINKS],
         "link_count": len(links),
@@ -113,6 +118,16 @@ def _meta(tree: Any) -> dict[str, list[str]]:
                 found.setdefault(name.lower(), []).append(value)
                 break
     return found
+
+
+def _first(meta: dict[str, list[str]], names: tuple[str, ...]) -> str | None:
+    return next((meta[name][0] for name in names if name in meta), None)
+
+
+def _base(tree: Any) -> str | None:
+    """The address that relative ones are relative to, where it is not that of the page."""
+    base = tree.css_first("base[href]")
+    return None if base is None else words(base.attributes["href"])
 
 
 def _language(tree: Any) -> str | None:

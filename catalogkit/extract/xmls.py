@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import unicodedata
 import zipfile
 import zlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.content import Reason
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENTRIES: Final = 50_000
+UTF8_NAME: Final = 0x800  # APPNOTE.TXT 4.4.4, bit 11
 XML_LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
@@ -58,6 +62,10 @@ def text_of(node: Any) -> str:
     return "".join(node.itertext())
 
 
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 class Archive:
     """A zip archive that is read member by member, and never unpacks more than a limit, all members together.
 
@@ -76,7 +84,19 @@ class Archive:
         self._there = set(self.names)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._there
+        return name in self._there or _alike(name) in self._meant
+
+    @cached_property
+    def _meant(self) -> dict[str, str]:
+        """Members by the names that were meant: in UTF-8 though the archive does not say so, in any case and form."""
+        meant: dict[str, str] = {}
+        for info in self._zip.infolist():
+            name = info.filename
+            if not info.flag_bits & UTF8_NAME:
+                with contextlib.suppress(UnicodeError):
+                    name = name.encode("cp437").decode()
+            meant.setdefault(_alike(name), info.filename)
+        return meant
 
     def read(self, name: str) -> bytes:
         """A member's bytes.
@@ -87,7 +107,7 @@ class Archive:
             If they are damaged, encrypted, or more than may still be unpacked.
         """
         try:
-            info = self._zip.getinfo(name)
+            info = self._zip.getinfo(name if name in self._there else self._meant[_alike(name)])
             if info.flag_bits & 1:
                 raise RefusedError(Reason.ENCRYPTED, f"{name} needs a password", encrypted=True)
             with self._zip.open(info) as member:

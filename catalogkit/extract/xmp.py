@@ -11,13 +11,33 @@ from catalogkit.extract.xmls import XML_LANG, local, parse_xml, text_of
 MOST_BYTES: Final = 1_000_000
 # It is to be found without understanding the file, for which it has an envelope of its own.
 _ENVELOPE: Final = re.compile(rb"<(x:xmpmeta|rdf:RDF)[\s>].*?</\1\s*>", re.DOTALL)
+_ROOT: Final = re.compile(rb"/Root\s+(\d{1,10})\s+(\d{1,5})\s+R\b")
+_METADATA: Final = re.compile(rb"/Metadata\s+(\d{1,10})\s+(\d{1,5})\s+R\b")
 _ONE: Final = {"title", "description"}
 _MANY: Final = {"creator", "subject", "language"}
 _DATES: Final = {"createdate", "modifydate"}
 
 
 def find(data: bytes) -> bytes | None:
-    """The packet of the document: the last one in the file, for updates are written at its end."""
+    """The packet that the document's catalog refers to; empty if it refers to none.
+
+    None where that takes somebody who understands the file: the catalog, or what it refers to, is compressed or
+    encrypted, and there is not just one packet. Pictures have packets of their own, which say nothing of the document.
+    """
+    catalog = _object(data, _last(_ROOT, data, b"/Root"))
+    if catalog is not None:
+        referred = _METADATA.search(catalog)
+        if referred is None:
+            return b""
+        stream = _object(data, referred)
+        envelope = None if stream is None else _ENVELOPE.search(stream)
+        return None if envelope is None else envelope[0]
+    first, last = data.find(b"</x:xmpmeta"), data.rfind(b"</x:xmpmeta")
+    return last_of(data) if first == last else None
+
+
+def last_of(data: bytes) -> bytes | None:
+    """The last packet in a file, for updates are written at its end: the best that can be had without its catalog."""
     end = data.rfind(b"</x:xmpmeta")
     tag = b"<x:xmpmeta"
     if end < 0:
@@ -27,6 +47,32 @@ def find(data: bytes) -> bytes | None:
         return None
     close = data.find(b">", end)
     return data[start : close + 1] if close >= 0 else None
+
+
+def _last(form: re.Pattern[bytes], data: bytes, word: bytes) -> re.Match[bytes] | None:
+    """The last place where `word` begins what has a form."""
+    end = len(data)
+    for _ in range(20):
+        end = data.rfind(word, 0, end)
+        if end < 0:
+            return None
+        if match := form.match(data, end):
+            return match
+    return None
+
+
+def _object(data: bytes, reference: re.Match[bytes] | None) -> bytes | None:
+    """The last version of an object that a file has in plain sight."""
+    if reference is None:
+        return None
+    named = b"%d %d obj" % (int(reference[1]), int(reference[2]))
+    start = data.rfind(named)
+    while start > 0 and data[start - 1 : start].isdigit():
+        start = data.rfind(named, 0, start)
+    if start < 0:
+        return None
+    end = data.find(b"endobj", start, start + MOST_BYTES)
+    return data[start:end] if end >= 0 else None
 
 
 def read(packet: bytes | None) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalogkit.errors import InvalidInput
+from catalogkit.near import stock
 from catalogkit.near.shingles import FEWEST, LETTERS, Shingles
-from catalogkit.near.stock import is_stock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,8 +54,8 @@ def sketched(texts: Iterable[str]) -> list[Sketch]:
 
 
 def version() -> str:
-    """What sketches must have in common to be compared: how texts are cut up, and how numbers are made of that."""
-    return f"{LETTERS}-{NUMBERS}-{_SEED}-{_maker().ALGORITHM_VERSION}"
+    """What sketches must have in common: how texts are cut up and told from stock, and how numbers are made of that."""
+    return f"{LETTERS}-{stock.VERSION}-{NUMBERS}-{_SEED}-{_maker().ALGORITHM_VERSION}"
 
 
 def _sketch(text: str) -> Sketch:
@@ -63,7 +63,7 @@ def _sketch(text: str) -> Sketch:
     why_not = ""
     if len(shingles) < FEWEST:
         why_not = "short" if text.strip() else "empty"
-    elif is_stock(text):
+    elif stock.is_stock(text):
         why_not = "stock"
     if why_not:
         return Sketch(len(shingles), b"", why_not)

@@ -81,6 +81,36 @@ def test_of_several_titles_the_main_one(told: Told) -> None:
     assert told(epub("<dc:title> </dc:title>")).title is None
 
 
+def test_names_that_archives_spell_otherwise(told: Told) -> None:
+    """In UTF-8 without saying so, decomposed, in another case: the part that was meant is found."""
+    manifest = "<item id='a' href='V%C3%B6gel.xhtml'/><item id='b' href='%C3%89t%C3%A9.xhtml'/>"
+    for names in (("Vögel.xhtml", "Été.xhtml"), ("vögel.XHTML", "E\u0301te\u0301.xhtml")):
+        book = epub(METADATA, manifest, SPINE, {name: page(f"<p>{name[:5]} {PROSE}</p>") for name in names})
+        for name in names:  # the flag that says so is taken away, in both places where it stands
+            book = _unflagged(book, name.encode())
+        with zipfile.ZipFile(io.BytesIO(book)) as archive:
+            assert not {f"OEBPS/{name}" for name in names} & set(archive.namelist())
+        one = told(book)
+        assert (one.warnings, one.text.count("The birds")) == ((), 2)
+
+
+def _unflagged(book: bytes, name: bytes) -> bytes:
+    data, at = bytearray(book), -1
+    while (at := data.find(name, at + 1)) >= 0:
+        for signature, flags, start in ((b"PK\x03\x04", 6, 30), (b"PK\x01\x02", 8, 46)):
+            head = data.rfind(signature, 0, at)
+            if head >= 0 and head + start <= at < head + start + 10:
+                data[head + flags + 1] &= ~0x08
+    return bytes(data)
+
+
+def test_older_books_have_an_older_namespace(told: Told) -> None:
+    """Dublin Core 1.0, in upper case, as the Open eBook standard had it."""
+    old = "<d:Title xmlns:d='http://purl.org/dc/elements/1.0/'>Old</d:Title>"
+    other = "<d:title xmlns:d='http://example.org/dc/'>No</d:title>"
+    assert told(epub(other + old)).title == "Old"
+
+
 def test_books_that_are_not_as_they_should_be(told: Told) -> None:
     """No mimetype, all in a folder, no container, a missing part, a member that is not well-formed: read, and told."""
     book = epub(METADATA, PARTS, SPINE, FILES, mimetype=False, around="epub/")

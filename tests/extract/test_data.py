@@ -133,6 +133,8 @@ def test_title_and_words(told: Told) -> None:
         (b'{"a": NaN}', "not_strict"),
         (b'{"a": "\\ud800"}', "not_strict"),
         (b'// generated\n{"a": /* one */ 1, "b": "//no"}', "comments"),
+        (b"[NaN, -Infinity]", "not_strict"),
+        (b'{"a": 1}\n{"a": NaN}\n{"a": "\\ud800"}\n{"a": 1e999}', "not_strict"),
         (b'{"a": 1}\n' * 50 + b"{oops\n" + b'{"a": 1}\n' * 50, "bad_lines"),
     ],
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 
 from catalogkit.content import Reason
 from catalogkit.extract import mupdf, pdfium
+from catalogkit.extract import xmp as xmp_of
 from catalogkit.extract.facts import RefusedError
 from catalogkit.policies.extract import Limits
 from tests.extract.made import PROSE, pdf, xmp
@@ -56,6 +58,74 @@ def test_xmp_speaks_where_info_is_silent(told: Told) -> None:
     both = told(pdf(PROSE, info="/Title (Info's) /Author (Ada, A. and Bo)", xmp=TITLES))
     assert (both.title, both.authors) == ("Info's", ("Ada, A.", "Bo"))
     assert told(pdf(PROSE, info="/Title ( ) /Author (Zoe)", xmp=TITLES)).title == "Birds & more"
+
+
+PICTURE = xmp('<dc:title><rdf:Alt><rdf:li xml:lang="x-default">A picture</rdf:li></rdf:Alt></dc:title>')
+IN_A_STREAM = {60: f"<< /Type /Metadata /Subtype /XML /Length {len(PICTURE)} >>\nstream\n{PICTURE}\nendstream"}
+
+
+def test_pictures_have_xmp_of_their_own(told: Told) -> None:
+    """It says nothing of the document, whether that has any itself or not; an update of the document's counts."""
+    assert told(pdf(PROSE, xmp=TITLES, extra=IN_A_STREAM)).title == "Birds & more"
+    assert told(pdf(PROSE, extra=IN_A_STREAM)).title is None
+    # Objects whose numbers end alike are others.
+    assert told(pdf(PROSE, xmp=TITLES, extra={104: IN_A_STREAM[60]})).title == "Birds & more"
+    document = pdf(PROSE, xmp=TITLES)
+    newer = TITLES.replace("Birds &amp; more", "Newer birds")
+    update = f"4 0 obj\n<< /Type /Metadata /Length {len(newer.encode())} >>\nstream\n{newer}\nendstream\nendobj\n"
+    assert told(document + update.encode() + b"trailer << /Root 1 0 R >>\n").title == "Newer birds"
+
+
+@pytest.mark.parametrize("info", ["", "/Title (Birds) /Author (Ada)"])
+def test_xmp_that_is_out_of_sight(told: Told, info: str) -> None:
+    """Compressed or encrypted, or referred to by a catalog that is: found all the same, also beside a title."""
+    import pymupdf
+
+    subjects = TITLES.replace(
+        "<xmp:CreateDate>", "<dc:subject><rdf:Bag><rdf:li>sea</rdf:li></rdf:Bag></dc:subject><xmp:CreateDate>"
+    )
+    document = pymupdf.open(stream=pdf(PROSE, xmp=subjects, info=info, extra=IN_A_STREAM), filetype="pdf")
+    for how in (
+        {"use_objstms": 1, "deflate": True},
+        {"encryption": pymupdf.PDF_ENCRYPT_AES_256, "owner_pw": "owner"},
+    ):
+        one = told(document.tobytes(**how))
+        assert (one.title, one.keywords) == ("Birds" if info else "Birds & more", ("sea",)), how
+
+
+def test_without_mupdf_the_last_packet_counts(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be understood is read as it lies there, rather than not at all."""
+    document = pdf(PROSE, xmp=TITLES).replace(b"/Root 1 0 R", b"/Root  null")
+    update = b"\n" + PICTURE.replace("A picture", "Later").encode()
+    assert xmp_of.find(document + update) is None
+    assert b"Later" in (xmp_of.last_of(document + update) or b"")
+    monkeypatch.setattr(import_module("catalogkit.extract.pdf"), "_elsewhere", lambda data: None)
+    catalogs = b"\n1 0 obj << /Type /Catalog /Pages 2 0 R /Metadata 77 0 R >> endobj trailer << /Root 1 0 R >>\n"
+    assert told(pdf(PROSE, xmp=TITLES) + catalogs).title == "Birds & more"
+
+
+def test_people_and_keywords_one_by_one(told: Told) -> None:
+    """Semicolons set people apart, and a comma left over is no part of a name; keywords may stand in lines."""
+    one = told(pdf(PROSE, info="/Author (Ada, ; Bo, B.) /Keywords (birds\\nislands, sea)"))
+    assert (one.authors, one.keywords) == (("Ada", "Bo, B."), ("birds", "islands", "sea"))
+
+
+@pytest.mark.parametrize(
+    ("title", "told_title"),
+    [
+        ("<FEFF00D60066>", "Öf"),
+        ("<FFFED6006600>", "Öf"),
+        ("<EFBBBFC3966C>", "Öl"),
+        ("(\\200 \\222 \\212 \\240 \\205 \\030 \\344)", "• ™ − € – ˘ ä"),
+        ("<FEFFD83DDE00>", "😀"),
+        ("(A \\(b\\) \\103)", "A (b) C"),
+        ("6 0 R", "Elsewhere"),
+        ("( )", None),
+    ],
+)
+def test_titles_in_every_encoding_that_pdf_has(told: Told, title: str, told_title: str | None) -> None:
+    """UTF-16 of both ends, UTF-8, PDFDocEncoding, escapes, references (ISO 32000-2, 7.9.2)."""
+    assert told(pdf(PROSE, info=f"/Title {title}", extra={6: "(Elsewhere)"})).title == told_title
 
 
 def test_only_the_first_pages_text_is_read_all_pages_are_counted(told: Told) -> None:

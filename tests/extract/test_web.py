@@ -57,6 +57,10 @@ def test_what_a_page_states(told: Told) -> None:
         ("utf-8-sig", '<meta charset="latin-1">', "Vögel: the mark counts, not the word"),
         ("utf-8", '<meta charset="utf-16">', "Vögel: it cannot be what it says"),
         ("utf-8", '<meta charset="nonsense">', "Vögel"),
+        ("utf-8", '<meta charset="iso-8859-1">', "Vögel: a template said so, “and was wrong”"),
+        ("cp1252", '<meta charset="utf-8">', "Vögel: a server said better"),
+        ("cp1251", '<meta charset="windows-1251">', "Птицы"),
+        ("cp1251", f'<!--{"x" * 9000}--><meta charset="windows-1251">', "Птицы"),
     ],
 )
 def test_encodings(told: Told, encoding: str, declared: str, text: str) -> None:
@@ -69,8 +73,8 @@ def test_encodings(told: Told, encoding: str, declared: str, text: str) -> None:
 
 def test_bytes_that_are_no_characters_are_told(told: Told) -> None:
     """What is broken is replaced, and a warning says so."""
-    one = told(b"<meta charset=utf-8><title>V\xffgel</title>")
-    assert (one.title, "encoding_errors" in one.warnings) == ("V\ufffdgel", True)
+    one = told(b"<meta charset=utf-8><title>V\xffgel \xc3\xb6</title>")
+    assert (one.title, "encoding_errors" in one.warnings) == ("V\ufffdgel ö", True)
     assert codecs.BOM_UTF8.decode() not in (one.title or "")
 
 
@@ -86,6 +90,9 @@ def test_bytes_that_are_no_characters_are_told(told: Told) -> None:
         ("<html><body><p>late<title>late</title>", "late"),
         ("<TITLE>Upper</TITLE>", "Upper"),
         ("<!-- <title>old</title> --><title>new</title>", "new"),
+        ('<title> </title><meta property="og:title" content="Shared">', "Shared"),
+        ('<title>Own</title><meta property="og:title" content="Shared">', "Own"),
+        ('<meta name="citation_title" content="A paper"><p>x', "A paper"),
     ],
 )
 def test_titles(told: Told, page: str, title: str | None) -> None:
@@ -100,12 +107,26 @@ def test_titles(told: Told, page: str, title: str | None) -> None:
         ('<html xml:lang="fr"><title>x</title>', "fr"),
         ('<html lang=""><body lang="it"><p>x', "it"),
         ('<meta http-equiv="content-language" content="pt"><p>x', "pt"),
+        ('<meta name="DC.language" content="es"><p>x', "es"),
+        ('<html lang="de"><meta name="language" content="en"><p>x', "de"),
         ("<title>x</title>", None),
     ],
 )
 def test_languages(told: Told, page: str, language: str | None) -> None:
     """A language is told as it is stated, wherever it is."""
     assert told(b"<!doctype html>" + page.encode()).language == language
+
+
+def test_what_stands_for_a_description_and_where_addresses_lead(told: Told) -> None:
+    """What is meant for readers comes before what is meant for others; relative addresses come with their base."""
+    page = (
+        '<!doctype html><base href="https://e.org/a/"><link rel="canonical" href="b.html">'
+        '<meta property="og:description" content="Shared">'
+    )
+    one = told(page.encode())
+    assert (one.description, one.more["canonical"], one.more["base"]) == ("Shared", "b.html", "https://e.org/a/")
+    assert told(page.encode() + b'<meta name="description" content="Own">').description == "Own"
+    assert "base" not in told(b"<!doctype html><base target=_top><p>x").more
 
 
 def test_a_template_is_a_page(told: Told) -> None:

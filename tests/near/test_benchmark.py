@@ -10,6 +10,7 @@ import pytest
 from benchmarks import near, near_set, search
 from benchmarks.bench import Bench
 from benchmarks.race import Untrue
+from catalogkit.policies.extract import Limits
 from tests.near.texts import prose
 
 
@@ -34,8 +35,8 @@ def test_a_labelled_set(documents: Path, tmp_path: Path) -> None:
 
 def test_quality_over_a_folder(documents: Path, tmp_path: Path) -> None:
     """Pairs of files by what was said of them, and what should have been."""
-    (tmp_path / "work").mkdir()
-    result = near.quality(Bench(tmp_path / "work", rounds=1), documents)
+    made = near_set.make(documents, tmp_path / "set")
+    result = near.quality(made, "as by default", Limits())
     pairs = result.facts["right"] + result.facts["missed"]
     assert (pairs, result.facts["wrong"]) == (12 * 11 // 2 + 6 * 5 // 2, 0)
     assert [goal.verdict for goal in result.goals] == ["met", "met"]
