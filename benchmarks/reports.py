@@ -21,7 +21,10 @@ from benchmarks.race import Contender, Race, Untrue, once, race
 
 COUNT: Final = 1_000_000
 QUICK_COUNT: Final = 100_000
-REPORTS: Final = ("storage_overview", "dedup_analytics", "verification_coverage", "eviction_scoring", "gc_review")
+REPORTS: Final = (
+    "storage_overview", "dedup_analytics", "verification_coverage", "eviction_scoring", "gc_review", "content_quality",
+    "retention_review", "tenant_billing",
+)  # fmt: skip
 PAGE_LIMIT: Final = 1_000_000
 # By the size of the catalog: CPU seconds that a report may take, from the command to the page.
 LIMITS: Final = {1_000_000: 5.0, 10_000_000: 15.0}
