@@ -33,9 +33,17 @@ FIELDS: Final[dict[str, str]] = {
     "changed_at": "time",
     "title": "text",
     "author": "text",
+    "subject": "text",
+    "description": "text",
+    "keyword": "text",
     "language": "language",
+    "detected_language": "language",
     "page_count": "number",
+    "text_chars": "number",
     "written_at": "time",
+    "modified_at": "time",
+    "encrypted": "flag",
+    "warning": "text",
     "extractor": "text",
     "reason": "text",
 }
@@ -122,6 +130,8 @@ def _filter(field: str, comparison: str, value: object) -> Filter:
         raise InvalidInput(
             f"documents cannot be filtered by {field!r}; use {', '.join(FIELDS)}, metadata.NAME or more.NAME"
         )
+    if kind == "flag" and comparison not in ("=", "!="):
+        raise InvalidInput(f"{field} is true or false; compare it with = or !=")
     if comparison == "~" and kind not in ("text", "language"):
         raise InvalidInput(f"{field} is no text that could contain something; compare it with = < > <= >= or !=")
     return Filter(field, comparison, _value(field, kind, comparison, value), kind)
@@ -130,6 +140,10 @@ def _filter(field: str, comparison: str, value: object) -> Filter:
 def _value(field: str, kind: str, comparison: str, value: object) -> str | int | bytes:
     if kind == "time":
         return _time(field, comparison, value)
+    if kind == "flag":
+        if (said := str(value).lower()) not in ("true", "false"):
+            raise InvalidInput(f"{field} is true or false, not {value!r}")
+        return int(said == "true")
     if kind == "digest":
         return bytes(value) if isinstance(value, Digest) else bytes(Digest.parse(str(value).lower()))
     if kind in ("number", "size"):

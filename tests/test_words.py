@@ -57,6 +57,8 @@ def test_words_are_the_same_however_often_they_are_folded(text: str) -> None:
         ({"id": (10, 20)}, [Filter("id", ">=", 10, "number"), Filter("id", "<=", 20, "number")]),
         ({"bytes": (None, "5kB")}, [Filter("bytes", "<=", 5000, "size")]),
         ({"metadata.open": True}, [Filter("metadata", "=", "true", "json", ("open",))]),
+        ({"encrypted": True}, [Filter("encrypted", "=", 1, "flag")]),
+        ("encrypted!=False", [Filter("encrypted", "!=", 0, "flag")]),
         ("page_count >= 10", [Filter("page_count", ">=", 10, "number")]),
         (["title~a=b", "resolver!=x"], [Filter("title", "~", "a=b", "text"), Filter("resolver", "!=", "x", "text")]),
         (None, []),
@@ -81,7 +83,8 @@ def test_a_date_is_a_whole_day() -> None:
     [
         "colour=red", "metadata=x", "metadata.=x", {'metadata.a"b': 1}, "resolver", "page_count=many", "bytes=big",
         "sha256=abc", "created_at>=yesterday", "page_count~1", {"page_count": (1, 2, 3)}, {"page_count": 1 << 70},
-        {"page_count": True}, {"resolver": "a\x00"}, {"created_at": datetime.fromisoformat("2026-05-01")},
+        {"page_count": True}, "encrypted>=true", "encrypted=yes", "encrypted~t",
+        {"resolver": "a\x00"}, {"created_at": datetime.fromisoformat("2026-05-01")},
     ],
 )  # fmt: skip
 def test_what_is_no_filter_is_refused(given: Any) -> None:

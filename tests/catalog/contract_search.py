@@ -208,16 +208,41 @@ class Search:
             ("metadata.year>=2000", "b"), ("metadata.year=1999", "a"), ("metadata.year!=1999", "bc"),
             ("metadata.open=true", "a"), ("metadata.open=1", "b"), ("metadata.doi~10.1", "a"), ("more.made=tool", "b"),
             ("sha256=" + str(sha("one")), "a"), ("id>=2", "bc"), ("extractor=pdf", "ab"), ("reason=damaged", "b"),
+            ("source_url~EXAMPLE.ORG/a", "a"), ("source_url=https://example.org/b", "b"), ("variant=accepted", "b"),
+            ("run_id=r1", "b"), ("run_id!=r1", "ac"), ("content_type=text/html", "c"), ("content_type~PDF", "ab"),
+            ("fetched_at<2026-04-01", "a"), ("fetched_at>=2026-04-01", "b"), ("changed_at>=2026-05-02", "c"),
+            ("modified_at<2002-01-01", "a"), ("detected_language=de", "b"), ("detected_language!=de", "ac"),
+            ("text_chars>=9", "b"), ("text_chars<9", "a"), ("encrypted=true", "b"), ("encrypted=false", "a"),
+            ("encrypted!=true", "ac"), ("warning=truncated", "a"), ("warning!=truncated", "bc"), ("warning~RUNC", "a"),
+            ("keyword=sea birds", "a"), ("keyword~BIRD", "ab"), ("keyword!=birds", "ac"), ("subject=Ornithology", "a"),
+            ("subject~ORNI", "a"), ("description~café", "b"), ("more.subject=Ornithology", "a"),
         ],
     )  # fmt: skip
     def test_filters_hold_beside_the_words(self, desk: Desk, clause: str, found: str) -> None:
         """By every field, of the document, of its content, and inside what the downloader and the extractor told."""
-        desk.put_one("one", "a", resolver="core", metadata={"doi": "10.1/x", "year": 1999, "open": True})
-        desk.put_one("two", "b", tenant="acme", metadata={"deep": {"er": "yes"}, "year": 2001, "open": 1})
-        desk.put_one("three", "c", as_of=NOW + DAY, metadata={"title": "Given", "year": "unknown"})
+        given = {"doi": "10.1/x", "year": 1999, "open": True}
+        pdf = {"content_type": "application/pdf"}
+        old, new = NOW.replace(month=3), NOW.replace(month=4, day=2)
+        desk.put_one(
+            "one", "a", resolver="core", source_url="https://example.org/a", fetched_at=old, metadata=given, **pdf
+        )
+        given = {"deep": {"er": "yes"}, "year": 2001, "open": 1}
+        desk.put_one(
+            "two", "b", tenant="acme", source_url="https://example.org/b", variant="accepted", run_id="r1",
+            fetched_at=new, metadata=given, **pdf,
+        )  # fmt: skip
+        given = {"title": "Given", "year": "unknown"}
+        desk.put_one("three", "c", as_of=NOW + DAY, content_type="text/html", metadata=given)
         written = NOW.replace(year=2000)
-        tell(desk, "one", title="Café", authors=("Ada", "Bob"), language="en-GB", page_count=10, created_at=written)
-        tell(desk, "two", detected_language="de", page_count=9, more={"made": "tool"}, reason="damaged")
+        tell(
+            desk, "one", title="Café", authors=("Ada", "Bob"), language="en-GB", page_count=10, created_at=written,
+            modified_at=written + DAY, subject="Ornithology", keywords=("sea birds", "islands"),
+            warnings=("truncated",), text="short", text_chars=5,
+        )  # fmt: skip
+        tell(
+            desk, "two", detected_language="de", page_count=9, more={"made": "tool"}, reason="damaged", encrypted=True,
+            keywords=("birds",), description="In the CAFE\u0301", text_chars=99, warnings=("repaired",),
+        )  # fmt: skip
         names = {1: "a", 2: "b", 3: "c"}
         assert "".join(sorted(names[one] for one in ids(desk, "example", clause))) == found
 

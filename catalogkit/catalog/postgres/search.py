@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.postgres.base import Database
-from catalogkit.catalog.sql.finding import COLUMNS, FOUND, INDEX_FORM, RANKED, SOURCE, Finding, columns, found
+from catalogkit.catalog.sql.finding import COLUMNS, FOUND, INDEX_FORM, LISTS, RANKED, SOURCE, Finding, columns, found
 from catalogkit.errors import InvalidInput
 from catalogkit.words import folded, words_of
 
@@ -176,9 +176,11 @@ def _where(filters: Iterable[Filter]) -> tuple[str, list[Any]]:
 
 def _condition(one: Filter) -> tuple[str, list[Any]]:
     how = "IS DISTINCT FROM" if one.comparison == "!=" else one.comparison
-    if one.field == "author":
+    if one.field in LISTS:
         inner = "=" if one.comparison == "!=" else one.comparison
-        some = f"EXISTS (SELECT 1 FROM json_array_elements_text(c.authors::json) a (name) WHERE name {inner} ?)"
+        some = (
+            f"EXISTS (SELECT 1 FROM json_array_elements_text({LISTS[one.field]}::json) a (name) WHERE name {inner} ?)"
+        )
         return f"NOT {some}" if one.comparison == "!=" else some, [one.value]
     if one.kind == "json":
         return _json(one, how)
@@ -207,6 +209,6 @@ def _json(one: Filter, how: str) -> tuple[str, list[Any]]:
 
 def _field(one: Filter) -> str:
     """The text that is to contain something."""
-    if one.field == "author":
-        return "array_to_string(ARRAY(SELECT * FROM json_array_elements_text(c.authors::json)), chr(10))"
+    if one.field in LISTS:
+        return f"array_to_string(ARRAY(SELECT * FROM json_array_elements_text({LISTS[one.field]}::json)), chr(10))"
     return f"{COLUMNS[one.field]}::json #>> ?::text[]" if one.kind == "json" else COLUMNS[one.field]

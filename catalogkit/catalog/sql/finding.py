@@ -29,9 +29,17 @@ COLUMNS: Final = {
     "fetched_at": "d.fetched_us", "created_at": "d.created_us", "changed_at": "d.changed_us",
     "title": "coalesce(nullif(c.title, ''), json_extract(d.metadata, '$.title'))",
     "language": "coalesce(c.language, c.detected_language)", "page_count": "c.page_count",
-    "written_at": "c.created_us", "extractor": "c.extractor", "reason": "c.reason",
+    "detected_language": "c.detected_language", "text_chars": "c.text_chars", "encrypted": "c.encrypted",
+    "subject": "json_extract(c.more, '$.subject')", "description": "json_extract(c.more, '$.description')",
+    "written_at": "c.created_us", "modified_at": "c.modified_us", "extractor": "c.extractor", "reason": "c.reason",
     "metadata": "d.metadata", "more": "c.more",
 }  # fmt: skip
+# What a document has several of, as JSON: a filter holds if it does of one of them, `!=` if it is none of them.
+LISTS: Final = {
+    "author": "coalesce(c.authors, '[]')",
+    "keyword": "coalesce(json_extract(c.more, '$.keywords'), '[]')",
+    "warning": "coalesce(c.warnings, '[]')",
+}
 FOUND: Final = (
     "d.id, d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant, d.sha256, b.bytes,"
     f" {COLUMNS['media_type']}, {COLUMNS['title']}, c.authors, {COLUMNS['language']}, c.page_count, d.created_us,"

@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import Found
-from catalogkit.catalog.sql.finding import COLUMNS, FOUND, INDEX_FORM, RANKED, SOURCE, Finding, columns, found
+from catalogkit.catalog.sql.finding import COLUMNS, FOUND, INDEX_FORM, LISTS, RANKED, SOURCE, Finding, columns, found
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.words import indexed
@@ -154,17 +154,17 @@ def _where(filters: Iterable[Filter]) -> tuple[str, list[Any]]:
     """The filters as conditions, and their values."""
     clauses, values = list[str](), list[Any]()
     for one in filters:
-        clause, more = _author(one) if one.field == "author" else _compared(one)
+        clause, more = _listed(one) if one.field in LISTS else _compared(one)
         clauses.append(f" AND {clause}")
         values += more
     return "".join(clauses), values
 
 
-def _author(one: Filter) -> tuple[str, list[Any]]:
-    """Any of the authors; `!=` is none of them."""
+def _listed(one: Filter) -> tuple[str, list[Any]]:
+    """Any of the authors, keywords or warnings; `!=` is none of them."""
     how = "=" if one.comparison == "!=" else one.comparison
     inner, values = _text("a.value", how, one.value)
-    some = f"EXISTS (SELECT 1 FROM json_each(coalesce(c.authors, '[]')) a WHERE {inner})"
+    some = f"EXISTS (SELECT 1 FROM json_each({LISTS[one.field]}) a WHERE {inner})"
     return f"NOT {some}" if one.comparison == "!=" else some, values
 
 
