@@ -23,11 +23,15 @@ import polars as pl
 
 from benchmarks.traces import REGIMES
 from catalogkit.eviction import baselines
+from catalogkit.eviction.harms import scored
 from catalogkit.eviction.history import EVENTS, OBJECTS, History
 from catalogkit.eviction.judging import JUDGEMENTS, mean_regret, regrets
-from catalogkit.eviction.scoring import score
+from catalogkit.eviction.scoring import Scores, score
 
 OURS, RATES, STALE = "catalogkit", "catalogkit, no model", "catalogkit, stale log"
+# Ranked for each judgement by the harm that it counts, where `OURS` is one order for all.
+EACH = "catalogkit, by each harm"
+KNOWN = ("object", "bytes", "expected", "reuse")
 REFERENCE = "GDSF, decayed"
 MILLION = 1_000_000
 
@@ -103,6 +107,7 @@ def judged(name: str, history: History, horizon: timedelta, most: int) -> dict[s
             cells.setdefault(column, []).append(regrets(rows, column))
         chances.append(rows.select("reuse", used=pl.col("count") > 0))
         methods.append(ours.card.method)
+        cells.setdefault(EACH, []).append(by_each_harm(ours, rows))
         first = rows.sort(OURS, descending=True).head(max(rows.height // 10, 1))
         promises.append((float(first["reuse"].sum()), int((first["count"] > 0).sum())))
     regret = {scorer: mean_regret(pl.concat(parts)) for scorer, parts in cells.items()}
@@ -113,6 +118,16 @@ def judged(name: str, history: History, horizon: timedelta, most: int) -> dict[s
         "methods": methods, "calibration_error": calibration_error(chance), "brier_skill": brier_skill(chance),
         "promised": promised, "came": came, "cpu_seconds": max(seconds), "checks": checks(history, cuts[0], horizon),
     }  # fmt: skip
+
+
+def by_each_harm(ours: Scores, rows: pl.DataFrame) -> pl.DataFrame:
+    """The cells of each judgement, objects being ranked by the harm that it counts; by a classic rule, all the same."""
+    found = []
+    for aim in JUDGEMENTS:
+        told = ours.frame if ours.card.method in baselines.RULES else scored(ours.frame.select(KNOWN), aim)
+        ranked = rows.join(_named(told, aim), on="object")
+        found.append(regrets(ranked, aim).filter(pl.col("judgement") == aim))
+    return pl.concat(found)
 
 
 def _named(frame: pl.DataFrame, name: str) -> pl.DataFrame:

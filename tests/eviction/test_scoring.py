@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.traces import REGIMES, World
 from catalogkit.errors import InvalidInput
-from catalogkit.eviction import baselines, scoring
+from catalogkit.eviction import baselines, ladder, scoring
 from catalogkit.eviction.features import features
 from catalogkit.eviction.history import EVENTS, OBJECTS, History
 from catalogkit.eviction.judging import mean_regret, regrets
@@ -121,7 +121,7 @@ def test_a_model_is_monotone_in_requests_and_bytes() -> None:
     from catalogkit.eviction.model import fit
 
     history, at, _ = learned()
-    pasts = scoring._pasts(history.known(at), WEEK)
+    pasts = ladder.pasts(history.known(at), WEEK)
     model = fit([(one.rows, one.counts) for one in pasts])
     rows = pasts[0].rows.head(300)
     before = model.predict(rows)

@@ -1,0 +1,58 @@
+"""Harms: what a removal costs, by which of them objects are ranked, and the score as parts that add up.
+
+Three harms are told apart, because no order is best for all:
+
+* ``requests``: every request for what was removed meets a hole;
+* ``refetch``: the first one does, and fills it;
+* ``topn``: of so many objects that are removed, those come back that are asked for, and take their room again.
+
+Who knows which one counts ranks by it. Otherwise all are weighed (``balanced``): requests and refetches each as a share
+of all that are expected, their power mean of `POWER` taken, which lies between the geometric mean (0), by which the few
+that are asked for very often decide everything, and the sum (1), by which they hardly count where a share is large.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from catalogkit.errors import InvalidInput
+
+AIMS: Final = ("balanced", "requests", "refetch", "topn")
+# The demand that nobody can rule out within a horizon; below it the larger object goes.
+NOBODY_KNOWS: Final = 0.1
+POWER: Final = 0.25
+PARTS: Final = ("part_bytes", "part_requests", "part_reuse")
+
+
+def scored(told: pl.DataFrame, aim: str = "balanced") -> pl.DataFrame:
+    """Add a score in bits, the sum of its parts: ``part_bytes``, ``part_requests``, ``part_reuse``.
+
+    Parameters
+    ----------
+    told
+        ``bytes``, ``expected`` (requests within the horizon) and ``reuse`` (the chance of any).
+    aim
+        One of `AIMS`.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such aim.
+    """
+    if aim not in AIMS:
+        raise InvalidInput(f"no harm is called {aim!r}: {', '.join(AIMS)}")
+    size, none = pl.col("bytes").clip(1).log(2), pl.lit(0.0)
+    requests, reuse = pl.col("expected") + NOBODY_KNOWS, pl.col("reuse") + NOBODY_KNOWS
+    # Shares of the harm, an average object's being 1.
+    share, more = reuse / reuse.mean(), (requests / requests.mean()) / (reuse / reuse.mean())
+    parts = {
+        "balanced": (size, -((1 + more**POWER) / 2).log(2) / POWER, -share.log(2)),
+        "requests": (size, -requests.log(2), none),
+        "refetch": (size, none, -reuse.log(2)),
+        "topn": (size, none, (1 - pl.col("reuse") + NOBODY_KNOWS / 100).log(2)),
+    }[aim]
+    return told.with_columns(part.alias(name) for name, part in zip(PARTS, parts, strict=True)).with_columns(
+        score=pl.sum_horizontal(PARTS)
+    )

@@ -1,0 +1,193 @@
+"""The ladder: by what objects are ranked, and what says so.
+
+Rates, a model, and the classic rules are asked for the log's own past times, each with what was known by then, and what
+came after judges them. All are judged at the same times, by the mean of all; a rule that is none of ours has to win
+clearly, because the best of several looks better than it is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+from catalogkit.eviction import baselines
+from catalogkit.eviction.calibration import NONE, Calibration, logit
+from catalogkit.eviction.features import FAMILY, features
+from catalogkit.eviction.harms import scored
+from catalogkit.eviction.history import History
+from catalogkit.eviction.judging import mean_regret, regrets
+from catalogkit.eviction.rates import shrunken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime, timedelta
+
+    from catalogkit.eviction.model import Model
+
+# Enough of a past to learn from, and to be judged by.
+EVENTS_LEAST: Final = 50
+CUTS: Final = 12
+JUDGED: Final = 4
+ROWS_LEAST, USED_LEAST = 200, 10
+# Pasts are learned from by samples of so many objects.
+SAMPLE: Final = 20_000
+# Classic rules that may be shipped where they win; by so much, and so many standard errors.
+RULES: Final = ("GDSF, decayed", "Hyperbolic", "LRU", "size x age", "largest first")
+MARGIN: Final = 0.02
+ERRORS: Final = 2.0
+MODEL, RATE, SIZE_AGE = "model", "rate", "size x age"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What could be told at a time, and what came after."""
+
+    at: datetime
+    rows: pl.DataFrame
+    counts: pl.Series
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """By what to rank, and why.
+
+    Attributes
+    ----------
+    regrets
+        The mean regret of each contender, by judgement.
+    judged
+        The past times at which they were judged.
+    model
+        Fitted to all of the past, where that is what to rank by.
+    """
+
+    method: str
+    why: str
+    calibration: Calibration = NONE
+    regrets: dict[str, dict[str, float]] = field(default_factory=dict)
+    judged: list[Past] = field(default_factory=list)
+    model: Model | None = None
+
+
+def pasts(history: History, horizon: timedelta) -> list[Past]:
+    """Past times and what came after each, newest first; of large catalogs by a sample of whole families."""
+    if history.objects.height > SAMPLE:
+        share = SAMPLE / history.objects.height
+        chosen = history.objects.select(FAMILY.hash(seed=0) % 1_000_000 < int(share * 1_000_000)).to_series()
+        objects = history.objects.filter(chosen)
+        history = History(objects, history.events.join(objects.select("object"), on="object", how="semi"))
+    found = []
+    for at in history.cuts(horizon, CUTS, first_share=0.05):
+        rows = features(history, at, horizon)
+        told = history.objects.filter(pl.col("until").is_null() | (pl.col("until") >= at + horizon))
+        rows = rows.join(told.select("object"), on="object", how="semi", maintain_order="left")
+        if rows.height:
+            after = rows.join(history.used(at, horizon), on="object", how="left", maintain_order="left")
+            found.append(Past(at, rows, after["count"].fill_null(0)))
+    return found
+
+
+def choose(history: History, known: list[Past], horizon: timedelta, learn: bool) -> Verdict:
+    """Judge every contender by what it would have said at past times, and take the best."""
+    total = int(history.events["count"].sum())
+    if total < EVENTS_LEAST or not known:
+        few = f"the log has {total:,} requests" if total < EVENTS_LEAST else "the log is shorter than a few horizons"
+        return Verdict(RATE, f"{few}: too little to judge by")
+    can = learn and _can_learn()
+    # A model is judged where something was known to learn it from.
+    before = {one.at: [two for two in known if two.at + horizon <= one.at] for one in known}
+    judged = _spread([one for one in known if can and _enough(before[one.at])])
+    models = [_fit(before[one.at]) for one in judged]
+    judged = judged or _spread(known)
+    cells: dict[str, list[pl.DataFrame]] = {}
+    by_rate = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []))
+    by_model = _judge(judged, models, cells.setdefault(MODEL, [])) if models else NONE
+    for past in judged:
+        rules = past.rows.select("object", "bytes").with_columns(count=past.counts)
+        rules = rules.join(baselines.scores(history, past.at, horizon).drop("bytes"), on="object", how="left",
+                           maintain_order="left")  # fmt: skip
+        for name in RULES:
+            cells.setdefault(name, []).append(regrets(rules, name))
+    told = {name: mean_regret(pl.concat(parts)) for name, parts in cells.items() if parts}
+    means = {name: one["mean"] for name, one in told.items() if one}
+    if not means:
+        why = "nothing of the log's past could have been done better than by chance"
+        return Verdict(RATE, why, by_rate, told, judged)
+    demand = MODEL if means.get(MODEL, math.inf) < means.get(RATE, math.inf) else RATE
+    model = _fit(known) if demand == MODEL else None
+    calibration = by_model if demand == MODEL else by_rate
+    best = min(RULES, key=lambda name: means.get(name, math.inf))
+    lead, error = _lead(cells[demand], cells[best])
+    if lead > max(MARGIN, ERRORS * error) and len(judged) > 1:
+        why = f"on the log's own past it did best: regret {means[best]:.3f}, {demand} {means[demand]:.3f}"
+        return Verdict(best, why, calibration, told, judged, model)
+    return Verdict(demand, _why(demand, means, cells, learn), calibration, told, judged, model)
+
+
+def _spread(times: list[Past]) -> list[Past]:
+    """Some of them, the newest first, as far apart as there is room: what overlaps says the same twice."""
+    return times[:: max(len(times) // JUDGED, 1)][:JUDGED]
+
+
+def _why(demand: str, means: Mapping[str, float], cells: Mapping[str, list[pl.DataFrame]], learn: bool) -> str:
+    if MODEL in means:
+        lead, error = _lead(cells[RATE], cells[MODEL])
+        by = f"regret {means[MODEL]:.3f} to {means[RATE]:.3f} at {len(cells[RATE])} times, {lead:+.3f} +- {error:.3f}"
+        better = "better than the rate" if demand == MODEL else "no better than the rate"
+        return f"on the log's own past a model did {better}: {by}"
+    if not learn:
+        return "no model was asked for"
+    return "too little of a past to learn from" if _can_learn() else "scikit-learn is not installed"
+
+
+def _lead(ours: Sequence[pl.DataFrame], theirs: Sequence[pl.DataFrame]) -> tuple[float, float]:
+    """By how much theirs is better on average over times, and the standard error of that."""
+    gaps = [one["mean"] - two["mean"] for one, two in
+            ((mean_regret(a), mean_regret(b)) for a, b in zip(ours, theirs, strict=True)) if one and two]  # fmt: skip
+    if len(gaps) < 2:
+        return (gaps[0] if gaps else 0.0), math.inf
+    middle = sum(gaps) / len(gaps)
+    return middle, math.sqrt(sum((gap - middle) ** 2 for gap in gaps) / (len(gaps) - 1) / len(gaps))
+
+
+def _judge(judged: Sequence[Past], models: Sequence[Model | None], cells: list[pl.DataFrame]) -> Calibration:
+    """Judge what rates, or models, would have said; return what their chances were worth."""
+    said = [raw(past.rows, model) for past, model in zip(judged, models, strict=True)]
+    worth = Calibration.fit([(one["any"], past.counts) for one, past in zip(said, judged, strict=True)])
+    for past, one in zip(judged, said, strict=True):
+        rows = past.rows.select("object", "bytes").with_columns(count=past.counts)
+        score = scored(one.select("expected", past.rows["bytes"], reuse=worth.apply(one["any"])))["score"]
+        cells.append(regrets(rows.with_columns(score), "score"))
+    return worth
+
+
+def raw(rows: pl.DataFrame, model: Model | None) -> pl.DataFrame:
+    """``expected`` requests and the chance of ``any``, before calibration: by rates of two memories, and the model."""
+    quick, slow = (shrunken(rows, f"nd_{half}", f"wd_{half}") for half in ("0.5", "2"))
+    quick_any, slow_any = (shrunken(rows, f"md_{half}", f"wd_{half}")["any"] for half in ("0.5", "2"))
+    expected, chances = (quick["expected"] * slow["expected"]).sqrt(), [(quick_any * slow_any).sqrt()]
+    if model is not None:
+        said = model.predict(rows)
+        expected, chances = (expected * said["expected"]).sqrt(), [*chances, said["trees"], said["plain"]]
+    odds = pl.DataFrame({str(number): logit(one) for number, one in enumerate(chances)}).mean_horizontal()
+    return pl.DataFrame({"expected": expected, "any": 1 / (1 + (-odds).exp())})
+
+
+def _enough(before: Sequence[Past]) -> bool:
+    used = sum(int((one.counts > 0).sum()) for one in before)
+    return sum(one.rows.height for one in before) >= ROWS_LEAST and used >= USED_LEAST
+
+
+def _fit(before: Sequence[Past]) -> Model:
+    from catalogkit.eviction.model import fit
+
+    return fit([(one.rows, one.counts) for one in before])
+
+
+def _can_learn() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("sklearn") is not None
