@@ -112,6 +112,8 @@ def test_a_plan_that_is_carried_out_and_taken_back(collection: Collection, clock
     assert run(collection, plan).bytes_freed == 1600
     assert set(collection.frame("evictions")["sha256"]) == {str(told["a"].sha256), str(told["c"].sha256)}
     assert any("evicted" in said for said in ck.why(collection, told["a"].id))
+    assert ck.plan_forget(collection, [told["c"].id]).bytes_freed() == 0
+    assert ck.plan_forget(collection, [told["b"].id]).bytes_freed() == 800
     collection.record_access(told["twin"].id, count=3)
     regret = dict(ck.eviction_regret(collection).select("sha256", "requests").rows())
     assert regret == {str(told["a"].sha256): 3, str(told["c"].sha256): 0}
