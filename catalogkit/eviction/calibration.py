@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EDGE: Final = 1e-6
-# How strongly the slope leans to 1, in observations; a time counts as so many of them at most.
-_LEAN: Final = 20.0
-_MOST: Final = 2000.0
-# What the shift of a time is taken to be like before any was seen: by how much it differs, and as how many times that
-# counts; how far all of them may be from 0 together.
-_SPREAD, _TIMES, _FAR = 0.5, 2.0, 1.5
+# How strongly the line leans to leaving chances as they are, as so much information; a time counts as so many objects
+# at most.
+_LEAN: Final = 30.0
+_MOST: Final = 300.0
+# By how much the odds of a time are taken to be off before any was seen, and as how many times that counts.
+_SPREAD, _TIMES = 0.5, 2.0
 BINS: Final = 10
 
 
@@ -45,7 +45,7 @@ class Calibration:
     shift, slope
         Calibrated log-odds are ``shift + slope * log-odds``, ...
     spread
-        ... with the shift differing from time to time by this standard deviation.
+        ... off from time to time by this standard deviation.
     bins
         ``promised`` (the mean chance), ``came`` (the share that was asked for), ``objects``.
     """
@@ -64,25 +64,34 @@ class Calibration:
         return _chance((self.shift + self.slope * logit(chance)) / math.sqrt(1 + math.pi * self.spread**2 / 8))
 
     @classmethod
-    def fit(cls, pasts: Sequence[tuple[pl.Series, pl.Series]]) -> Calibration:
-        """Draw the line through what was said, and what came: for each past, chances and numbers of requests."""
-        times = [(logit(said), (came > 0).cast(pl.Float64)) for said, came in pasts if len(said)]
+    def fit(cls, pasts: Sequence[tuple[pl.Series, pl.Series]], weights: Sequence[float] | None = None) -> Calibration:
+        """Draw the line through what was said, and what came: for each past, chances and numbers of requests.
+
+        Parameters
+        ----------
+        weights
+            What each past counts, at most 1: less, where whoever said it knew less than now.
+        """
+        given = weights or [1.0] * len(pasts)
+        times = [_Time(logit(said), (came > 0).cast(pl.Float64), weight)
+                 for (said, came), weight in zip(pasts, given, strict=True) if len(said)]  # fmt: skip
         if not times:
             return NONE
-        shift, slope, spread = 0.0, 1.0, _SPREAD
-        shifts = [0.0] * len(times)
+        shift, slope = 0.0, 1.0
         for _ in range(30):
-            before = shift, slope, spread
-            sure = []
-            for number, (z, y) in enumerate(times):
-                shifts[number], variance = _shifted(z * slope, y, shifts[number], shift, spread)
-                sure.append(variance)
-            shift = sum(shifts) / (len(times) + (spread / _FAR) ** 2)
-            away = sum((one - shift) ** 2 + variance for one, variance in zip(shifts, sure, strict=True))
-            spread = math.sqrt((away + _TIMES * _SPREAD**2) / (len(times) + _TIMES))
-            slope = _sloped(times, shifts, slope)
-            if max(abs(one - two) for one, two in zip(before, (shift, slope, spread), strict=True)) < 1e-6:
+            # A step of Newton's; the lean is a ridge.
+            down = [_LEAN * shift, _LEAN * (slope - 1)]
+            curve = [_LEAN, 0.0, _LEAN]
+            for time in times:
+                down, curve = time.add(shift, slope, down, curve)
+            (a, b), (aa, ab, bb) = down, curve
+            det = aa * bb - ab * ab
+            step = (bb * a - ab * b) / det, (aa * b - ab * a) / det
+            shift, slope = shift - max(min(step[0], 1.0), -1.0), max(slope - max(min(step[1], 0.3), -0.3), 0.05)
+            if abs(step[0]) + abs(step[1]) < 1e-9:
                 break
+        off = sum(time.weight * time.off(shift, slope) ** 2 for time in times)
+        spread = math.sqrt((off + _TIMES * _SPREAD**2) / (sum(time.weight for time in times) + _TIMES))
         return cls._told(cls(shift, slope, spread), pasts)
 
     @classmethod
@@ -111,25 +120,35 @@ class Calibration:
         }  # fmt: skip
 
 
-def _shifted(z: pl.Series, y: pl.Series, own: float, middle: float, spread: float) -> tuple[float, float]:
-    """The shift of one time, leaning to the middle, and how sure it is: its variance."""
-    curve = 1.0
-    for _ in range(4):
-        p = _chance(z + own)
-        slope = float((p - y).sum()) + (own - middle) / spread**2
-        curve = float((p * (1 - p)).sum()) + 1 / spread**2
-        own -= max(min(slope / curve, 1.0), -1.0)
-    return own, 1 / curve
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """Log-odds that were said at a time, what came, and what that counts."""
 
+    odds: pl.Series
+    came: pl.Series
+    weight: float
 
-def _sloped(times: Sequence[tuple[pl.Series, pl.Series]], shifts: Sequence[float], slope: float) -> float:
-    """The slope, a step of Newton's further."""
-    down, curve = _LEAN * (slope - 1), _LEAN
-    for (z, y), shift in zip(times, shifts, strict=True):
-        p, weight = _chance(z * slope + shift), min(1.0, _MOST / len(z))
-        down += weight * float(((p - y) * z).sum())
-        curve += weight * float((p * (1 - p) * z * z).sum())
-    return max(slope - max(min(down / curve, 0.3), -0.3), 0.05)
+    def add(self, shift: float, slope: float, down: list[float], curve: list[float]) -> tuple[list[float], list[float]]:
+        """The gradient and the curvature of the loss, with those of this time."""
+        p, z = _chance(self.odds * slope + shift), self.odds
+        share = self.weight * min(1.0, _MOST / len(z))
+        wrong, sure = p - self.came, p * (1 - p)
+        return (
+            [down[0] + share * wrong.sum(), down[1] + share * (wrong * z).sum()],
+            [
+                curve[0] + share * sure.sum(),
+                curve[1] + share * (sure * z).sum(),
+                curve[2] + share * (sure * z * z).sum(),
+            ],
+        )
+
+    def off(self, shift: float, slope: float) -> float:
+        """By how much the odds of all of this time were too small; as if one more had been as was said."""
+        own = 0.0
+        for _ in range(6):
+            p = _chance(self.odds * slope + shift + own)
+            own -= max(min(((p - self.came).sum() + own) / ((p * (1 - p)).sum() + 1), 1.0), -1.0)
+        return own
 
 
 NONE: Final = Calibration()

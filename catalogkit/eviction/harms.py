@@ -20,8 +20,10 @@ import polars as pl
 from catalogkit.errors import InvalidInput
 
 AIMS: Final = ("balanced", "requests", "refetch", "topn")
-# The demand that nobody can rule out within a horizon; below it the larger object goes.
+# The demand that nobody can rule out within a horizon: an average object's, and at most this. Below it the larger goes.
 NOBODY_KNOWS: Final = 0.1
+# A chance is never quite 1.
+NEVER_SURE: Final = 1e-3
 POWER: Final = 0.25
 PARTS: Final = ("part_bytes", "part_requests", "part_reuse")
 
@@ -44,14 +46,15 @@ def scored(told: pl.DataFrame, aim: str = "balanced") -> pl.DataFrame:
     if aim not in AIMS:
         raise InvalidInput(f"no harm is called {aim!r}: {', '.join(AIMS)}")
     size, none = pl.col("bytes").clip(1).log(2), pl.lit(0.0)
-    requests, reuse = pl.col("expected") + NOBODY_KNOWS, pl.col("reuse") + NOBODY_KNOWS
+    unknown = pl.min_horizontal(pl.col("reuse").mean(), NOBODY_KNOWS)
+    requests, reuse = pl.col("expected") + unknown, pl.col("reuse") + unknown
     # Shares of the harm, an average object's being 1.
     share, more = reuse / reuse.mean(), (requests / requests.mean()) / (reuse / reuse.mean())
     parts = {
         "balanced": (size, -((1 + more**POWER) / 2).log(2) / POWER, -share.log(2)),
         "requests": (size, -requests.log(2), none),
         "refetch": (size, none, -reuse.log(2)),
-        "topn": (size, none, (1 - pl.col("reuse") + NOBODY_KNOWS / 100).log(2)),
+        "topn": (size, none, (1 - pl.col("reuse") + NEVER_SURE).log(2)),
     }[aim]
     return told.with_columns(part.alias(name) for name, part in zip(PARTS, parts, strict=True)).with_columns(
         score=pl.sum_horizontal(PARTS)

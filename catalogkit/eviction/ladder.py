@@ -103,8 +103,10 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool)
     models = [_fit(before[one.at]) for one in judged]
     judged = judged or _spread(known)
     cells: dict[str, list[pl.DataFrame]] = {}
-    by_rate = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []))
-    by_model = _judge(judged, models, cells.setdefault(MODEL, [])) if models else NONE
+    by_rate = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []), [1.0] * len(judged))
+    # What a model says that saw half as much tells little of how far this one is to be trusted.
+    shares = [(len(before[one.at]) / len(known)) ** 3 for one in judged]
+    by_model = _judge(judged, models, cells.setdefault(MODEL, []), shares) if models else NONE
     for past in judged:
         rules = past.rows.select("object", "bytes").with_columns(count=past.counts)
         rules = rules.join(baselines.scores(history, past.at, horizon).drop("bytes"), on="object", how="left",
@@ -153,10 +155,12 @@ def _lead(ours: Sequence[pl.DataFrame], theirs: Sequence[pl.DataFrame]) -> tuple
     return middle, math.sqrt(sum((gap - middle) ** 2 for gap in gaps) / (len(gaps) - 1) / len(gaps))
 
 
-def _judge(judged: Sequence[Past], models: Sequence[Model | None], cells: list[pl.DataFrame]) -> Calibration:
+def _judge(
+    judged: Sequence[Past], models: Sequence[Model | None], cells: list[pl.DataFrame], weights: Sequence[float]
+) -> Calibration:
     """Judge what rates, or models, would have said; return what their chances were worth."""
     said = [raw(past.rows, model) for past, model in zip(judged, models, strict=True)]
-    worth = Calibration.fit([(one["any"], past.counts) for one, past in zip(said, judged, strict=True)])
+    worth = Calibration.fit([(one["any"], past.counts) for one, past in zip(said, judged, strict=True)], weights)
     for past, one in zip(judged, said, strict=True):
         rows = past.rows.select("object", "bytes").with_columns(count=past.counts)
         score = scored(one.select("expected", past.rows["bytes"], reuse=worth.apply(one["any"])))["score"]

@@ -24,8 +24,9 @@ PARTS: Final = 32
 # ... which is so many times what is usual, of so many objects or more.
 TIMES: Final = 3.0
 OBJECTS_LEAST: Final = 20
-# How far back sweeps are counted, in horizons.
-LOOK_BACK: Final = 8
+# How much less a horizon counts than the one after it, for how often sweeps come; and where they come at all, as if
+# there had been one horizon with a sweep and one without: who swept begins and ends as he likes.
+FADING: Final = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,13 @@ def swept(history: History, as_of: datetime, horizon: timedelta) -> Swept:
     )
     more = taken.with_columns(count=pl.col("count") - pl.col("alike")).filter(pl.col("count") > 0)
     rest = pl.concat([marked.filter(~pl.col("swept")).select(EVENTS.names()), more.select(EVENTS.names())])
-    # Of the last horizons, those with a sweep; one more without, because the next may be unlike them.
-    looked = min(max(int(parts["part"].max() or 0) // PARTS, 1), LOOK_BACK)  # type: ignore[arg-type]
-    recent = taken.group_by("part").agg(pl.col("alike").first()).with_columns(window=pl.col("part") // PARTS)
-    recent = recent.filter(pl.col("window") < looked)
+    recent = taken.group_by("part").agg(pl.col("alike").first()).group_by(window=pl.col("part") // PARTS)
+    weighed = recent.agg(pl.col("alike").sum()).with_columns(weight=FADING ** pl.col("window")).sort("window")
+    horizons = int(parts["part"].max() or 0) // PARTS + 1  # type: ignore[arg-type]
+    weight, alike = weighed.select(pl.col("weight").sum(), (pl.col("alike") * pl.col("weight")).sum()).row(0)
+    chance = (weight + 1) / ((1 - FADING**horizons) / (1 - FADING) + 2)
     return Swept(
         History(objects, rest.sort("at", "object")),
-        recent["window"].n_unique() / (looked + 1),
-        float(recent["alike"].sum()) / (looked + 1),
+        chance,
+        chance * alike / weight,
     )
