@@ -24,7 +24,7 @@ def test_promises_that_were_too_large_are_made_smaller() -> None:
     line = Calibration.fit(pasts)
     told = line.apply(pl.Series([0.2, 0.5, 0.8])).to_list()
     assert told == pytest.approx([0.06, 0.2, 0.5], abs=0.08) and told == sorted(told)
-    assert line.promised == pytest.approx(line.came, rel=0.1) and line.error < 0.05 and line.skill > 0.1
+    assert line.promised == pytest.approx(line.came, rel=0.15) and line.error < 0.05 and line.skill > 0.1
 
 
 def test_what_differs_from_time_to_time_makes_humble() -> None:
