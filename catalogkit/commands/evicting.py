@@ -84,6 +84,7 @@ def plan_evict(
     ] = False,
     private: Annotated[bool, typer.Option("--private", help="Also what only hosts of private addresses have.")] = False,
     learn: Annotated[bool, typer.Option(help="Whether a model may be learned from the access log.")] = True,
+    aim: Annotated[str, typer.Option(help="What to keep few: requests, refetch, topn, or balanced.")] = "balanced",
     out: Out = None,
     as_json: Json = False,
 ) -> int:
@@ -96,7 +97,7 @@ def plan_evict(
     policy = EvictionPolicy(last_copies=last_copies, private=private)
     size = parse_bytes(bytes_to_free) if bytes_to_free is not None else None
     with context.obj.open() as collection:
-        smart = SmartEvictionPolicy(collection, horizon=parse_duration(horizon), policy=policy, learn=learn)
+        smart = SmartEvictionPolicy(collection, horizon=parse_duration(horizon), policy=policy, learn=learn, aim=aim)
         plan = smart.plan(number, bytes_to_free=size)
         home = keep(collection, plan, out)
         if home:
@@ -130,6 +131,6 @@ def plan_fetch(
     as_json: Json = False,
 ) -> int:
     """Fetch evicted documents again from where they came from; `apply` needs --fetch."""
-    from catalogkit.planning.evict import plan_fetch as make
+    from catalogkit.planning.evicted import plan_fetch as make
 
     return planned(context, lambda collection: make(collection, ids or None), out, as_json)

@@ -5,13 +5,8 @@ from __future__ import annotations
 from catalogkit.planning.backtest import backtest_retention
 from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
-from catalogkit.planning.evict import (
-    EvictionCandidate,
-    SmartEvictionPolicy,
-    eviction_regret,
-    plan_evict,
-    plan_fetch,
-)
+from catalogkit.planning.evict import EvictionCandidate, SmartEvictionPolicy, plan_evict
+from catalogkit.planning.evicted import eviction_regret, plan_fetch
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, earlier_plan, give_up, waiting_plans
 from catalogkit.planning.migrate import plan_migrate

@@ -1,4 +1,4 @@
-"""Eviction: who asked for what, what could go and come back, and a plan to let it go."""
+"""Eviction: who asked for what, what could go, and a plan to let it go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from catalogkit.planning.evictable import STAYS, Evictable, beside, evictable
 from catalogkit.signals import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -35,9 +34,7 @@ __all__ = [
     "STAYS",
     "EvictionCandidate",
     "SmartEvictionPolicy",
-    "eviction_regret",
     "plan_evict",
-    "plan_fetch",
 ]
 
 
@@ -94,6 +91,8 @@ class SmartEvictionPolicy:
         What storing costs, for `EvictionCandidate.saved_per_month`.
     learn
         Whether a model may be learned; it takes ``pip install 'catalogkit[eviction]'``.
+    aim
+        Which harm to make least: one of `eviction.harms.AIMS`.
     as_of
         What is known by then counts; now, without it.
 
@@ -114,12 +113,13 @@ class SmartEvictionPolicy:
         policy: evict.EvictionPolicy | None = None,
         price_per_gb_month: float = 0.023,
         learn: bool = True,
+        aim: str = "balanced",
         as_of: datetime | None = None,
     ) -> None:
         if horizon <= timedelta(0):
             raise InvalidInput(f"a horizon lies ahead: {horizon}")
         self.collection, self.horizon, self.policy = collection, horizon, policy or evict.EvictionPolicy()
-        self.price_per_gb_month, self.learn = price_per_gb_month, learn
+        self.price_per_gb_month, self.learn, self.aim = price_per_gb_month, learn, aim
         self.as_of = as_of or collection.now()
 
     # -- what is known -----------------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ class SmartEvictionPolicy:
     @cached_property
     def _scored(self) -> scoring.Scores:
         costs = self.contents.select(_object(), cost=_cost())
-        return scoring.score(self.history, self.as_of, self.horizon, refetch=costs, learn=self.learn)
+        return scoring.score(self.history, self.as_of, self.horizon, refetch=costs, learn=self.learn, aim=self.aim)
 
     @property
     def card(self) -> scoring.Card:
@@ -319,6 +319,7 @@ def plan_evict(
     horizon: timedelta = HORIZON,
     policy: evict.EvictionPolicy | None = None,
     learn: bool = True,
+    aim: str = "balanced",
     as_of: datetime | None = None,
 ) -> Plan:
     """Plan to let contents go that can be fetched again; arguments as for `SmartEvictionPolicy`.
@@ -328,74 +329,5 @@ def plan_evict(
     >>> ck.plan_evict(c, bytes_to_free=1).units  # what came from a folder cannot be fetched again
     0
     """
-    smart = SmartEvictionPolicy(collection, horizon=horizon, policy=policy, learn=learn, as_of=as_of)
+    smart = SmartEvictionPolicy(collection, horizon=horizon, policy=policy, learn=learn, aim=aim, as_of=as_of)
     return smart.plan(n, bytes_to_free=bytes_to_free)
-
-
-@operation("plan", kind="fetch")
-def plan_fetch(
-    collection: Collection, document_ids: Sequence[int] | None = None, *, as_of: datetime | None = None
-) -> Plan:
-    """Plan to fetch evicted documents again, these or all; `apply` must be given a fetcher.
-
-    Raises
-    ------
-    InvalidInput
-        If one of them does not exist, or was not evicted.
-
-    Examples
-    --------
-    >>> ck.plan_fetch(c).units  # nothing was evicted
-    0
-    """
-    gone = pl.DataFrame(
-        [str(one.sha256) for one in collection.catalog.evictions() if one.returned_at is None],
-        schema={"sha256": pl.String()},
-    )
-    there = collection.frame("locations").select("sha256").unique()
-    rows = collection.frame("documents").join(gone.join(there, on="sha256", how="anti"), on="sha256", how="semi")
-    if document_ids is not None:
-        if unknown := set(document_ids) - set(rows["id"]):
-            raise InvalidInput(f"document {min(unknown)} was not evicted; nothing was planned")
-        rows = rows.filter(pl.col("id").is_in(list(document_ids)))
-    rows = rows.rename({"id": "document_id"}).sort("document_id").unique("sha256", keep="first", maintain_order=True)
-    head = head_of(collection, "fetch", as_of or collection.now())
-    return evict.plan_return(head, rows.select(evict.EVICTED.names()), collection.store.name)
-
-
-def eviction_regret(collection: Collection) -> pl.DataFrame:
-    """What became of evictions: requests for evicted contents while they were gone, and those that were fetched again.
-
-    Returns
-    -------
-    DataFrame
-        ``sha256``, ``bytes``, ``plan_id``, ``evicted_at``, ``returned_at``, ``requests`` (of the access log, while it
-        was gone), the latest eviction first.
-
-    Examples
-    --------
-    >>> ck.eviction_regret(c).height  # nothing was ever evicted
-    0
-    """
-    gone = collection.frame("evictions")
-    documents = (
-        pl.DataFrame(schema={"sha256": pl.String(), "document_id": pl.Int64()})
-        if gone.is_empty()
-        else evictable(collection).sharing(gone["sha256"].unique())
-    )
-    asked = (
-        gone.with_row_index("number")
-        .join(documents, on="sha256")
-        .join(collection.frame("accesses").drop("bytes"), on="document_id")
-    )
-    within = (pl.col("accessed_at") > pl.col("evicted_at")) & (
-        pl.col("returned_at").is_null() | (pl.col("accessed_at") <= pl.col("returned_at"))
-    )
-    counted = asked.filter(within).group_by("number").agg(requests=pl.col("count").sum())
-    return (
-        gone.with_row_index("number")
-        .join(counted, on="number", how="left", maintain_order="left")
-        .with_columns(pl.col("requests").fill_null(0))
-        .sort("evicted_at", "sha256", descending=[True, False])
-        .drop("number")
-    )

@@ -173,3 +173,4 @@ def test_on_the_command_line(
     assert pl.read_parquet(home / "scores.parquet")["sha256"].to_list() == [str(told.sha256)]
     assert call("plan", "fetch")[0] == 0
     assert call("plan", "evict", "--bytes", "much")[0] == 1
+    assert call("plan", "evict", "--aim", "money")[0] == 1
