@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _EDGE: Final = 1e-6
-# How strongly the line leans to leaving chances as they are, as so much information; a time counts as so many objects
-# at most.
+# How strongly the line leans to leaving chances as they are, and what a time counts at most, as Fisher's information:
+# an object counts 1/4 where its chance is even, and hardly where it is next to none.
 _LEAN: Final = 30.0
-_MOST: Final = 300.0
+_MOST: Final = 50.0
 # By how much the odds of a time are taken to be off before any was seen, and as how many times that counts.
 _SPREAD, _TIMES = 0.5, 2.0
 BINS: Final = 10
@@ -48,6 +48,8 @@ class Calibration:
         ... off from time to time by this standard deviation.
     bins
         ``promised`` (the mean chance), ``came`` (the share that was asked for), ``objects``.
+    loss
+        How far chances were from what came: minus their mean log-likelihood.
     """
 
     shift: float = 0.0
@@ -58,6 +60,7 @@ class Calibration:
     bins: list[dict[str, Any]] = field(default_factory=list)
     error: float | None = None
     skill: float | None = None
+    loss: float = math.inf
 
     def apply(self, chance: pl.Series) -> pl.Series:
         """Calibrated chances: the mean over what the shift may be, as MacKay (1992) approximates it."""
@@ -106,10 +109,12 @@ class Calibration:
             .drop("bin")
         )
         brier, naive = told.select(((p - y) ** 2).mean(), ((y - y.mean()) ** 2).mean().alias("naive")).row(0)
+        likely = pl.when(y > 0).then(p).otherwise(1 - p).clip(_EDGE).log()
         gaps = (pl.col("promised") - pl.col("came")).abs() * pl.col("objects")
         return cls(
             line.shift, line.slope, line.spread, float(told["p"].sum()), int(told["y"].sum()), bins.to_dicts(),
             float(bins.select(gaps.sum()).item()) / told.height, 1 - brier / naive if naive else None,
+            float(told.select(-likely.mean()).item()),
         )  # fmt: skip
 
     def told(self) -> dict[str, Any]:
@@ -131,8 +136,8 @@ class _Time:
     def add(self, shift: float, slope: float, down: list[float], curve: list[float]) -> tuple[list[float], list[float]]:
         """The gradient and the curvature of the loss, with those of this time."""
         p, z = _chance(self.odds * slope + shift), self.odds
-        share = self.weight * min(1.0, _MOST / len(z))
         wrong, sure = p - self.came, p * (1 - p)
+        share = self.weight * min(1.0, _MOST / max(sure.sum(), 1e-9))
         return (
             [down[0] + share * wrong.sum(), down[1] + share * (wrong * z).sum()],
             [

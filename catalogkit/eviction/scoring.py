@@ -16,14 +16,15 @@ import polars as pl
 from catalogkit.errors import InvalidInput
 from catalogkit.eviction import baselines
 from catalogkit.eviction.features import features
-from catalogkit.eviction.harms import AIMS, scored
-from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, Past, Verdict, choose, pasts, raw
+from catalogkit.eviction.harms import AIMS, PARTS, scored
+from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, Past, choose, pasts, raw
 from catalogkit.eviction.sweeps import Swept, swept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
 
+    from catalogkit.eviction.calibration import Calibration
     from catalogkit.eviction.history import History
     from catalogkit.eviction.model import Model
 
@@ -66,11 +67,11 @@ class Card:
 
     method: str
     why: str
-    aim: str
     as_of: str
     horizon_days: float
     objects: int
     events: int
+    aim: str = "balanced"
     first_at: str = ""
     last_at: str = ""
     sweep_chance: float = 0.0
@@ -89,7 +90,11 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Objects with their scores, the highest first, and the card."""
+    """Objects with their scores, the highest first, and the card.
+
+    ``expected`` and ``reuse`` come from who told them best in the past; the parts, which add up to the score, from who
+    ranked best in the past. Where these are two, the card's `method` is the latter.
+    """
 
     frame: pl.DataFrame
     card: Card
@@ -140,7 +145,13 @@ def score(
     rows = features(organic.history, as_of, horizon)
     past = pasts(organic.history, horizon)
     verdict = choose(organic.history, past, horizon, learn)
-    frame = scored(_demand(rows, organic, verdict), aim)
+    model = verdict.model if verdict.tells else None
+    told = _demand(rows, organic, model, verdict.calibration)
+    frame = scored(told, aim)
+    if aim == "balanced" and (verdict.method == MODEL) != verdict.tells:
+        ranks = verdict.model if verdict.method == MODEL else None
+        ranked = scored(_demand(rows, organic, ranks, verdict.ranking))
+        frame = told.with_columns(ranked.select(*PARTS, "score"))
     if verdict.method in RULES:
         values = baselines.scores(organic.history, as_of, horizon).select("object", value=verdict.method)
         frame = frame.drop("score").join(values, on="object", how="left").with_columns(
@@ -153,10 +164,10 @@ def score(
     return Scores(_ordered(frame, refetch), Card(verdict.method, verdict.why, **about, **extra))
 
 
-def _demand(rows: pl.DataFrame, organic: Swept, verdict: Verdict) -> pl.DataFrame:
+def _demand(rows: pl.DataFrame, organic: Swept, model: Model | None, worth: Calibration) -> pl.DataFrame:
     """What to expect within the horizon, sweeps included."""
-    told = raw(rows, verdict.model)
-    reuse = 1 - (1 - verdict.calibration.apply(told["any"])) * (1 - organic.chance)
+    told = raw(rows, model)
+    reuse = 1 - (1 - worth.apply(told["any"])) * (1 - organic.chance)
     return rows.select("object", "bytes", expected=told["expected"] + organic.requests, reuse=reuse)
 
 
