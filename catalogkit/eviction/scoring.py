@@ -57,6 +57,8 @@ class Card:
         By what objects are ranked, and why by that.
     aim
         Which harm that makes least: one of `harms.AIMS`.
+    told_by
+        Who tells the chances of reuse: whoever was nearest to what came in the past, model or rate.
     regrets
         The mean regret of each contender on the log's own past, by judgement; empty where none could be judged.
     calibration
@@ -72,6 +74,7 @@ class Card:
     objects: int
     events: int
     aim: str = "balanced"
+    told_by: str = ""
     first_at: str = ""
     last_at: str = ""
     sweep_chance: float = 0.0
@@ -158,7 +161,7 @@ def score(
             part_bytes=pl.col("value"), part_requests=pl.lit(0.0), part_reuse=pl.lit(0.0), score=pl.col("value")
         )  # fmt: skip
     extra: dict[str, Any] = {"regrets": verdict.regrets, "judged_at": [one.at.isoformat() for one in verdict.judged]}
-    extra |= verdict.calibration.told()
+    extra |= verdict.calibration.told() | {"told_by": MODEL if verdict.tells else RATE}
     if verdict.model is not None:
         extra |= {"importance": _importance(verdict.model, past[0]), "drift": _drift(rows, past)}
     return Scores(_ordered(frame, refetch), Card(verdict.method, verdict.why, **about, **extra))

@@ -90,6 +90,17 @@ def test_parts_add_up_to_the_score(history: Any) -> None:
     assert gap < 1e-9 and frame["score"].is_sorted(descending=True)
 
 
+def test_an_order_for_one_harm() -> None:
+    """Of what is asked for again each counts once; the card says which harm was made least."""
+    history, at, _ = learned()
+    scores = score(history, at, WEEK, learn=False, aim="refetch")
+    assert scores.card.aim == "refetch" and scores.card.told_by == "rate"
+    assert scores.frame.select((pl.sum_horizontal(PARTS) - pl.col("score")).abs().max()).item() < 1e-9
+    assert scores.frame["part_requests"].abs().max() == 0
+    with pytest.raises(InvalidInput, match="no harm"):
+        score(history, at, WEEK, aim="money")
+
+
 def test_what_comes_later_is_not_known() -> None:
     """Nothing that happens after the time changes a score."""
     history, at, scores = learned()
