@@ -10,6 +10,7 @@ A *regret* of 0 is what somebody who knew the future would have done, 1 is what 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -35,7 +36,41 @@ REGRETS: Final = pl.Schema(
 )
 
 
-def regrets(rows: pl.DataFrame, score: str, *, seed: int = 0) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What an order can be judged by: what came after, and what would have been done by who knew it, and by chance."""
+
+    shuffled: pl.DataFrame
+    cells: list[tuple[str, float, float, float]]
+
+    @classmethod
+    def of(cls, rows: pl.DataFrame, *, seed: int = 0) -> Bounds:
+        """Of ``object``, ``bytes`` and ``count``; cells in which nothing can be gained are left out."""
+        shuffled = rows.sort("object").sample(fraction=1, shuffle=True, seed=seed)
+        used, per_byte = pl.col("count") > 0, pl.col("bytes").clip(1)
+        oracles = {
+            "requests": pl.col("count") / per_byte,
+            "refetch": used.cast(pl.Float64) / per_byte,
+            "topn": -(pl.col("bytes") * ~used),
+        }
+        chance = [
+            _curve(shuffled.sample(fraction=1, shuffle=True, seed=seed + number)) for number in range(1, SHUFFLES)
+        ]
+        cells = []
+        for judgement, total in _totals(rows).items():
+            if not total:
+                continue
+            # The larger of two that nobody asks for goes first: fewer of them do for the same bytes.
+            best = _curve(shuffled.sort(oracles[judgement], -per_byte, maintain_order=True))
+            for share in OBJECT_SHARES if judgement == "topn" else BYTE_SHARES:
+                oracle = _at(best, judgement, share) / total
+                middle = sum(_at(one, judgement, share) for one in chance) / len(chance) / total
+                if abs(middle - oracle) >= LEAST:
+                    cells.append((judgement, share, oracle, middle))
+        return cls(shuffled, cells)
+
+
+def regrets(rows: pl.DataFrame, score: str, *, seed: int = 0, bounds: Bounds | None = None) -> pl.DataFrame:
     """Judge an order by what came after it.
 
     Parameters
@@ -43,6 +78,8 @@ def regrets(rows: pl.DataFrame, score: str, *, seed: int = 0) -> pl.DataFrame:
     rows
         ``object``, ``bytes``, ``count`` (how often it was asked for afterwards), and the score; the highest goes first,
         equal ones in an order that only the seed decides.
+    bounds
+        Those of the same objects, where they were told before.
 
     Returns
     -------
@@ -50,35 +87,20 @@ def regrets(rows: pl.DataFrame, score: str, *, seed: int = 0) -> pl.DataFrame:
         The columns of `REGRETS`, shares of all harm (of all bytes for ``topn``); cells in which nothing can be gained
         are left out.
     """
-    shuffled = rows.sort("object").sample(fraction=1, shuffle=True, seed=seed)
-    used = pl.col("count") > 0
-    per_byte = pl.col("bytes").clip(1)
-    oracles = {
-        "requests": pl.col("count") / per_byte,
-        "refetch": used.cast(pl.Float64) / per_byte,
-        "topn": -(pl.col("bytes") * ~used),
-    }
-    totals = {
-        "requests": int(rows["count"].sum()),
-        "refetch": rows.filter(used).height,
-        "topn": int(rows["bytes"].sum()),
-    }
-    chosen = _curve(shuffled.sort(score, descending=True, maintain_order=True, nulls_last=True))
-    chance = [_curve(shuffled.sample(fraction=1, shuffle=True, seed=seed + number)) for number in range(1, SHUFFLES)]
+    bounds = bounds or Bounds.of(rows, seed=seed)
+    scores = bounds.shuffled.select("object").join(rows, on="object", how="left", maintain_order="left")
+    chosen, totals = _curve(scores.sort(score, descending=True, maintain_order=True, nulls_last=True)), _totals(rows)
     found = []
-    for judgement in JUDGEMENTS:
-        if not totals[judgement]:
-            continue
-        # The larger of two that nobody asks for goes first: fewer of them do for the same bytes.
-        best = _curve(shuffled.sort(oracles[judgement], -per_byte, maintain_order=True))
-        for share in OBJECT_SHARES if judgement == "topn" else BYTE_SHARES:
-            result, oracle, *random = (
-                _at(one, judgement, share) / totals[judgement] for one in (chosen, best, *chance)
-            )
-            middle = sum(random) / len(random)
-            if abs(middle - oracle) >= LEAST:
-                found.append((judgement, share, result, oracle, middle, (result - oracle) / (middle - oracle)))
+    for judgement, share, oracle, middle in bounds.cells:
+        result = _at(chosen, judgement, share) / totals[judgement]
+        found.append((judgement, share, result, oracle, middle, (result - oracle) / (middle - oracle)))
     return pl.DataFrame(found, schema=REGRETS, orient="row")
+
+
+def _totals(rows: pl.DataFrame) -> dict[str, int]:
+    used = pl.col("count") > 0
+    told = rows.select(pl.col("count").sum(), used.sum().alias("used"), pl.col("bytes").sum()).row(0)
+    return dict(zip(JUDGEMENTS, (int(one) for one in told), strict=True))
 
 
 def _curve(ordered: pl.DataFrame) -> pl.DataFrame:

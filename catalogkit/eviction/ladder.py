@@ -18,7 +18,7 @@ from catalogkit.eviction.calibration import NONE, Calibration, logit
 from catalogkit.eviction.features import FAMILY, features
 from catalogkit.eviction.harms import scored
 from catalogkit.eviction.history import History
-from catalogkit.eviction.judging import mean_regret, regrets
+from catalogkit.eviction.judging import Bounds, mean_regret, regrets
 from catalogkit.eviction.rates import shrunken
 
 if TYPE_CHECKING:
@@ -87,8 +87,7 @@ def pasts(history: History, horizon: timedelta) -> list[Past]:
     if history.objects.height > SAMPLE:
         share = SAMPLE / history.objects.height
         chosen = history.objects.select(FAMILY.hash(seed=0) % 1_000_000 < int(share * 1_000_000)).to_series()
-        objects = history.objects.filter(chosen)
-        history = History(objects, history.events.join(objects.select("object"), on="object", how="semi"))
+        history = _of(history, history.objects.filter(chosen))
     found = []
     for at in history.cuts(horizon, CUTS, first_share=0.05):
         rows = features(history, at, horizon)
@@ -98,6 +97,13 @@ def pasts(history: History, horizon: timedelta) -> list[Past]:
             after = rows.join(history.used(at, horizon), on="object", how="left", maintain_order="left")
             found.append(Past(at, rows, after["count"].fill_null(0)))
     return found
+
+
+def _of(history: History, chosen: pl.DataFrame) -> History:
+    only = chosen.select("object")
+    return History(
+        *(one.join(only, on="object", how="semi", maintain_order="left") for one in (history.objects, history.events))
+    )
 
 
 def choose(history: History, known: list[Past], horizon: timedelta, learn: bool) -> Verdict:
@@ -113,16 +119,17 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool)
     models = [_fit(before[one.at]) for one in judged]
     judged = judged or _spread(known)
     cells: dict[str, list[pl.DataFrame]] = {}
-    by_rate = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []), [1.0] * len(judged))
+    bounds = [Bounds.of(_after(one)) for one in judged]
+    by_rate = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []), [1.0] * len(judged), bounds)
     # What a model says that saw half as much tells little of how far this one is to be trusted.
     shares = [(len(before[one.at]) / len(known)) ** 3 for one in judged]
-    by_model = _judge(judged, models, cells.setdefault(MODEL, []), shares) if models else NONE
-    for past in judged:
-        rules = past.rows.select("object", "bytes").with_columns(count=past.counts)
-        rules = rules.join(baselines.scores(history, past.at, horizon).drop("bytes"), on="object", how="left",
+    by_model = _judge(judged, models, cells.setdefault(MODEL, []), shares, bounds) if models else NONE
+    history = _of(history, pl.concat([one.rows.select("object") for one in judged]).unique())
+    for past, bound in zip(judged, bounds, strict=True):
+        rules = _after(past).join(baselines.scores(history, past.at, horizon).drop("bytes"), on="object", how="left",
                            maintain_order="left")  # fmt: skip
         for name in RULES:
-            cells.setdefault(name, []).append(regrets(rules, name))
+            cells.setdefault(name, []).append(regrets(rules, name, bounds=bound))
     told = {name: mean_regret(pl.concat(parts)) for name, parts in cells.items() if parts}
     means = {name: one["mean"] for name, one in told.items() if one}
     ranks = means.get(MODEL, math.inf) < means.get(RATE, math.inf)
@@ -140,6 +147,10 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool)
         why = f"on the log's own past it did best: regret {means[best]:.3f}, {demand} {means[demand]:.3f}"
         return Verdict(best, why, **about)
     return Verdict(demand, _why(demand, means, cells, learn), **about)
+
+
+def _after(past: Past) -> pl.DataFrame:
+    return past.rows.select("object", "bytes").with_columns(count=past.counts)
 
 
 def _spread(times: list[Past]) -> list[Past]:
@@ -169,15 +180,18 @@ def _lead(ours: Sequence[pl.DataFrame], theirs: Sequence[pl.DataFrame]) -> tuple
 
 
 def _judge(
-    judged: Sequence[Past], models: Sequence[Model | None], cells: list[pl.DataFrame], weights: Sequence[float]
+    judged: Sequence[Past],
+    models: Sequence[Model | None],
+    cells: list[pl.DataFrame],
+    weights: Sequence[float],
+    bounds: Sequence[Bounds],
 ) -> Calibration:
     """Judge what rates, or models, would have said; return what their chances were worth."""
     said = [raw(past.rows, model) for past, model in zip(judged, models, strict=True)]
     worth = Calibration.fit([(one["any"], past.counts) for one, past in zip(said, judged, strict=True)], weights)
-    for past, one in zip(judged, said, strict=True):
-        rows = past.rows.select("object", "bytes").with_columns(count=past.counts)
+    for past, one, bound in zip(judged, said, bounds, strict=True):
         score = scored(one.select("expected", past.rows["bytes"], reuse=worth.apply(one["any"])))["score"]
-        cells.append(regrets(rows.with_columns(score), "score"))
+        cells.append(regrets(_after(past).with_columns(score), "score", bounds=bound))
     return worth
 
 
