@@ -137,22 +137,18 @@ class _Time:
         """The gradient and the curvature of the loss, with those of this time."""
         p, z = _chance(self.odds * slope + shift), self.odds
         wrong, sure = p - self.came, p * (1 - p)
-        share = self.weight * min(1.0, _MOST / max(sure.sum(), 1e-9))
-        return (
-            [down[0] + share * wrong.sum(), down[1] + share * (wrong * z).sum()],
-            [
-                curve[0] + share * sure.sum(),
-                curve[1] + share * (sure * z).sum(),
-                curve[2] + share * (sure * z * z).sum(),
-            ],
-        )
+        told = [float(one.sum()) for one in (wrong, wrong * z, sure, sure * z, sure * z * z)]
+        share = self.weight * min(1.0, _MOST / max(told[2], 1e-9))
+        a, b, aa, ab, bb = (share * one for one in told)
+        return [down[0] + a, down[1] + b], [curve[0] + aa, curve[1] + ab, curve[2] + bb]
 
     def off(self, shift: float, slope: float) -> float:
         """By how much the odds of all of this time were too small; as if one more had been as was said."""
         own = 0.0
         for _ in range(6):
             p = _chance(self.odds * slope + shift + own)
-            own -= max(min(((p - self.came).sum() + own) / ((p * (1 - p)).sum() + 1), 1.0), -1.0)
+            wrong, sure = float((p - self.came).sum()), float((p * (1 - p)).sum())
+            own -= max(min((wrong + own) / (sure + 1), 1.0), -1.0)
         return own
 
 
