@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
@@ -142,8 +143,8 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool)
         return Verdict(RATE, "nothing of the log's past could have been done better than by chance", **about)
     demand = MODEL if ranks else RATE
     best = min(RULES, key=lambda name: means.get(name, math.inf))
-    lead, error = _lead(cells[demand], cells[best])
-    if lead > max(MARGIN, ERRORS.get(len(judged), math.inf) * error):
+    leads = _leads(cells[demand], cells[best])
+    if leads and fmean(leads) > max(MARGIN, ERRORS.get(len(leads), math.inf) * _error(leads)):
         why = f"on the log's own past it did best: regret {means[best]:.3f}, {demand} {means[demand]:.3f}"
         return Verdict(best, why, **about)
     return Verdict(demand, _why(demand, means, cells, learn), **about)
@@ -160,8 +161,9 @@ def _spread(times: list[Past]) -> list[Past]:
 
 def _why(demand: str, means: Mapping[str, float], cells: Mapping[str, list[pl.DataFrame]], learn: bool) -> str:
     if MODEL in means:
-        lead, error = _lead(cells[RATE], cells[MODEL])
-        by = f"regret {means[MODEL]:.3f} to {means[RATE]:.3f} at {len(cells[RATE])} times, {lead:+.3f} +- {error:.3f}"
+        leads = _leads(cells[RATE], cells[MODEL])
+        by = f"regret {means[MODEL]:.3f} to {means[RATE]:.3f}, at {len(leads)} time{'s' if len(leads) > 1 else ''}"
+        by += f", the standard error of the difference being {_error(leads):.3f}" if len(leads) > 1 else ""
         better = "better than the rate" if demand == MODEL else "no better than the rate"
         return f"on the log's own past a model did {better}: {by}"
     if not learn:
@@ -169,14 +171,15 @@ def _why(demand: str, means: Mapping[str, float], cells: Mapping[str, list[pl.Da
     return "too little of a past to learn from" if _can_learn() else "scikit-learn is not installed"
 
 
-def _lead(ours: Sequence[pl.DataFrame], theirs: Sequence[pl.DataFrame]) -> tuple[float, float]:
-    """By how much theirs is better on average over times, and the standard error of that."""
-    gaps = [one["mean"] - two["mean"] for one, two in
-            ((mean_regret(a), mean_regret(b)) for a, b in zip(ours, theirs, strict=True)) if one and two]  # fmt: skip
-    if len(gaps) < 2:
-        return (gaps[0] if gaps else 0.0), math.inf
-    middle = sum(gaps) / len(gaps)
-    return middle, math.sqrt(sum((gap - middle) ** 2 for gap in gaps) / (len(gaps) - 1) / len(gaps))
+def _leads(ours: Sequence[pl.DataFrame], theirs: Sequence[pl.DataFrame]) -> list[float]:
+    """By how much theirs is better at each time."""
+    means = ((mean_regret(one), mean_regret(two)) for one, two in zip(ours, theirs, strict=True))
+    return [one["mean"] - two["mean"] for one, two in means if one and two]
+
+
+def _error(leads: Sequence[float]) -> float:
+    """The standard error of their mean."""
+    return stdev(leads) / math.sqrt(len(leads)) if len(leads) > 1 else math.inf
 
 
 def _judge(
