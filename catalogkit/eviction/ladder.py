@@ -144,7 +144,7 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool)
     demand = MODEL if ranks else RATE
     best = min(RULES, key=lambda name: means.get(name, math.inf))
     leads = _leads(cells[demand], cells[best])
-    if leads and fmean(leads) > max(MARGIN, ERRORS.get(len(leads), math.inf) * _error(leads)):
+    if len(leads) in ERRORS and fmean(leads) > max(MARGIN, ERRORS[len(leads)] * _error(leads)):
         why = f"on the log's own past it did best: regret {means[best]:.3f}, {demand} {means[demand]:.3f}"
         return Verdict(best, why, **about)
     return Verdict(demand, _why(demand, means, cells, learn), **about)
