@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from catalogkit.approval import Approval
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
     from catalogkit.policies.maintain import MaintainConfig
@@ -242,6 +243,10 @@ class _Round:
         from catalogkit import planning
         from catalogkit.plan import Plan
 
+        if kind == "tier" and not self.collection.config.tiering.cold:
+            return {"outcome": "skipped", "why": "the settings name no cold store under [tiering]"}
+        if kind == "tier" and (begun := planning.unfinished_plans(self.collection, kind)):
+            return self._go_on(begun[0])
         plan: Plan = getattr(planning, f"plan_{kind}")(self.collection, as_of=self.when)
         if not plan.units:
             why = [{"what": f"not everything could be planned: {plan.head.complete}", "path": ""}]
@@ -256,6 +261,17 @@ class _Round:
             return told | self._apply(Plan.load(home), home, words)
         words += ", approved and not applied" if approved else ""
         return told | {"waits": [{"what": words, "path": str(home)}]}
+
+    def _go_on(self, home: Path) -> dict[str, Any]:
+        """Take up a plan that waits for bytes out of an archive; what else is to move comes after it."""
+        from catalogkit.approval import Approval
+        from catalogkit.plan import Plan
+
+        plan = Plan.load(home)
+        told, words = {**_summed(plan), "path": str(home), "new": False, "applied": None}, f"{plan.head.kind}: begun"
+        if plan.head.kind not in self.settings.apply:
+            return told | {"waits": [{"what": f"{words} and not finished; apply it again", "path": str(home)}]}
+        return told | self._apply(plan, home, words, Approval.load(home))
 
     def _waiting(self, plan: Plan) -> tuple[Path | None, bool]:
         """A plan that waits with the very steps of this one, so that nobody is asked the same anew each night.
@@ -273,12 +289,12 @@ class _Round:
                         return home, one["state"] == "approved"
         return None, False
 
-    def _apply(self, plan: Plan, home: Path, words: str) -> dict[str, Any]:
+    def _apply(self, plan: Plan, home: Path, words: str, approval: Approval | None = None) -> dict[str, Any]:
         """Carry out what no person has to look at; what the brakes hold back, or fails, waits."""
         from catalogkit.apply import apply
         from catalogkit.planning import approve
 
-        approval = approve(home, approved_by=BY, as_of=self.when)
+        approval = approval or approve(home, approved_by=BY, as_of=self.when)
         try:
             done = apply(
                 self.collection, plan, approval=approval, as_of=self.when, progress=self.progress, stop=self.stop
@@ -286,9 +302,11 @@ class _Round:
         except PlanError as held:
             os.unlink(home / "approval.json")  # it waits as a draft: to approve it is up to a person
             return {"waits": [{"what": f"{words}: {held}", "path": str(home)}]}
-        counts = {name: getattr(done, name) for name in ("done", "skipped", "failed", "bytes_freed")}
-        waits = [{"what": f"{words}: {done.failed:,} steps failed; apply it again", "path": str(home)}]
-        return {"applied": counts, **self._ended(bool(done.stopped)), "waits": waits if done.failed else []}
+        counts = {name: getattr(done, name) for name in ("done", "skipped", "failed", "waiting", "bytes_freed")}
+        left = (("failed", "steps failed; apply it again"), ("waiting", "steps wait for bytes out of an archive"))
+        said = [f"{words}: {counts[name]:,} {what}" for name, what in left if counts[name]]
+        return {"applied": counts, **self._ended(bool(done.stopped)),
+                "waits": [{"what": one, "path": str(home)} for one in said]}  # fmt: skip
 
     # -- telling -------------------------------------------------------------------------------------------------
 

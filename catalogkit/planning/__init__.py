@@ -8,7 +8,7 @@ from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.evict import EvictionCandidate, SmartEvictionPolicy, plan_evict
 from catalogkit.planning.evicted import eviction_regret, plan_fetch
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
-from catalogkit.planning.keeping import approve, earlier_plan, give_up, waiting_plans
+from catalogkit.planning.keeping import approve, earlier_plan, give_up, unfinished_plans, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
 from catalogkit.planning.near import NearDuplicates, near_duplicates, plan_near
 from catalogkit.planning.reasons import why
@@ -47,6 +47,7 @@ __all__ = [
     "plan_undo",
     "repair_report",
     "retention_decisions",
+    "unfinished_plans",
     "waiting_plans",
     "why",
 ]

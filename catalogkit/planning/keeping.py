@@ -93,6 +93,14 @@ def give_up(collection: Collection, plan_id: str, reason: str, *, as_of: datetim
     return applied(collection, row.id)
 
 
+def unfinished_plans(collection: Collection, kind: str) -> list[Path]:
+    """Where plans of a kind lie that were begun here, and are not finished; the oldest first."""
+    folder = collection.path / "plans"
+    begun = [row for row in collection.catalog.plans() if row.kind == kind and row.ended_at is None]
+    homes = [sorted(folder.glob(f"{kind}-*-{row.id[:12]}")) for row in begun if not row.given_up]
+    return [home[0] for home in reversed(homes) if home]
+
+
 def waiting_plans(collection: Collection) -> list[dict[str, Any]]:
     """Plans saved in the collection that were not begun: id, kind, units, bytes_freed, state and path, newest first.
 

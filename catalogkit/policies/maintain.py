@@ -11,14 +11,15 @@ from catalogkit.units import parse_bytes, parse_duration
 if TYPE_CHECKING:
     from datetime import timedelta
 
-Step = Literal["verify", "audit", "snapshot", "backup", "gc", "retention", "dedup", "purge", "reports", "tidy"]
+Step = Literal["verify", "audit", "snapshot", "backup", "gc", "retention", "dedup", "tier", "purge", "reports", "tidy"]
 # In this order: what is proved is proved first; what is to be kept is kept before anything is planned; what was
 # planned is in the reports.
 STEPS: Final[tuple[Step, ...]] = (
-    "verify", "audit", "snapshot", "backup", "retention", "gc", "dedup", "purge", "reports", "tidy",
+    "verify", "audit", "snapshot", "backup", "retention", "gc", "dedup", "tier", "purge", "reports",
+    "tidy",
 )  # fmt: skip
-Planned = Literal["gc", "retention", "dedup", "purge"]
-PLANNED: Final[tuple[Planned, ...]] = ("gc", "retention", "dedup", "purge")
+Planned = Literal["gc", "retention", "dedup", "tier", "purge"]
+PLANNED: Final[tuple[Planned, ...]] = ("gc", "retention", "dedup", "tier", "purge")
 
 
 def _duration(text: str) -> timedelta | None:

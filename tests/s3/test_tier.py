@@ -8,7 +8,7 @@ import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +19,7 @@ from catalogkit.errors import Archived, InvalidInput, StoreError
 from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
 from catalogkit.plan import Plan
+from catalogkit.policies.maintain import STEPS
 from catalogkit.stores.contract import Asked
 from catalogkit.stores.s3 import multipart
 from catalogkit.stores.s3.store import S3Layout
@@ -194,6 +195,36 @@ def test_repair_waits_as_well(tiers: Collection, proxy: Proxy) -> None:
     assert ck.apply(tiers, plan, **GO).waiting and not path.exists()
     proxy.thaw()
     assert ck.apply(tiers, plan, **GO).failed == 0 and path.read_bytes() == FILES["old"]
+
+
+def test_a_round_of_maintenance_takes_it_up_again(tiers: Collection, proxy: Proxy, clock: Clock) -> None:
+    """Night by night: it goes there, is asked for, waits, comes back; a person is told meanwhile, and asked nothing."""
+    others = [name for name in STEPS if name != "tier"]
+    settings = tiers.path / "catalogkit.toml"
+    text = f"{settings.read_text()}\n[maintain]\nskip = {others}\napply = ['tier']\n"
+    (number,) = tiers.find(artifact_id="old")["id"].to_list()
+
+    def night(applied: str = "['tier']") -> dict[str, Any]:
+        settings.write_text(text.replace("['tier']", applied))
+        clock.advance(days=1)
+        with open_collection(tiers.path, clock=clock) as opened:
+            return ck.maintain(opened).steps["tier"]
+
+    assert night()["applied"]["failed"] == 0
+    # Most of what is stored went at once, which a plan of this kind may do, for it arrived elsewhere.
+    assert where(tiers) == {"main": 1, "glacier": 2}
+    for _ in range(2):
+        tiers.record_access(number, clock.now)
+    told = night()
+    assert (told["outcome"], told["applied"]["waiting"]) == ("waits", 2)
+    assert night()["applied"]["waiting"] == 2 and night("[]")["applied"] is None
+    assert len(list((tiers.path / "plans").glob("tier-*"))) == 2
+    proxy.thaw()
+    assert (told := night())["outcome"] == "done" and told["applied"]["done"] == 2
+    assert where(tiers) == {"main": 2, "glacier": 1} and night()["outcome"] == "done"
+    settings.write_text(text.replace('cold = "glacier"', ""))
+    with open_collection(tiers.path, clock=clock) as opened:
+        assert ck.maintain(opened).steps["tier"]["outcome"] == "skipped"
 
 
 def test_an_archive_is_no_place_for_new_bytes(tiers: Collection, tmp_path: Path, s3_url: str) -> None:
