@@ -61,7 +61,7 @@ def test_a_round_proves_keeps_and_plans(given: Callable[..., Collection]) -> Non
     collection = given()
     result = maintain(collection)
     assert list(result.steps) == list(STEPS)
-    expected = dict.fromkeys(STEPS, "done") | {"backup": "skipped", "gc": "waits"}
+    expected = dict.fromkeys(STEPS, "done") | {"backup": "skipped", "tier": "skipped", "gc": "waits"}
     assert outcomes(result) == expected
     assert result.steps["verify"]["ok"] == 3  # copies of two contents that are needed, and one that is not
     assert result.steps["snapshot"]["label"] == f"nightly-{collection.now():%Y-%m-%d}"
@@ -114,7 +114,7 @@ def test_kinds_that_the_settings_name_are_applied(given: Callable[..., Collectio
     collection = given("[maintain]\nreports = []\napply = ['gc']\n")
     result = maintain(collection)
     assert result.waits == []
-    assert result.steps["gc"]["applied"] == {"done": 1, "skipped": 0, "failed": 0, "bytes_freed": 0}
+    assert result.steps["gc"]["applied"] == {"done": 1, "skipped": 0, "failed": 0, "waiting": 0, "bytes_freed": 0}
     assert collection.frame("blobs").filter(state="condemned").height == 1
     [approval] = [json.loads(path.read_text()) for path in (collection.path / "plans").glob("gc-*/approval.json")]
     assert approval["approved_by"] == "catalogkit maintain"
