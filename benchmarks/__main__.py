@@ -32,6 +32,7 @@ from benchmarks import (
     s3,
     scale,
     search,
+    tenants,
     verify,
 )
 from benchmarks.bench import Bench
@@ -57,6 +58,7 @@ JOBS = {
     "s3": s3,
     "postgres": postgres,
     "scale": scale,
+    "tenants": tenants,
 }
 
 

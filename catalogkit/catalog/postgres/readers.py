@@ -23,11 +23,20 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.postgres import PostgresCatalog
 
-# Of a blob what its own documents tell anyway. Whoever opens a catalog looks at its schema's version and identity.
+# A table that is not granted does not exist for a reader, and neither do columns that would tell of others: how many
+# documents have a content, since when it is there, where it lies. Who opens a catalog looks at version and identity.
 _GRANTED: Final = (
-    "SELECT ON documents, documents_history, accesses, readers, meta, migrations",
+    "SELECT ON documents, documents_history, accesses, meta, migrations",
     "SELECT (sha256, bytes, media_type) ON blobs",
 )
+# Each says its tenant itself, as something that does not change: what stands in a table would be looked up for every
+# statement. That texts are equal tells nobody what was compared (it is leakproof), so indexes are used as ever.
+_POLICIES: Final = {
+    "documents": "tenant = {tenant}",
+    "documents_history": "tenant = {tenant}",
+    "blobs": "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = blobs.sha256) OR had(sha256)",
+    "accesses": "EXISTS (SELECT 1 FROM documents d WHERE d.id = accesses.document_id)",
+}
 
 
 def reader_of(catalog: PostgresCatalog, tenant: str) -> str | None:
@@ -52,6 +61,9 @@ def add_reader(catalog: PostgresCatalog, tenant: str, role: str, password: str) 
         make_role(db, role, password)
         for what in _granted(db):
             db.execute(about(f"GRANT {what} TO {{0}}", role))
+        for table, rule in _POLICIES.items():
+            policy = f"CREATE POLICY {{0}} ON {table} FOR SELECT TO {{0}} USING ({rule})"
+            db.execute(about(policy, role, tenant=tenant))
         session.execute("INSERT INTO readers (role, tenant) VALUES (?, ?)", (role, tenant))
 
 
@@ -62,6 +74,8 @@ def drop_reader(catalog: PostgresCatalog, role: str) -> None:
         session.execute("DELETE FROM readers WHERE role = ?::name", (role,))
         for what in _granted(db):
             db.execute(about(f"REVOKE {what} FROM {{0}}", role))
+        for table in _POLICIES:
+            db.execute(about(f"DROP POLICY {{0}} ON {table}", role))
         db.execute(about("DROP ROLE {0}", role))
 
 
