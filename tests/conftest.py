@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from dataclasses import dataclass
@@ -168,3 +169,12 @@ def pg_blanks(pg: PostgresServer, pg_template: str) -> Iterator[Blanks]:
     blanks = Blanks(pg, pg_template)
     yield blanks
     blanks.drop()
+
+
+@pytest.fixture(scope="session")
+def operator(pg: PostgresServer) -> Iterator[str]:
+    """The address of an operator on the server: a role that can make databases and roles, and is no superuser."""
+    name = f"operator_{os.getpid()}"
+    pg.run(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'p@ss:w/rd'")
+    yield pg.address("postgres").replace("postgres@", f"{name}:p%40ss%3Aw%2Frd@", 1)
+    pg.run(f"DROP ROLE {name}")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from catalogkit.config import read_config
+from catalogkit.tenants import MultiTenantCatalog
+from tests.tenants.conftest import dropped
 from tests.test_cli import answer, run
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.pg import Server
 
 
 def test_tenants_from_the_beginning_to_the_bill(tmp_path: Path) -> None:
@@ -36,6 +40,25 @@ def test_tenants_from_the_beginning_to_the_bill(tmp_path: Path) -> None:
     told = run("-C", made["path"], "tenant", "usage", "-o", tmp_path / "bill.parquet").stdout
     assert "costs in USD" in told and "(no one)" in told
     assert pl.read_parquet(tmp_path / "bill.parquet")["fair_bytes"].sum() == 5
+
+
+def test_tenants_and_readers_on_a_server(pg: Server, pg_template: str, operator: str, tmp_path: Path) -> None:
+    """Added on the server that is named once, and brought up to date; a reader of a shared catalog comes and goes."""
+    every = MultiTenantCatalog(tmp_path / "all", server=operator)
+    with dropped(every):
+        made = answer("-C", every.path, "tenant", "add", "acme", "--server", operator)
+        assert read_config(Path(made["path"])).catalog.startswith("postgresql://ckit_")
+        assert "p@ss" not in str(made)
+        assert "PGPASSWORD" in answer("-C", every.path, "tenant", "upgrade", code=1)["error"]
+    url, reader = pg.database(pg_template), ("-C", tmp_path / "shared", "tenant", "reader", "acme")
+    try:
+        run("init", tmp_path / "shared", "--catalog", url)
+        told = answer(*reader)
+        assert (told["tenant"], Path(told["passfile"]).stat().st_mode & 0o777) == ("acme", 0o600)
+        assert answer(*reader, "--drop")["dropped"]
+        assert "nobody reads" in answer(*reader, "--drop", code=1)["error"]
+    finally:
+        pg.drop(url)
 
 
 def test_what_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ from tests.conftest import Clock, hurry
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.pg import Server
 
 SECRET = b"the secret recipe of the other tenant"
 
@@ -80,13 +78,13 @@ def dropped(every: MultiTenantCatalog) -> Iterator[None]:
                     drop_database(every.server, role)
 
 
-@pytest.fixture(scope="session")
-def operator(pg: Server) -> Iterator[str]:
-    """The address of an operator on the server: a role that can make databases and roles, and is no superuser."""
-    name = f"operator_{os.getpid()}"
-    pg.run(f"CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD 'p@ss:w/rd'")
-    yield pg.address("postgres").replace("postgres@", f"{name}:p%40ss%3Aw%2Frd@", 1)
-    pg.run(f"DROP ROLE {name}")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def every(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[MultiTenantCatalog]:
+    """A folder for tenants, none of whom is there yet."""
+    server = request.getfixturevalue("operator") if request.param == "postgresql" else ""
+    made = MultiTenantCatalog(tmp_path / "all", server=server, clock=clock)
+    with dropped(made):
+        yield made
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,12 +6,15 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import polars as pl
 import psycopg
 import pytest
 
+from catalogkit.billing import NOBODY, Prices
 from catalogkit.catalog.passfiles import users_in
 from catalogkit.catalog.postgres import PostgresCatalog
 from catalogkit.catalog.sql.tables import TABLES
@@ -19,6 +22,7 @@ from catalogkit.collection import Collection, init
 from catalogkit.errors import CatalogError, CatalogKitError, InvalidInput
 from catalogkit.ingest import register_or_get
 from catalogkit.readers import TenantReader, drop_reader, open_reader, readers
+from catalogkit.tenants import bill_of, write
 from tests.conftest import NOON, Clock, hurry
 
 if TYPE_CHECKING:
@@ -69,8 +73,8 @@ def fill(collection: Collection, folder: Path, clock: Clock) -> dict[str, dict[s
             collection, folder / "both", artifact_id="both", source_url="https://example.org/both", tenant=tenant,
             mode="copy",
         )  # fmt: skip
-        clock.advance(hours=1)
         collection.catalog.record_accesses([(record.id, clock.now, "read", 5)])
+        clock.advance(hours=1)
         old = hashlib.sha256(f"old {mark}".encode()).hexdigest()
         facts[tenant] = {
             "tenant": tenant, "mark": mark, "id": record.id, "digest": str(record.sha256), "old": old, "both": both.id,
@@ -318,6 +322,25 @@ def test_a_shared_content_looks_like_ones_own(shared: Shared) -> None:
     )
     own, both = (shared.reader.sql(query, [name]).to_dicts() for name in ("mandalay", "both"))
     assert own == both == [{"big": True, "media_type": "text/plain", "documents": 1}]
+
+
+def test_the_bill_of_a_shared_catalog(shared: Shared) -> None:
+    """On a server, too, the fair parts add up to what lies there; requests are each tenant's own; it is exported."""
+    collection = shared.collection
+    frame = bill_of([collection], NOON, collection.now(), Prices(gb_month=Decimal(10**9)))
+    found = {row["tenant"]: row for row in frame.iter_rows(named=True)}
+    assert frame["fair_bytes"].sum() == collection.catalog.totals()["physical_bytes"]
+    for name, mark in MARKS.items():
+        own = len(f"the secret of {mark}")
+        assert found[name]["requests"] == 1 and found[name]["documents"] == 2
+        # In full, a tenant pays as if nobody else were there: it does not learn of the other from that.
+        assert found[name]["full_bytes"] == own + len(SHARED)
+        assert found[name]["fair_bytes"] == own + len(SHARED) // 2
+    assert found[NOBODY]["fair_bytes"] == sum(len(f"old {mark}") for mark in MARKS.values())
+    for ending, read in ((".csv", pl.read_csv), (".parquet", pl.read_parquet)):
+        write(frame, path := collection.path / f"bill{ending}")
+        assert read(path)["fair_bytes"].sum() == frame["fair_bytes"].sum()
+        path.unlink()
 
 
 def test_a_handle_is_bound_to_its_tenant(shared: Shared) -> None:

@@ -13,6 +13,7 @@ from catalogkit.collection import open_collection
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded
 from catalogkit.ingest import ingest
+from catalogkit.planning import plan_dedup, plan_retention
 from catalogkit.tenants import MultiTenantCatalog, TenantSettings, bill_of
 from catalogkit.workers import Inline
 from tests.conftest import make_tree
@@ -27,17 +28,16 @@ if TYPE_CHECKING:
     from tests.tenants.conftest import Both
 
 
-def test_a_tenant_is_a_collection(tmp_path: Path, clock: Clock) -> None:
+def test_a_tenant_is_a_collection(every: MultiTenantCatalog) -> None:
     """It has its own folder, policies and quota; it is listed, and opened again by its name or its folder."""
-    every = MultiTenantCatalog(tmp_path, clock=clock)
     assert every.names() == [] and every.frame().is_empty()
     policies = "[retention]\nage_days = 30\n"
     settings = TenantSettings(max_documents=9, max_bytes=99, layout="policy", policies=policies)
     with every.register_tenant("acme", settings) as made:
-        assert made.path == tmp_path / "tenants" / "acme"
+        assert made.path == every.path / "tenants" / "acme"
         assert (made.config.retention, made.config.store.layout) == ({"age_days": 30}, "policy")
         put_for(made, "a", b"12345")
-    with open_collection(tmp_path / "tenants" / "acme") as opened:
+    with open_collection(every.path / "tenants" / "acme") as opened:
         assert opened.config.tenant.id == "acme" and opened.find()["tenant"].to_list() == ["acme"]
     every.register_tenant("beta").close()
     assert every.names() == ["acme", "beta"]
@@ -45,6 +45,27 @@ def test_a_tenant_is_a_collection(tmp_path: Path, clock: Clock) -> None:
     assert (first["tenant"], first["documents"], first["logical_bytes"], first["max_bytes"]) == ("acme", 1, 5, 99)
     assert (second["documents"], second["max_documents"]) == (0, None)
     assert [record.artifact_id for record in every.get_tenant_records("acme")] == ["a"]
+
+
+def test_each_tenant_goes_by_its_own_policies(every: MultiTenantCatalog, clock: Clock) -> None:
+    """What one keeps for a month another keeps for a year; what is too small to share, how often copies are checked."""
+    rules = {
+        "short": '[retention]\nage_days = 30\n[dedup]\nmin_file_size = 5\n[maintain.verify]\nmax_age = "7d"\n',
+        "long": '[retention]\nage_days = 365\n[dedup]\nmin_file_size = 500\n[maintain.verify]\nmax_age = "90d"\n',
+    }
+    for name, policies in rules.items():
+        with every.register_tenant(name, TenantSettings(policies=policies)) as made:
+            put_for(made, "a", b"alike")
+    due, shared, checked = {}, {}, {}
+    clock.advance(days=60)
+    for name in rules:
+        with every.tenant(name) as opened:
+            due[name] = plan_retention(opened).units
+            shared[name] = plan_dedup(opened).head.policy["min_file_size"]
+            checked[name] = opened.config.maintain.verify.max_age
+    assert due == {"short": 1, "long": 0}
+    assert shared == {"short": 5, "long": 500}
+    assert checked == {"short": "7d", "long": "90d"}
 
 
 def test_every_record_of_a_tenant(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:

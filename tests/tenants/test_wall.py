@@ -18,6 +18,7 @@ from catalogkit.backups.recovering import recover_from_backup
 from catalogkit.collection import catalog_file
 from catalogkit.errors import CatalogKitError, InvalidInput, SourceError
 from catalogkit.ingest import ingest, register_or_get
+from catalogkit.model import Digest
 from catalogkit.plan import Plan
 from catalogkit.planning import plan_forget, why
 from catalogkit.snapshots import diff_snapshots, list_snapshots, query_at
@@ -154,6 +155,36 @@ def test_no_question_sees_another_tenant(standing: Both, way: str) -> None:
     """Whatever the handle offers, by id, digest, path, name or whole table: nothing of the other is in it."""
     answer = tried(lambda: WAYS[way](standing)).replace("no snapshot 'zanzibar-2026'", "")
     assert not [mark for mark in MARKS if mark in answer]
+
+
+AS_IF: dict[str, Callable[[Both, str, int], object]] = {
+    "why a digest is kept": lambda both, digest, _: why(both.mine, digest),
+    "why a document is kept": lambda both, _, number: why(both.mine, str(number)),
+    "a document": lambda both, _, number: both.mine.catalog.document(number),
+    "its bytes": lambda both, _, number: both.mine.read(number),
+    "its history": lambda both, _, number: both.mine.catalog.history(number),
+    "its moment": lambda both, _, number: query_at(both.mine, number, both.mine.now()),
+    "a digest": lambda both, digest, _: both.mine.find(sha256=digest),
+    "its copies": lambda both, digest, _: both.mine.catalog.locations_of(Digest.parse(digest)),
+    "its length": lambda both, digest, _: both.mine.catalog.blob_bytes(Digest.parse(digest)),
+    "what keeps it": lambda both, digest, _: both.mine.catalog.root_kinds(Digest.parse(digest), as_of=both.mine.now()),
+    "forgetting it": lambda both, _, number: plan_forget(both.mine, [number]).frame,
+    "holding it": lambda both, digest, _: both.mine.catalog.place_hold(
+        "x", digest=Digest.parse(digest), as_of=both.mine.now()
+    ),
+}
+
+
+@pytest.mark.parametrize("way", AS_IF)
+def test_what_another_has_is_answered_like_what_nobody_has(standing: Both, way: str) -> None:
+    """The same words, letter by letter, for another tenant's digest or number as for one that does not exist."""
+    theirs, nobodys = (str(standing.record.sha256), standing.record.id), ("0" * 64, 987_654_321)
+    assert standing.mine.catalog.document(standing.record.id) is None
+    answers = [
+        tried(lambda one=one: AS_IF[way](standing, *one)).replace(one[0], "DIGEST").replace(str(one[1]), "NUMBER")
+        for one in (theirs, nobodys)
+    ]
+    assert answers[0] == answers[1]
 
 
 @pytest.mark.parametrize("both", ["sqlite"], indirect=True)  # no catalog is asked where files come from
