@@ -343,6 +343,15 @@ def test_the_bill_of_a_shared_catalog(shared: Shared) -> None:
         path.unlink()
 
 
+def test_a_reader_is_shown_no_notes(shared: Shared) -> None:
+    """Which catalog it is, every reader may know; what programs noted in it, such as where stores are, is theirs."""
+    shared.collection.catalog.note("where", "zanzibar")
+    with shared.as_owner() as owner, shared.connect() as db:
+        assert "zanzibar" in run(owner, ["SELECT * FROM meta"])
+        assert shared.collection.identity in run(db, ["SELECT * FROM meta"])
+        assert "zanzibar" not in run(db, ["SELECT * FROM meta"])
+
+
 def test_a_handle_is_bound_to_its_tenant(shared: Shared) -> None:
     """Records, frames, history and SQL of one tenant; what would tell of others, or is no question, is refused."""
     reader, mine, theirs = shared.reader, shared.facts["mine"], shared.facts["theirs"]
@@ -409,12 +418,13 @@ def test_whoever_is_no_reader_sees_all_or_nothing(shared: Shared) -> None:
     """The owner's programs see every row; one that would see a part is refused: it would take the rest for garbage."""
     assert {record.tenant for record in shared.collection.catalog.find()} == {"mine", "theirs"}
     (password,) = users_in(shared.reader.passfile).values()
-    catalog = PostgresCatalog(shared.reader.url, password=password, as_of=NOON)
-    try:
-        with pytest.raises(CatalogError, match="row-level security"):
-            catalog.find()
-    finally:
-        catalog.close()
+    with pytest.raises(CatalogError, match="row-level security"):
+        PostgresCatalog(shared.reader.url, password=password, as_of=NOON)
+    with shared.connect() as db:  # nor is one that does not open it in our way
+        db.execute("SET row_security = off")
+        for table in ("documents", "documents_history", "accesses"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"):
+                db.execute(f"SELECT count(*) FROM {table}".encode())
 
 
 def test_a_tenants_own_collection_has_no_readers(shared: Shared, tmp_path: Path) -> None:
