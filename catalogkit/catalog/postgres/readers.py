@@ -35,7 +35,6 @@ _POLICIES: Final = {
     "documents": "tenant = {tenant}",
     "documents_history": "tenant = {tenant}",
     "blobs": "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = blobs.sha256) OR had(sha256)",
-    "meta": "key = 'identity'",
     "accesses": "EXISTS (SELECT 1 FROM documents d WHERE d.id = accesses.document_id)",
 }
 

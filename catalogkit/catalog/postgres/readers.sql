@@ -10,7 +10,6 @@ ALTER TABLE documents ENABLE ROW LEVEL SECURITY;
 ALTER TABLE documents_history ENABLE ROW LEVEL SECURITY;
 ALTER TABLE blobs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE accesses ENABLE ROW LEVEL SECURITY;
-ALTER TABLE meta ENABLE ROW LEVEL SECURITY;
 -- To see a content a reader needs a document that has it, or had it: of a content that many have, that is found here.
 CREATE INDEX documents_by_reader ON documents (sha256, tenant);
 CREATE INDEX documents_history_by_reader ON documents_history (sha256, tenant);

@@ -30,12 +30,7 @@ _GRANT: Final = (
     "REVOKE ALL ON SCHEMA public FROM PUBLIC",
     "GRANT USAGE ON SCHEMA public TO {0}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {0}",
-    "REVOKE INSERT, UPDATE, DELETE ON migrations, quota FROM {0}",
-    # It may note something there, as every program does, and is who it is.
-    (
-        "CREATE OR REPLACE TRIGGER meta_identity BEFORE UPDATE OR DELETE ON meta FOR EACH ROW"
-        " WHEN (OLD.key = 'identity') EXECUTE FUNCTION refuse('a tenant keeps its identity')"
-    ),
+    "REVOKE INSERT, UPDATE, DELETE ON meta, migrations, quota FROM {0}",
     "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {0}",
     "ALTER FUNCTION quota_count() SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp",
     *(f"REVOKE UPDATE, DELETE ON {table}_history FROM {{0}}" for table in TRACKED),
