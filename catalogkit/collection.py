@@ -24,7 +24,7 @@ from catalogkit.config import (
 from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
-from catalogkit.remote import folder_of, is_address, settings_here, tell_stores
+from catalogkit.remote import asked, folder_of, is_address, settings_here, tell_stores
 from catalogkit.searching import Searching
 from catalogkit.signals import operation
 from catalogkit.stores.opening import check_readable, check_url, create_store, open_store
@@ -240,6 +240,7 @@ class Collection(Asking, Searching, Accessing):
             {
                 "folder": str(self.path),
                 "catalog": f"{self.catalog.url} ({self.identity[:8]})",
+                **({"as of": f"{at:%Y-%m-%d %H:%M:%S} UTC, a replica"} if (at := self.catalog.current_to()) else {}),
                 "store": f"{self.store.root} ({self.layout} layout)",
                 **{name: f"{count:,}" for name, count in totals.items()},
             },
@@ -345,7 +346,11 @@ def catalog_file(path: Path | str | None = None) -> Path:
 
 
 def open_collection(
-    path: Path | str | None = None, *, store: str | None = None, clock: Callable[[], datetime] = utc_now
+    path: Path | str | None = None,
+    *,
+    store: str | None = None,
+    reading: bool | None = None,
+    clock: Callable[[], datetime] = utc_now,
 ) -> Collection:
     """Open a collection.
 
@@ -357,6 +362,9 @@ def open_collection(
         machine then lie in ``$XDG_STATE_HOME/catalogkit``.
     store
         With the address of a catalog: where the store is, if it does not say, or is elsewhere for this machine.
+    reading
+        Whether to ask the ``replica`` that the settings name, if they name one; it takes no changes. Without it,
+        whether ``$CATALOGKIT_REPLICA`` is set.
 
     Raises
     ------
@@ -375,7 +383,7 @@ def open_collection(
     if store is not None and address is None:
         raise InvalidInput("a store is named with the address of a catalog; a folder has its own in its settings")
     folder = Path() if address else home_of(path)
-    url = str(address) if address else read_config(folder).catalog
+    url = str(address) if address else asked(read_config(folder), reading)
     catalog = open_catalog(url, base=folder, as_of=clock())
     try:
         folder, config = settings_here(catalog, url, store) if address else (folder, read_config(folder))

@@ -161,6 +161,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     catalog: str = "sqlite:///catalog.sqlite"
+    replica: str = ""  # a server that follows the catalog's, for whoever only reads
     store: StoreConfig = StoreConfig()
     stores: dict[str, str] = {}  # more of them: name and URL
     prices: dict[str, Price] = {}  # what it costs, by the name of the store
@@ -175,7 +176,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     extract: Limits = Limits()
 
     def __repr__(self) -> str:
-        shown = msgspec.structs.replace(self, catalog=public(self.catalog))
+        shown = msgspec.structs.replace(self, catalog=public(self.catalog), replica=public(self.replica))
         return f"Config({', '.join(f'{name}={getattr(shown, name)!r}' for name in self.__struct_fields__)})"
 
 

@@ -29,6 +29,12 @@ def is_address(path: object) -> bool:
     return isinstance(path, str) and path.startswith(("postgresql://", "postgres://"))
 
 
+def asked(config: Config, reading: bool | None) -> str:
+    """The address of the catalog, or, for whoever only reads and says so, or whose environment does, of its replica."""
+    reading = bool(os.environ.get("CATALOGKIT_REPLICA")) if reading is None else reading
+    return config.replica if reading and config.replica else config.catalog
+
+
 def folder_of(path: object) -> Path:
     """A folder that somebody named, with all links resolved.
 

@@ -77,6 +77,20 @@ class Server:
         """Drop a database, whoever still uses it."""
         self.run(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
 
+    def follow(self) -> Server:
+        """A server that follows this one by streaming, made with the server's own tools, started."""
+        assert self.programs
+        folder = Path(tempfile.mkdtemp(prefix="ckpg-"))
+        _give(folder, self.user)
+        made = Server(
+            f"postgresql://postgres@/?host={quote(str(folder))}", self.programs, folder, self.user,
+            settings=self.settings,
+        )  # fmt: skip
+        command = [self.programs / "pg_basebackup", "-R", "-c", "fast", "-D", folder / "data", "-d", self.url]
+        subprocess.run(command, check=True, capture_output=True, **_as(self.user))
+        made.start()
+        return made
+
     # -- a server of our own -----------------------------------------------------------------------------------
 
     def start(self) -> None:

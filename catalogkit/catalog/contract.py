@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from catalogkit.catalog.about import About
 from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.copies import Copies
-from catalogkit.catalog.notes import Notes
 from catalogkit.catalog.rows import (
     Committed,
     Coverage,
@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Copies, Search, Accesses, Sketches, Notes, Protocol):
+class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str

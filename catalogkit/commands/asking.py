@@ -31,6 +31,8 @@ def status(
     with context.obj.open() as collection:
         coverage = collection.catalog.coverage(as_of=collection.now(), days=days)
         values: dict[str, Any] = {"path": str(collection.path), **collection.catalog.totals()}
+        if (at := collection.catalog.current_to()) is not None:
+            values["as_of"] = at  # it is a replica
         values |= {
             "verified_share": coverage.share,
             "verified_days": days,

@@ -8,6 +8,7 @@ from catalogkit.catalog.postgres.base import again
 from catalogkit.catalog.postgres.images import Images
 from catalogkit.catalog.postgres.intake import Intake
 from catalogkit.catalog.postgres.ledger import Ledger
+from catalogkit.catalog.postgres.replica import About
 from catalogkit.catalog.postgres.search import Search
 from catalogkit.catalog.postgres.soundness import Soundness
 from catalogkit.catalog.sql.accesses import Accesses
@@ -16,7 +17,6 @@ from catalogkit.catalog.sql.damage import Damage
 from catalogkit.catalog.sql.duplicates import Duplicates
 from catalogkit.catalog.sql.feed import Feeds
 from catalogkit.catalog.sql.moments import Moments
-from catalogkit.catalog.sql.notes import Notes
 from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
@@ -46,7 +46,7 @@ class PostgresCatalog(
     Search,
     Sketches,
     Accesses,
-    Notes,
+    About,
 ):
     """A `Catalog` on a PostgreSQL server."""
 

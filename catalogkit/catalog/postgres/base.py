@@ -130,7 +130,8 @@ class Database(Common):
         with reached(self.url), psycopg.connect(**settings) as db, driver_errors(self.url):
             migrate(db, to_us(as_of), create=create)
             row = db.execute(_WHO).fetchone()
-            if row is None and create:
+            self.replica: bool = db.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+            if row is None and create and not self.replica:
                 db.execute(_NEW, [identity or uuid.uuid4().hex])
                 row = db.execute(_WHO).fetchone()
         if row is None:
@@ -212,7 +213,14 @@ class Database(Common):
 
     @contextlib.contextmanager
     def apart(self) -> Iterator[Session]:
-        """One consistent view that begins when no numbered change is half way; nobody waits for its end."""
+        """One consistent view that begins when no numbered change is half way; nobody waits for its end.
+
+        A replica cannot wait for that: whoever goes by numbers there takes all there is.
+        """
+        if self.replica:
+            with self.read() as session:
+                yield session
+            return
         with driver_errors(self.url), self._borrowed() as db:
             db.execute(f"SELECT pg_advisory_lock({LOCK}, {STILL})")
             try:
@@ -237,8 +245,16 @@ class Database(Common):
         """All rows of one statement."""
         if (within := self._open_session()) is not None:
             return within.execute(sql, parameters).fetchall()
-        with driver_errors(self.url), self._borrowed() as db:
+        db = None
+        try:  # plainly, for what is asked thousands of times
+            db = self._pool.getconn()
             return Session(db).execute(sql, parameters).fetchall()
+        except (psycopg.Error, OverflowError, UnicodeEncodeError):
+            with driver_errors(self.url):
+                raise
+        finally:
+            if db is not None:
+                self._give_back(db)
 
     def _open_session(self) -> Session | None:
         return getattr(self._local, "session", None)
@@ -265,10 +281,13 @@ class Database(Common):
         try:
             yield db
         finally:
-            lost = db.broken
-            self._pool.putconn(db)
-            if lost:  # the others are likely lost as well: each is looked at before it is used again
-                self._pool.check()
+            self._give_back(db)
+
+    def _give_back(self, db: psycopg.Connection[Any]) -> None:
+        lost = db.broken
+        self._pool.putconn(db)
+        if lost:  # the others are likely lost as well: each is looked at before it is used again
+            self._pool.check()
 
     @contextlib.contextmanager
     def promise(self) -> Iterator[Promise]:

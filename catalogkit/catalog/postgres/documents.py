@@ -22,6 +22,10 @@ _DOCUMENT_TYPES: Final = (
     *("int8", "text", "text", "text", "text", "text"), *("bytea", "text", "text", "int8", "text"),
     *("int8", "int8", "int8"),
 )  # fmt: skip
+_KNOWN: Final = "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.changed_us FROM documents d WHERE "
+# Of some tenants, documents with some of these digests as identity; and one alone, which is asked for most.
+KNOWN: Final = f"{_KNOWN}d.tenant = ANY(?::text[]) AND d.identity = ANY(?::bytea[])"
+KNOWN_ONE: Final = f"{_KNOWN}d.tenant = ? AND d.identity = ?"
 
 
 class Put(NamedTuple):
@@ -61,16 +65,14 @@ def identity_of(arrival: Arrival) -> tuple[str, bytes]:
     return tenant, sha256(text.encode()).digest()
 
 
-def documents_of(
-    db: Session, identities: Sequence[tuple[str, bytes]], *, lock: bool = True
-) -> dict[tuple[str, bytes], tuple[Any, ...]]:
-    """Documents by their identity: id, content, when fetched, since when they are so."""
-    rows = db.execute(
-        "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.changed_us"
-        " FROM documents d WHERE d.tenant = ANY(?::text[]) AND d.identity = ANY(?::bytea[])"
-        + (" ORDER BY d.id FOR NO KEY UPDATE OF d" if lock else ""),
-        (list({tenant for tenant, _ in identities}), [digest for _, digest in identities]),
-    )
+def wanted(identities: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[bytes]]:
+    """The parameters of `KNOWN`."""
+    return list({tenant for tenant, _ in identities}), [digest for _, digest in identities]
+
+
+def documents_of(db: Session, identities: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], tuple[Any, ...]]:
+    """Documents by their identity: id, content, when fetched, since when they are so; locked until the end."""
+    rows = db.execute(f"{KNOWN} ORDER BY d.id FOR NO KEY UPDATE OF d", wanted(identities))
     return {(row[0], row[1]): row[2:] for row in rows}
 
 

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any, Final
 from psycopg import errors
 
 from catalogkit.catalog.postgres.base import Database
-from catalogkit.catalog.postgres.documents import Put, documents_of, identity_of, next_ids, note_seen, put_documents
+from catalogkit.catalog.postgres.documents import (
+    KNOWN,
+    KNOWN_ONE,
+    Put,
+    documents_of,
+    identity_of,
+    next_ids,
+    note_seen,
+    put_documents,
+    wanted,
+)
 from catalogkit.catalog.postgres.errors import Undone
 from catalogkit.catalog.rows import Committed, Intent, Known, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sql.facts import from_facts
@@ -181,10 +191,10 @@ class Intake(Database):
 
     def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
         """For each arrival the document of the same identity and its content, if there is one."""
-        wanted = [identity_of(arrival) for arrival in arrivals]
-        with self.read() as db:
-            found = documents_of(db, wanted, lock=False)
-        return [(row[0], Digest(row[1])) if (row := found.get(one)) else None for one in wanted]
+        asked = [identity_of(arrival) for arrival in arrivals]
+        rows = self.rows(KNOWN_ONE, asked[0]) if len(asked) == 1 else self.rows(KNOWN, wanted(asked))
+        found = {(row[0], row[1]): row[2:] for row in rows}
+        return [(row[0], Digest(row[1])) if (row := found.get(one)) else None for one in asked]
 
     def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
         """The content of these documents; ids that do not exist are left out."""

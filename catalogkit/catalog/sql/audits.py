@@ -265,7 +265,7 @@ class Audits(Database):
     def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
         """Copies by store and key; pages follow `after`."""
         rows = self.rows(
-            f"{_COPIES} WHERE (l.store_id, l.key) > (?, ?) ORDER BY l.store_id, l.key LIMIT ?", (*after, limit)
+            f"{_COPIES} WHERE (l.store_id, l.key) > (?, ?) ORDER BY l.store_id, l.key LIMIT {int(limit)}", after
         )
         return [Copy(*row) for row in rows]
 
@@ -331,8 +331,8 @@ class Audits(Database):
             " (SELECT count(*) FROM locations o WHERE o.sha256 = l.sha256),"
             " (SELECT count(*) FROM locations o WHERE o.sha256 = l.sha256 AND o.outcome IN ('corrupt', 'missing'))"
             f" FROM locations l {_STORE} JOIN blobs b ON b.sha256 = l.sha256 AND b.refs > 0"
-            f" WHERE {bad} AND (l.sha256, l.id) > (?, ?) ORDER BY l.sha256, l.id LIMIT ?",
-            (*after, limit),
+            f" WHERE {bad} AND (l.sha256, l.id) > (?, ?) ORDER BY l.sha256, l.id LIMIT {int(limit)}",
+            after,
         )
         return [BadCopy(*row) for row in rows]
 

@@ -62,6 +62,8 @@ class Database:
     # SQL that makes a table of keys, ids or digests, which goes with the transaction or the connection.
     id_table: ClassVar[str]
     digest_table: ClassVar[str]
+    # Whether it follows another server, where a lower number may appear after a higher one.
+    replica: bool = False
 
     @abstractmethod
     def write(

@@ -93,7 +93,11 @@ class Feeds(Database):
         sequences = {table: self.sequence.format(table) for table in ("documents", "locations", "contents")}
         ends = {name: sql.format(**sequences) for name, sql in _ENDS.items()}
         with self.apart() as db:
-            yield Feed(db, ends, (self.id_table, self.digest_table), since)
+            feed = Feed(db, ends, (self.id_table, self.digest_table), None if self.replica else since)
+            if self.replica:
+                # Something with a lower number may still be on its way: nobody can go on from here.
+                feed.cursor = {"at": {}, "about": {}}
+            yield feed
 
 
 class Feed:

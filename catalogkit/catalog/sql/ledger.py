@@ -85,8 +85,8 @@ class Ledger(Database):
         rare, values = _rarer(rarer)
         rows = self.rows(
             columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.checked_us < ? AND (l.checked_us, l.id) > (?, ?)"
-            f" AND l.check_id <= ?{rare} ORDER BY l.checked_us, l.id LIMIT ?",
-            (to_us(before), *after, up_to_check, *values, limit),
+            f" AND l.check_id <= ?{rare} ORDER BY l.checked_us, l.id LIMIT {int(limit)}",
+            (to_us(before), *after, up_to_check, *values),
         )
         return [Due(row[0], row[1], row[2], Digest(row[3]), row[4], row[5]) for row in rows]
 

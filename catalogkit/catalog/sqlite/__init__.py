@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from catalogkit.catalog.sql.about import About
 from catalogkit.catalog.sql.accesses import Accesses
 from catalogkit.catalog.sql.contents import Contents
 from catalogkit.catalog.sql.damage import Damage
@@ -9,7 +10,6 @@ from catalogkit.catalog.sql.duplicates import Duplicates
 from catalogkit.catalog.sql.feed import Feeds
 from catalogkit.catalog.sql.ledger import Ledger
 from catalogkit.catalog.sql.moments import Moments
-from catalogkit.catalog.sql.notes import Notes
 from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
@@ -40,6 +40,6 @@ class SQLiteCatalog(
     Search,
     Sketches,
     Accesses,
-    Notes,
+    About,
 ):
     """A `Catalog` in one SQLite file."""

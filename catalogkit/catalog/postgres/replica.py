@@ -1,0 +1,21 @@
+"""A server that follows another one: it answers as of its last commit, and takes nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from catalogkit.catalog.postgres.base import Database
+from catalogkit.catalog.sql import about
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class About(Database, about.About):
+    """Notes, and as of when answers are."""
+
+    def current_to(self) -> datetime | None:
+        """Of a replica, when the last commit was that it has; None of the primary server."""
+        when: Any = self.rows("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() END")[0][0]
+        return when.astimezone(UTC) if when is not None else None
