@@ -154,6 +154,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ----------
     catalog
         Where the records are: ``sqlite:///`` and a path, seen from the collection's folder, or ``postgresql://...``.
+    replica
+        A server that follows the catalog's by streaming, ``postgresql://...``: whoever says that only reading is meant
+        (``$CATALOGKIT_REPLICA``) asks that one.
     stores
         Stores beside the one that new bytes go to, by name: ``{ cold = "s3://papers-cold" }``.
     cadence
@@ -161,7 +164,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     catalog: str = "sqlite:///catalog.sqlite"
-    replica: str = ""  # a server that follows the catalog's, for whoever only reads
+    replica: str = ""
     store: StoreConfig = StoreConfig()
     stores: dict[str, str] = {}  # more of them: name and URL
     prices: dict[str, Price] = {}  # what it costs, by the name of the store

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
 import catalogkit as ck
 from catalogkit.cli import app
 from catalogkit.errors import InvalidInput
+from catalogkit.ingest import INLINE_FILES
+from catalogkit.settling import Settler
 from tests.conftest import make_tree
 
 if TYPE_CHECKING:
@@ -80,6 +83,26 @@ def test_commands_by_address(address: str, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("CATALOGKIT_HOME", address)
     assert json.loads(run(app, ["status", "--json"]).stdout) == told
     assert not os.path.exists("catalogkit.toml")
+
+
+def test_no_child_is_told_a_password(address: str, tmp_path: Path) -> None:
+    """Neither the arguments, which `ps` shows to everybody, nor the environment of workers has it."""
+    make_tree(tmp_path, {f"many/{number:04}": b"%d" % number for number in range(INLINE_FILES + 100)})
+    told: list[str] = []
+
+    with ck.open(address.replace("://postgres@", f"://postgres:{SECRET}@")) as here:
+        taken = Settler.settle
+
+        def settle(self: Settler, *about: Any) -> None:
+            running = psutil.Process().children(recursive=True)
+            told.extend(" ".join([*one.cmdline(), *one.environ().values()]) for one in running)
+            taken(self, *about)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Settler, "settle", settle)
+            ck.ingest(here, tmp_path / "many", concurrency=2)
+    workers = [text for text in told if "python" in text]
+    assert workers and not [text for text in told if SECRET in text]
 
 
 @pytest.mark.parametrize("named", [f"postgresql://me:{SECRET}@host/papers", f"postgres:/me:{SECRET}@host/papers"])
