@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.model import json_text, to_us
@@ -26,6 +27,9 @@ _KNOWN: Final = "SELECT d.tenant, d.identity, d.id, d.sha256, d.fetched_us, d.ch
 # Of some tenants, documents with some of these digests as identity; and one alone, which is asked for most.
 KNOWN: Final = f"{_KNOWN}d.tenant = ANY(?::text[]) AND d.identity = ANY(?::bytea[])"
 KNOWN_ONE: Final = f"{_KNOWN}d.tenant = ? AND d.identity = ?"
+
+
+_IN_ORDER: Final = itemgetter(1, 2, 3, 4, 5)
 
 
 class Put(NamedTuple):
@@ -123,12 +127,8 @@ def put_documents(
 def _add(db: Session, documents: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Add new documents in the order of their keys, in which everybody adds them; nothing is left of the list."""
     if documents:
-        db.copy("documents", _DOCUMENT, _DOCUMENT_TYPES, sorted(documents, key=_in_order))
+        db.copy("documents", _DOCUMENT, _DOCUMENT_TYPES, sorted(documents, key=_IN_ORDER))
     return []
-
-
-def _in_order(row: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(row[1:6])
 
 
 def note_seen(db: Session, document_ids: Sequence[int], at_us: int) -> None:

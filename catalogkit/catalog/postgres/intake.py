@@ -361,9 +361,8 @@ def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[
     }  # fmt: skip
     if not rows:
         return
-    keys = sorted(rows)
     db.execute(
         "DELETE FROM sources s USING unnest(?::text[], ?::text[]) AS w (f, n) WHERE s.folder = w.f AND s.name = w.n",
-        ([folder for folder, _ in keys], [name for _, name in keys]),
+        ([folder for folder, _ in rows], [name for _, name in rows]),
     )
-    db.copy("sources", _SOURCE, _SOURCE_TYPES, [rows[key] for key in keys])
+    db.copy("sources", _SOURCE, _SOURCE_TYPES, list(rows.values()))

@@ -84,10 +84,12 @@ class Queries(Database):
         given = {name: value for name, value in filters.items() if value is not None}
         if isinstance(digest := given.get("sha256"), str):
             given["sha256"] = Digest.parse(digest)
-        where = "".join(f" AND {_FILTERS[name]} = ?" for name in given)
+        after = {"d.id > ?": after_id} if after_id else {}
+        asked = after | {f"{_FILTERS[name]} = ?": value for name, value in given.items()}
+        where = f" WHERE {' AND '.join(asked)}" if asked else ""
         # How few rows are wanted stands in the statement: a server that plans for any number reads far too many.
-        sql = f"SELECT {_DOCUMENT.format(sha256='d.sha256')} WHERE d.id > ?{where} ORDER BY d.id LIMIT {int(limit)}"
-        return [record(row) for row in self.rows(sql, (after_id, *given.values()))]
+        sql = f"SELECT {_DOCUMENT.format(sha256='d.sha256')}{where} ORDER BY d.id LIMIT {int(limit)}"
+        return [record(row) for row in self.rows(sql, tuple(asked.values()))]
 
     def locations_of(self, digest: Digest) -> list[LocationRecord]:
         """Every copy of a blob."""
