@@ -22,7 +22,7 @@ _ORDER: Final = ("null", "boolean", "integer", "number", "string")
 class Shape:
     """What was seen at one place of a document: of which types, how often, with which properties and items."""
 
-    __slots__ = ("_all", "_depth", "examples", "items", "objects", "others", "properties", "scalars", "seen", "values")
+    __slots__ = ("_all", "_depth", "examples", "items", "objects", "properties", "scalars", "seen", "values")
 
     def __init__(self, depth: int = 0, every: list[int] | None = None) -> None:
         self.scalars: set[type] = set()
@@ -31,7 +31,6 @@ class Shape:
         self.values: Shape | None = None
         self.properties: dict[str, Shape] = {}
         self.seen: dict[str, int] = {}
-        self.others = False
         self.items: Shape | None = None
         self._depth = depth
         self._all = [0] if every is None else every
@@ -58,7 +57,6 @@ class Shape:
     def _add_object(self, value: dict[str, Any]) -> None:
         self.objects += 1
         if self._depth >= DEPTH:
-            self.others = True
             return
         for key, one in value.items():
             shape = self.properties.get(key)

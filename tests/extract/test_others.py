@@ -10,6 +10,7 @@ import pytest
 from catalogkit.content import Reason
 from catalogkit.extract import registry
 from catalogkit.extract.dates import when
+from catalogkit.extract.encodings import decode
 from catalogkit.extract.facts import plain, words
 from catalogkit.extract.language import detect
 from tests.extract.made import PROSE, docx, odt, pdf
@@ -70,6 +71,28 @@ def test_plain_text(told: Told, encoding: str) -> None:
     one = told(("Vögel über Öland\n" + PROSE + "\x0c").encode(encoding))
     assert (one.extractor, one.more["lines"]) == ("plain", 2)
     assert one.text.startswith("Vögel über Öland\nThe birds")
+
+
+@pytest.mark.parametrize(
+    "data, encoding",
+    [
+        (b"a\0b\0", "utf-16-le"),
+        (b"\0a\0b", "utf-16-be"),
+        (b"a\0bc", "utf-8"),
+        (b"abc\0", "utf-8"),
+        (b"\0abc", "utf-8"),
+        (b"ab\0c", "utf-8"),
+        (b"\0\0\0\0", "utf-8"),
+        (b"\xfe\xff\0a", "utf-16-be"),
+        (b"\xff\xfea\0", "utf-16-le"),
+        (b"\xff\xfe\0\0a\0\0\0", "utf-32-le"),
+        (b"\0\0\xfe\xff\0\0\0a", "utf-32-be"),
+        (b"<meta charset=koi8-r> V\xc3\xb6gel", "utf-8"),
+    ],
+)
+def test_encodings_of_text(data: bytes, encoding: str) -> None:
+    """Marks tell, and zeros between letters; what markup would declare is words in a text."""
+    assert decode(data)[1] == encoding
 
 
 def test_what_nobody_reads(told: Told) -> None:
