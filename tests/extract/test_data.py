@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogkit.content import Reason
-from catalogkit.extract.schema import DIALECT, KEYS, Shape
+from catalogkit.extract.schema import DEPTH, DIALECT, KEYS, Shape
 
 if TYPE_CHECKING:
     pass
@@ -96,6 +96,18 @@ def test_keys_that_are_data_are_not_properties_without_end() -> None:
         "properties": {"n": {"type": "integer"}},
         "required": ["n"],
     }
+
+
+def test_a_schema_goes_so_deep_and_no_deeper() -> None:
+    """What lies deeper is an array, or an object, of anything."""
+    for wrap, below in ((lambda one: [one], "items"), (lambda one: {"a": one}, "a")):
+        value: Any = 1
+        for _ in range(DEPTH + 20):
+            value = wrap(value)
+        found, depth = inferred(value), 0
+        while (inner := found.get(below) or found.get("properties", {}).get(below)) is not None:
+            found, depth = inner, depth + 1
+        assert (depth, found) == (DEPTH, {"type": "array" if below == "items" else "object"})
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,18 @@ def test_encodings(told: Told, encoding: str, declared: str, text: str) -> None:
     assert "encoding_errors" not in one.warnings
 
 
+def test_what_is_declared_is_no_guess(told: Told) -> None:
+    """Neither in an element nor in an XML declaration; what is disproved and then guessed is told to be."""
+    latin = '<!doctype html><meta charset="iso-8859-1"><title>Vögel</title>'.encode("latin-1")
+    assert (told(latin).title, told(latin).warnings) == ("Vögel", ())
+    xml = (
+        '<?xml version="1.0" encoding="koi8-r"?><html xmlns="http://www.w3.org/1999/xhtml"><title>Птицы</title></html>'
+    )
+    one = told(xml.encode("koi8-r"))
+    assert (one.title, one.warnings, one.more["encoding"]) == ("Птицы", (), "koi8-r")
+    assert told(latin.replace(b"iso-8859-1", b"utf-8")).warnings == ("encoding_guessed",)
+
+
 def test_bytes_that_are_no_characters_are_told(told: Told) -> None:
     """What is broken is replaced, and a warning says so."""
     one = told(b"<meta charset=utf-8><title>V\xffgel \xc3\xb6</title>")
