@@ -207,7 +207,10 @@ class Mirror:
             shutil.copyfile(base, unfinished)
         with contextlib.closing(_written(unfinished)) as db:
             if base is None:
+                # No transaction: it would hold all that was ever registered with it in memory until its end.
                 create(db)
+            else:
+                db.execute("BEGIN")
             take_in(db, feed)
             documents = db.execute("SELECT count(*) FROM documents").fetchall()[0][0]
             about = {
@@ -217,6 +220,8 @@ class Mirror:
             }  # fmt: skip
             db.execute("DELETE FROM about")
             db.execute("INSERT INTO about VALUES (?)", [json.dumps(about)])
+            if base is not None:
+                db.execute("COMMIT")
             db.execute("CHECKPOINT")
         if base is None:
             # The size it has without deleted rows is what later ones are compared with.
@@ -282,11 +287,7 @@ class Mirror:
 
 
 def _written(path: Path) -> duckdb.DuckDBPyConnection:
-    """A file to write, within so much memory, and by one thread: rows that several bring in make it a fourth larger.
-
-    It is nobody's before it is published, so that nothing in it needs to be a transaction, which would hold all that
-    was ever registered with it in memory until its end.
-    """
+    """A file to write, within so much memory, and by one thread: rows that several bring in make it a fourth larger."""
     config = {**_NO_NETWORK, "temp_directory": f"{path}.spilled", "threads": "1"}
     db: duckdb.DuckDBPyConnection = _duckdb().connect(str(path), config=config)
     db.execute("SET TimeZone = 'UTC'")
