@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from catalogkit.content import Reason
-from catalogkit.extract.schema import DEPTH, DIALECT, KEYS, Shape
+from catalogkit.extract.schema import DEPTH, DIALECT, KEYS, SHAPES, Shape
 
 if TYPE_CHECKING:
     pass
@@ -96,6 +96,14 @@ def test_keys_that_are_data_are_not_properties_without_end() -> None:
         "properties": {"n": {"type": "integer"}},
         "required": ["n"],
     }
+
+
+def test_a_schema_has_so_many_places_and_no_more() -> None:
+    """Objects of many keys within objects of many keys end as additional properties, too."""
+    found = inferred({f"{n}": {f"{m}": 1 for m in range(200)} for n in range(SHAPES // 100)})
+    places = sum(1 + len(one.get("properties", ())) for one in found["properties"].values())
+    assert SHAPES * 0.9 < places <= SHAPES
+    assert found["additionalProperties"]["type"] == "object"
 
 
 def test_a_schema_goes_so_deep_and_no_deeper() -> None:
