@@ -21,9 +21,19 @@ def _machine() -> str:
     return f"{socket.gethostname()} {namespace}"
 
 
+def _begun(process: int) -> str:
+    """When a process of this machine began, in ticks since that did; nothing where it is not told (proc(5))."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            told = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "ended" if told[0] in "ZX" else told[19]  # nobody has asked yet what became of it
+
+
 def new_owner() -> str:
-    """A name for who begins something in this process: machine, process, and a part of its own."""
-    owner = f"{_machine()}/{os.getpid()}/{uuid.uuid4().hex}"
+    """A name for who begins something in this process: machine, process, when that began, and a part of its own."""
+    owner = f"{_machine()}/{os.getpid()}@{_begun(os.getpid())}/{uuid.uuid4().hex}"
     _under_way.add(owner)
     return owner
 
@@ -34,22 +44,33 @@ def retire(owner: str) -> None:
 
 
 def is_dead(owner: str, expires_at: datetime, as_of: datetime) -> bool:
-    """Whether whoever that was is over: the lease ran out, or it, or its process, on this machine, is gone."""
-    return expires_at <= as_of or process_is_gone(owner)
+    """Whether whoever that was is over: it, or its process, on this machine, is gone, or the lease ran out.
+
+    A lease is for those who cannot be asked. Who is seen at work has not ended because a clock was put forward.
+    """
+    there = _is_there(owner)
+    return expires_at <= as_of if there is None else not there
 
 
 def process_is_gone(owner: str) -> bool:
     """Whether whoever that was is known to be over: it, or its process, on this machine, is gone."""
+    return _is_there(owner) is False
+
+
+def _is_there(owner: str) -> bool | None:
+    """Whether somebody is at work, where that can be told."""
     machine, _, rest = owner.partition("/")
-    process = rest.partition("/")[0]
+    process, _, begun = rest.partition("/")[0].partition("@")
     if machine != _machine() or not process.isdigit():
-        return False
+        return None
     if int(process) == os.getpid():
-        return owner not in _under_way
+        return owner in _under_way
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
         return False
-    return False
+    except PermissionError:
+        pass
+    # Numbers of processes come again; another process is not who that was.
+    now = _begun(int(process))
+    return now == begun if now and begun else None

@@ -239,7 +239,7 @@ def test_a_worker_that_dies(collection: Collection, source: Path) -> None:
 
 
 def test_who_is_dead(clock: Clock) -> None:
-    """An owner is dead when its process is gone or its ingest over, or when its lease has run out, and not before."""
+    """An owner is dead when its process is gone or its ingest over; where nobody can tell, when its lease ran out."""
     alive, over = new_owner(), new_owner()
     retire(over)
     until = clock.now + LEASE
@@ -257,8 +257,26 @@ def test_who_is_dead(clock: Clock) -> None:
         f"{machine}/no number/x": False,
     }
     assert {owner: is_dead(owner, until, clock.now) for owner in cases} == cases
-    assert all(is_dead(owner, until, until) for owner in cases)
+    assert all(is_dead(owner, until, until) == (owner != alive) for owner in cases)
     retire(alive)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a lease decides")
+def test_a_clock_that_is_put_forward_ends_nobody(clock: Clock) -> None:
+    """A process that is seen at work is not dead though its lease ran out; one that has its number now is another."""
+    program = "import sys; from catalogkit.owners import new_owner; print(new_owner(), flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with child:
+        assert child.stdout is not None
+        owner = child.stdout.readline().strip()
+        assert not is_dead(owner, clock.now, clock.now + 9 * LEASE)
+        machine, process, own = owner.rsplit("/", 2)
+        pid, _, begun = process.partition("@")
+        assert is_dead(f"{machine}/{pid}@{int(begun) - 1}/{own}", clock.now + LEASE, clock.now)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and its parent has not asked yet
+        assert is_dead(owner, clock.now + LEASE, clock.now)
+    assert is_dead(owner, clock.now + LEASE, clock.now)
 
 
 @pytest.mark.usefixtures("small_batches")

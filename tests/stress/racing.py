@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from catalogkit.collection import Collection, init, open_collection
+from catalogkit.collection import Collection, init, open_collection, utc_now
 from catalogkit.errors import PlanError
 from catalogkit.planning import plan_forget, plan_gc, plan_migrate, plan_purge, plan_repair
 from catalogkit.verify import verify
@@ -26,10 +26,11 @@ from tests.plans.scene import AT_ONCE, broken, digest_of, files, put, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 CONTENTS = tuple(b"content %d " % number * (number * 40 + 1) for number in range(6))
 NAMES = 4
-ROLES = ("take 1", "take 2", "take 3", "condemn", "purge", "verify", "move")
+ROLES = ("take 1", "take 2", "take 3", "take 4", "condemn", "purge", "verify", "move")
 ROOT = Path(__file__).parents[2]
 
 
@@ -167,9 +168,9 @@ def _end(child: subprocess.Popen[str]) -> int:
     return child.returncode
 
 
-def check(home: Path, *, killed: bool = False) -> None:
+def check(home: Path, *, killed: bool = False, clock: Callable[[], datetime] = utc_now) -> None:
     """Everybody has gone: every document is whole, and after a last collection nothing else is left."""
-    with hurry(open_collection(home)) as collection:
+    with hurry(open_collection(home, clock=clock)) as collection:
         # What was killed while it moved copies left records of names that are gone, and plans without an end.
         assert not list(broken(collection, every=False))
         for plan in collection.catalog.plans():
