@@ -71,6 +71,7 @@ class Soaked:
                 listed("faults", self.faults + Counter(failed)),
                 listed("refused", refused),
                 f"proved   {self.documents:,} documents that were confirmed to somebody",
+                f"odd      {self.tally['seen once']} that looked wrong once, and right at the next look",
                 f"lost     {len(self.lost)}",
                 *self.lost,
             ]
@@ -130,14 +131,12 @@ class Stint:
 
     def end(self) -> None:
         """All stop, each at the end of what it is doing; whoever failed says so."""
-        self.weather.set(rough=1)  # whoever is still waiting may give up now
         for one in self.running.values():
             one.told.close()
         for one in self.running.values():
             one.process.join(120)
         failed = [self._said(role) for role, one in self.running.items() if one.process.exitcode]
         self.running.clear()
-        self.weather.set(rough=0)
         assert not failed, "\n".join(failed)
 
     def give_up(self) -> None:
@@ -179,7 +178,8 @@ class Stint:
 
     def jump(self, seconds: float) -> None:
         """The clock of everybody is wrong by up to a hundred days, or right again."""
-        self.weather.set(clock=self.chance.choice([0, 1, -1, 90, -90, 3600, -86_400, 8_640_000, -8_640_000]))
+        with self.rough():
+            self.weather.set(clock=self.chance.choice([0, 1, -1, 90, -90, 3600, -86_400, 8_640_000, -8_640_000]))
 
     def lock(self, seconds: float) -> None:
         """Somebody else writes, and takes so long that others give up waiting."""
@@ -219,7 +219,7 @@ class Stint:
     @contextlib.contextmanager
     def rough(self) -> Iterator[None]:
         """Whoever fails now, or began by now, is excused."""
-        self.weather.set(rough=1)
+        self.weather.set(rough=1, storms=self.weather.now()["storms"] + 1)
         try:
             yield
         finally:
@@ -231,14 +231,18 @@ class Stint:
         return open_collection(self.home, clock=lambda: datetime.now(UTC) + FAR)
 
     def look(self) -> None:
-        """While all work: what was confirmed, and is not being changed, is there."""
+        """While all work: what was confirmed, and is not being changed, is there; what is lost is so at every look."""
         for path in self.home.parent.glob("diary-*"):
-            known = soaking.known_from(path)
-            with self.opened() as collection:
-                wrong = list(soaking.missing(collection, known))
-            # Whose diary goes on changed it meanwhile, perhaps.
-            if wrong and soaking.known_from(path) == known:
-                self.soaked.lost += [f"{self.engine}: {one}" for one in wrong]
+            length, wrong = path.stat().st_size, set(self._wrong(path))
+            # Whose diary went on changed it meanwhile, perhaps, and perhaps back.
+            if wrong and path.stat().st_size == length:
+                lost = wrong.intersection(self._wrong(path)) if path.stat().st_size == length else set()
+                self.soaked.lost += sorted(lost)
+                self.soaked.tally["seen once"] += len(wrong - lost)
+
+    def _wrong(self, path: Path) -> list[str]:
+        with self.opened() as collection:
+            return [f"{self.engine}: {one}" for one in soaking.missing(collection, soaking.known_from(path))]
 
     def prove(self) -> None:
         """After all stopped: everything that was confirmed is there, and after a last collection nothing else is."""

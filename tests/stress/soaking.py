@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.auditing import audit
 from catalogkit.catalog.sqlite import SQLiteCatalog
 from catalogkit.collection import Collection, open_collection
-from catalogkit.errors import CatalogBusy, CatalogKitError, PlanError, StoreError, StoreUnreachable
+from catalogkit.errors import CatalogBusy, CatalogKitError, InvalidInput, PlanError, StoreError, StoreUnreachable
 from catalogkit.planning import plan_forget, plan_gc, plan_migrate, plan_purge, plan_repair
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
@@ -45,9 +45,10 @@ BUSY_MS: Final = 4000
 class Weather:
     """What befalls everybody now; `rough` while anything does, and until what it disturbed has ended."""
 
-    FORMAT: Final = struct.Struct("<5iq")
-    NAMES: Final = ("full", "eio", "unread", "readonly", "rough", "clock")
-    # Calls of a thousand: that find no room, that fail to write, that fail to read. Flags. Seconds off the right time.
+    FORMAT: Final = struct.Struct("<6iq")
+    NAMES: Final = ("full", "eio", "unread", "readonly", "rough", "storms", "clock")
+    # Calls of a thousand: that find no room, that fail to write, that fail to read. Two flags. How often it became
+    # rough. Seconds off the right time.
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -206,7 +207,7 @@ def missing(collection: Collection, known: dict[str, Known]) -> Iterator[str]:
                     yield f"{name} has other bytes than its record says"
             except StoreUnreachable:  # the disk is failing, which says nothing about its bytes
                 raise
-            except StoreError as problem:
+            except (InvalidInput, StoreError) as problem:
                 yield f"{name} cannot be read: {problem}"
 
 
@@ -295,13 +296,14 @@ def work(role: str, home: Path, seed: str, told: Connection) -> None:
         blinded(weather, tally, chance, str(collection.store.root))
         told.send("begun")
         while not told.poll():
-            rough = weather.now()["rough"]
+            before = weather.now()
             try:
                 does(collection)
                 tally.add(f"did {role.split()[0]}")
             except CatalogKitError as problem:
-                # In fair weather nothing fails but the patience of those who wait for others.
-                if not (rough or weather.now()["rough"] or isinstance(problem, CatalogBusy)):
+                # While the weather is fair nothing fails but the patience of those who wait for others.
+                fair = not before["rough"] and before["storms"] == weather.now()["storms"]
+                if fair and not isinstance(problem, CatalogBusy):
                     raise
                 tally.add(f"refused {type(problem).__name__}")
                 time.sleep(0.02)

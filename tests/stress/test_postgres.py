@@ -36,7 +36,6 @@ def test_threads_lose_nothing(catalog: str, tmp_path: Path) -> None:
     assert all(counts.values()), counts
 
 
-@pytest.mark.stress  # `make test` has seconds of the soak
 @pytest.mark.parametrize(("layout", "kill"), [("cas", False), ("policy", True)])
 def test_processes_lose_nothing(layout: str, kill: bool, catalog: str, tmp_path: Path) -> None:
     """The same among processes, also when some are killed at any moment: no deadlock and no race reaches anybody."""
@@ -79,7 +78,6 @@ def _with_kills(top: Path, seconds: float, every: float) -> int:
     return kills
 
 
-@pytest.mark.stress
 def test_a_server_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     """Killed and started again in the middle of everything: whoever was half way was undone, nothing is lost."""
     assert _with_kills(tmp_path, seconds=4, every=2) >= 1

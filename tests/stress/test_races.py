@@ -19,7 +19,6 @@ def test_threads_at_once_lose_nothing(layout: str, tmp_path: Path) -> None:
     assert all(count >= 2 for count in counts.values()), counts
 
 
-@pytest.mark.stress  # `make test` has seconds of the soak
 @pytest.mark.parametrize(("layout", "kill"), [("cas", False), ("policy", True)])
 def test_processes_at_once_lose_nothing(layout: str, kill: bool, tmp_path: Path) -> None:
     """The same among processes; also when some are killed at any moment and begun again."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.stress.soak import ENGINES, soak
 
 
+@pytest.mark.stress
 def test_seconds_of_it() -> None:
     """Faults of every kind of weather come, nothing that was confirmed is lost, and nothing else is left."""
     soaked = soak(10, "short")
