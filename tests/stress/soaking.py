@@ -157,10 +157,14 @@ def blinded(weather: Weather, tally: Tally, chance: random.Random, root: str) ->
 
 @dataclass
 class Known:
-    """What is certain of one document: whether it must be there, and which contents it may have."""
+    """What is certain of one document: whether it must be there, and which contents it may have.
+
+    What was begun and never confirmed may be completed later by somebody else, also of a document that was forgotten.
+    """
 
     must: bool = False
     allowed: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
 
 
 class Diary:
@@ -180,13 +184,13 @@ def known_from(path: Path) -> dict[str, Known]:
         what, name, digest = json.loads(line)
         one = found.setdefault(name, Known())
         if what == "will take":
-            one.allowed = one.allowed | {digest}
+            one.allowed, one.begun = one.allowed | {digest}, one.begun | {digest}
         elif what == "took":
-            one.must, one.allowed = True, {digest}
+            one.must, one.allowed, one.begun = True, {digest}, one.begun - {digest}
         elif what == "will forget":
             one.must = False
         elif what == "forgot":
-            one.must, one.allowed = False, set()
+            one.must, one.allowed = False, set(one.begun)
         elif what == "kept":
             one.must = True
     return found
