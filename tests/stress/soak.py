@@ -98,8 +98,8 @@ class Stint:
         self.engine, self.chance, self.seed, self.soaked = engine, random.Random(seed), seed, soaked
         # What was committed must be out of the server's hands before it is killed, though nothing waits for the disk.
         self.server = pg.launch(synchronous_commit="on") if engine == "postgres" else None
-        settings = {"catalog": self.server.database()} if self.server else {}
-        self.home = racing.start(top, layout, **settings)
+        self.url = self.server.database() if self.server else ""
+        self.home = racing.start(top, layout, **({"catalog": self.url} if self.url else {}))
         self.weather, self.tally = soaking.Weather(top / "weather"), soaking.Tally(top / "tally")
         self._numbers = itertools.count()
         self.running: dict[str, Hand] = {}
@@ -187,18 +187,13 @@ class Stint:
             if self.server:
                 import psycopg
 
-                url = self.server.address(self._database())
-                db = stack.enter_context(psycopg.connect(url))
+                db = stack.enter_context(psycopg.connect(self.url))
                 db.execute("LOCK TABLE documents, blobs IN ACCESS EXCLUSIVE MODE")
             else:
                 path = self.home / "catalog.sqlite"
                 other = stack.enter_context(contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)))
                 other.execute("BEGIN IMMEDIATE")
             time.sleep(seconds)
-
-    def _database(self) -> str:
-        with self.opened() as collection:
-            return collection.catalog.url.rpartition("/")[2].partition("?")[0]
 
     def kill_server(self, seconds: float) -> None:
         """The server ends at once, with all its sessions, and comes back."""
