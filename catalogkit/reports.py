@@ -187,12 +187,18 @@ def quiet_kernel() -> Iterator[Any]:
     """Settings for a kernel on local sockets: it neither opens ports nor warns that they are not encrypted."""
     from traitlets.config import Config
 
-    with tempfile.TemporaryDirectory(prefix="ck-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ck-", dir=_sockets()) as folder:
         config = Config()
         if os.name == "posix":
             config.KernelManager.transport = "ipc"
             config.KernelManager.connection_file = os.path.join(folder, "kernel.json")
         yield config
+
+
+def _sockets() -> str | None:
+    """Where sockets can have names: with a long ``TMPDIR`` theirs are longer than the 103 bytes that systems take."""
+    longest = 103 - len("/ck-12345678/kernel.json-ipc-5")
+    return "/tmp" if os.name == "posix" and len(os.fsencode(tempfile.gettempdir())) > longest else None
 
 
 def facts_of(notebook: Any, name: str, values: Mapping[str, object], as_of: datetime, seconds: float) -> dict[str, Any]:

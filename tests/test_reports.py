@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -145,3 +146,16 @@ def test_the_notebooks_of_an_installed_package_are_its_own(tmp_path: Path, monke
     (package / "_notebooks" / "inside.ipynb").touch()
     monkeypatch.setattr(reports, "__file__", str(package / "reports.py"))
     assert list_reports() == ["inside"]
+
+
+def test_a_long_name_of_the_scratch_folder_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets have names of at most 107 bytes (unix(7)), however long ``TMPDIR`` is."""
+    from catalogkit.reports import quiet_kernel
+
+    far = tmp_path / ("long" * 20)
+    far.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(far))
+    with quiet_kernel() as config:
+        file = Path(config.KernelManager.connection_file)
+        assert file.parent.is_dir()
+        assert len(f"{file}-ipc-5".encode()) <= 107

@@ -172,7 +172,10 @@ def test_planners_read_no_clock_and_touch_nothing() -> None:
         "itertools",
         "typing",
         "polars",
-        *(f"catalogkit.{name}" for name in ("addresses", "errors", "layouts", "model", "plan", "reprs")),
+        *(
+            f"catalogkit.{name}"
+            for name in ("addresses", "errors", "eviction.tiering", "layouts", "model", "plan", "reprs")
+        ),
     }
     for path in Path(inspect.getfile(catalogkit.planners)).parent.glob("*.py"):
         tree = ast.parse(path.read_text())

@@ -25,6 +25,10 @@ _MAKE: Final = (
     "GRANT CONNECT, TEMPORARY ON DATABASE {0} TO {0}",
     "ALTER DATABASE {0} ALLOW_CONNECTIONS true",
 )
+_END: Final = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = %s AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 # The trigger that counts the quota does so in the operator's name: its tables are named in full by this path.
 _GRANT: Final = (
     "REVOKE ALL ON SCHEMA public FROM PUBLIC",
@@ -63,10 +67,17 @@ def make_database(server: str, role: str, password: str, *, as_of: datetime) -> 
 
 
 def drop_database(server: str, role: str) -> None:
-    """Drop what `make_database` made, and with it everything the tenant's catalog has."""
+    """Drop what `make_database` made, and with it everything the tenant's catalog has.
+
+    ``DROP DATABASE ... WITH (FORCE)`` would do it at once, but also end a vacuum that the server began by itself, which
+    is a superuser's to do; without it the server asks its vacuum to end.
+    """
     with connection(server) as db:
-        for what in ("DATABASE IF EXISTS {0} WITH (FORCE)", "ROLE IF EXISTS {0}"):
-            db.execute(about(f"DROP {what}", role))
+        if db.execute("SELECT 1 FROM pg_database WHERE datname = %s", [role]).fetchone():
+            db.execute(about("ALTER DATABASE {0} ALLOW_CONNECTIONS false", role))
+            db.execute(_END, [role])
+            db.execute(about("DROP DATABASE {0}", role))
+        db.execute(about("DROP ROLE IF EXISTS {0}", role))
 
 
 def settle(server: str, url: str) -> None:
