@@ -21,14 +21,12 @@ class Accessing:
 
     catalog: Catalog
 
-    @property
-    def stores(self) -> dict[int, AnyStore]:
-        """Every store by the id the catalog gave it."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # the collection's own
 
-    def now(self) -> datetime:
-        """The collection's clock, in UTC."""
-        raise NotImplementedError
+        @property
+        def stores(self) -> dict[int, AnyStore]: ...
+
+        def now(self) -> datetime: ...
 
     def record_access(
         self,

@@ -26,11 +26,11 @@ from catalogkit.catalog.postgres.documents import (
     wanted,
 )
 from catalogkit.catalog.postgres.errors import Undone
-from catalogkit.catalog.rows import Committed, Intent, Known, Registration, SourceRow, SourceStat
-from catalogkit.catalog.sql.facts import from_facts
+from catalogkit.catalog.rows import Committed, Known, Registration
+from catalogkit.catalog.sql.facts import HEALTH, Intents
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
-from catalogkit.model import BlobState, Digest, Layout, Outcome, from_us, json_text, to_us
+from catalogkit.model import BlobState, Digest, Layout, Outcome, json_text, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from catalogkit.catalog.postgres.session import Session
     from catalogkit.model import Arrival
 
-_HEALTH: Final = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcome = 'unknown' THEN 1 ELSE 2 END"
 _OTHER_CONTENT: Final = "the catalog refused the change: this key holds other content"
 # Keys under which two ingests at once may add the same thing; whoever comes second finds it there when it looks again.
 _RACED: Final = ("blobs_pkey", "documents_tenant_identity_key", "locations_key", "sources_pkey")
@@ -51,7 +50,7 @@ _SOURCE: Final = ("folder", "name", "bytes", "mtime_ns", "ctime_ns", "inode", "s
 _SOURCE_TYPES: Final = ("text", "text", "int8", "int8", "int8", "int8", "bytea", "int8")
 
 
-class Intake(Database):
+class Intake(Database, Intents):
     """The writing half that ingest and recovery use."""
 
     def known(self, store_id: int, digests: Iterable[Digest]) -> dict[Digest, Known]:
@@ -59,7 +58,7 @@ class Intake(Database):
         rows = self.rows(
             "SELECT DISTINCT ON (b.sha256) b.sha256, state, key, inode, mtime_ns, outcome FROM blobs b"
             " LEFT JOIN locations l ON l.sha256 = b.sha256 AND store_id = ?"
-            f" WHERE b.sha256 = ANY(?::bytea[]) ORDER BY b.sha256, {_HEALTH}, l.id",
+            f" WHERE b.sha256 = ANY(?::bytea[]) ORDER BY b.sha256, {HEALTH}, l.id",
             (store_id, list(digests)),
         )
         return {
@@ -165,29 +164,6 @@ class Intake(Database):
                 " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
                 ([digest for (digest,) in rows],),
             )
-
-    def intents(self) -> list[Intent]:
-        """Every ingest in flight, oldest first."""
-        rows = self.rows("SELECT id, owner, expires_us, facts FROM intents ORDER BY id")
-        return [Intent(row[0], row[1], from_us(row[2]), from_facts(row[3])) for row in rows]
-
-    def sources(self, folder: str) -> dict[str, SourceRow]:
-        """Remembered source files of one folder by name, only those whose content is still well kept."""
-        rows = self.rows(
-            "SELECT s.name, s.bytes, s.mtime_ns, s.ctime_ns, s.inode, s.sha256, s.document_id,"
-            " d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant"
-            " FROM sources s JOIN blobs b ON b.sha256 = s.sha256 AND b.state = 'live'"
-            " LEFT JOIN documents d ON d.id = s.document_id AND d.sha256 = s.sha256"
-            " WHERE s.folder = ? AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = s.sha256"
-            " AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown')))",
-            (folder,),
-        )
-        return {
-            row[0]: SourceRow(
-                SourceStat(folder, *row[:5]), Digest(row[5]), row[6], tuple(row[7:]) if row[7] is not None else None
-            )
-            for row in rows
-        }
 
     def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
         """For each arrival the document of the same identity and its content, if there is one."""

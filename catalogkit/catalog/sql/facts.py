@@ -1,12 +1,17 @@
-"""What an intent holds, so that a later run can complete the ingest it is about."""
+"""What ingests left in the catalog: intents, whose facts let a later run complete them, and sources they have read."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Final
 
-from catalogkit.catalog.rows import Registration, SourceStat
-from catalogkit.model import Arrival, Digest, Layout
+from catalogkit.catalog.rows import Intent, Registration, SourceRow, SourceStat
+from catalogkit.catalog.sql.base import Database
+from catalogkit.model import Arrival, Digest, Layout, from_us
+
+# Which copy of several is named first.
+HEALTH: Final = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcome = 'unknown' THEN 1 ELSE 2 END"
 
 
 def from_facts(text: str) -> Registration:
@@ -23,3 +28,30 @@ def from_facts(text: str) -> Registration:
             "source": SourceStat(**source) if source else None,
         }
     )
+
+
+class Intents(Database):
+    """What ingest and recovery read of it."""
+
+    def intents(self) -> list[Intent]:
+        """Every ingest in flight, oldest first."""
+        rows = self.rows("SELECT id, owner, expires_us, facts FROM intents ORDER BY id")
+        return [Intent(row[0], row[1], from_us(row[2]), from_facts(row[3])) for row in rows]
+
+    def sources(self, folder: str) -> dict[str, SourceRow]:
+        """Remembered source files of one folder by name, only those whose content is still well kept."""
+        rows = self.rows(
+            "SELECT s.name, s.bytes, s.mtime_ns, s.ctime_ns, s.inode, s.sha256, s.document_id,"
+            " d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant"
+            " FROM sources s JOIN blobs b ON b.sha256 = s.sha256 AND b.state = 'live'"
+            " LEFT JOIN documents d ON d.id = s.document_id AND d.sha256 = s.sha256"
+            " WHERE s.folder = ? AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = s.sha256"
+            " AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown')))",
+            (folder,),
+        )
+        return {
+            row[0]: SourceRow(
+                SourceStat(folder, *row[:5]), Digest(row[5]), row[6], tuple(row[7:]) if row[7] is not None else None
+            )
+            for row in rows
+        }

@@ -5,21 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from catalogkit.catalog.contract import Committed, Intent, Known, Registration, SourceRow, SourceStat
-from catalogkit.catalog.sql.facts import from_facts
+from catalogkit.catalog.contract import Committed, Known, Registration
+from catalogkit.catalog.sql.facts import HEALTH, Intents
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
-from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, from_us, json_text, to_us
+from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, json_text, to_us
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Sequence
 
-_HEALTH = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcome = 'unknown' THEN 1 ELSE 2 END"
 
-
-class Intake(Database):
+class Intake(Database, Intents):
     """The writing half that ingest and recovery use."""
 
     def known(self, store_id: int, digests: Iterable[Digest]) -> dict[Digest, Known]:
@@ -30,7 +28,7 @@ class Intake(Database):
                 row = db.execute(
                     "SELECT state, key, inode, mtime_ns, outcome FROM blobs"
                     " LEFT JOIN locations ON locations.sha256 = blobs.sha256 AND store_id = ?"
-                    f" WHERE blobs.sha256 = ? ORDER BY {_HEALTH}, locations.id LIMIT 1",
+                    f" WHERE blobs.sha256 = ? ORDER BY {HEALTH}, locations.id LIMIT 1",
                     (store_id, digest),
                 ).fetchone()
                 if row:
@@ -113,29 +111,6 @@ class Intake(Database):
                         " AND NOT EXISTS (SELECT 1 FROM locations WHERE locations.sha256 = blobs.sha256)",
                         row,
                     )
-
-    def intents(self) -> list[Intent]:
-        """Every ingest in flight, oldest first."""
-        rows = self.rows("SELECT id, owner, expires_us, facts FROM intents ORDER BY id")
-        return [Intent(row[0], row[1], from_us(row[2]), from_facts(row[3])) for row in rows]
-
-    def sources(self, folder: str) -> dict[str, SourceRow]:
-        """Remembered source files of one folder by name, only those whose content is still well kept."""
-        rows = self.rows(
-            "SELECT s.name, s.bytes, s.mtime_ns, s.ctime_ns, s.inode, s.sha256, s.document_id,"
-            " d.tenant, d.artifact_id, d.source_url, d.resolver, d.variant"
-            " FROM sources s JOIN blobs b ON b.sha256 = s.sha256 AND b.state = 'live'"
-            " LEFT JOIN documents d ON d.id = s.document_id AND d.sha256 = s.sha256"
-            " WHERE s.folder = ? AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = s.sha256"
-            " AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown')))",
-            (folder,),
-        )
-        return {
-            row[0]: SourceRow(
-                SourceStat(folder, *row[:5]), Digest(row[5]), row[6], tuple(row[7:]) if row[7] is not None else None
-            )
-            for row in rows
-        }
 
     def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
         """For each arrival the document of the same identity and its content, if there is one."""
