@@ -107,17 +107,21 @@ clean: ## Remove .venv, caches and build output; reports and catalogs stay
 	$(PY) -m compileall -q catalogkit; \
 	touch $@
 
-# The browser tests need a Chromium, those of dedup jdupes to compare with, those of telemetry a Prometheus. As root (or
-# with sudo that asks nothing) on Debian they are installed; otherwise say so and stop. Debian starts a Prometheus for
-# good when it installs one; nobody asked for that.
+# The browser tests need a Chromium, those of dedup jdupes to compare with, those of telemetry a Prometheus, those of
+# Azure's containers Azurite, which npm fetches once, beside other caches. As root (or with sudo that asks nothing) on
+# Debian they are installed; otherwise say so and stop. Debian starts a Prometheus for good when it installs one; nobody
+# asked for that.
+AZURITE := 3.37.0
 programs:
 	@wanted=; \
 	command -v chromium || command -v chromium-browser || command -v google-chrome || wanted=chromium; \
 	command -v jdupes || wanted="$$wanted jdupes"; \
 	command -v prometheus || wanted="$$wanted prometheus"; \
-	if [ -z "$$wanted" ]; then exit 0; fi; \
+	azurite="$${XDG_CACHE_HOME:-$$HOME/.cache}/catalogkit-tests/azurite-$(AZURITE)"; \
+	[ -d "$$azurite" ] || command -v npm || wanted="$$wanted npm"; \
 	root=; [ "$$(id -u)" = 0 ] || root="sudo -n"; \
-	if command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
+	if [ -z "$$wanted" ]; then :; \
+	elif command -v apt-get >/dev/null && $$root true 2>/dev/null; then \
 		echo "Installing $$wanted for the tests ..."; \
 		$$root apt-get -q update && $$root env DEBIAN_FRONTEND=noninteractive apt-get -qy --no-install-recommends install $$wanted || exit 1; \
 		case "$$wanted" in *prometheus*) $$root systemctl disable --now prometheus 2>/dev/null || true;; esac; \
@@ -125,4 +129,10 @@ programs:
 		echo "The tests need on PATH, and do not find: $$wanted (Chromium also as chromium-browser or google-chrome; Fedora has Prometheus as golang-github-prometheus)." >&2; \
 		echo "Install them (Debian: apt-get install $$wanted; Fedora: dnf install $$wanted; macOS: brew install $$wanted) and run again." >&2; \
 		exit 1; \
+	fi; \
+	if [ ! -d "$$azurite" ]; then \
+		echo "Fetching Azurite for the tests, once ..."; \
+		rm -rf "$$azurite.new"; mkdir -p "$$azurite.new"; \
+		npm install --prefix "$$azurite.new" --silent --no-audit --no-fund --omit=optional --ignore-scripts \
+			azurite@$(AZURITE) && mv "$$azurite.new" "$$azurite" || exit 1; \
 	fi

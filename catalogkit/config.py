@@ -37,7 +37,8 @@ class StoreConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     name
         What the catalog calls it.
     url
-        Where it is: ``file:`` and a path, seen from the collection's folder, or ``s3://bucket/prefix?...``.
+        Where it is: ``file:`` and a path, seen from the collection's folder, or ``s3://bucket/prefix?...``, ``gs://...``
+        or ``az://...``.
     layout
         ``cas`` names files by their digest; ``policy`` by a template, for people and for other programs.
     template
@@ -73,7 +74,8 @@ class BackupConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     Attributes
     ----------
     destination
-        A folder, best on another disk, or ``s3://bucket/prefix?...``. Without one nothing is backed up of itself.
+        A folder, best on another disk, or a bucket, ``s3://bucket/prefix?...``. Without one nothing is backed up of
+        itself.
     """
 
     destination: str = ""

@@ -116,7 +116,7 @@ def _checks(collection: Collection, page: list[Told], when: datetime, found: Evi
     told = {(one.bucket, one.key): one.sha256 for one in page if not one.why}
     known = 0
     for store_id, store in collection.stores.items():
-        if isinstance(store, S3Layout):
+        if isinstance(store, S3Layout) and store.settings.s3:
             prefix = store.settings.key("")
             mine = {
                 key.removeprefix(prefix): one

@@ -107,7 +107,7 @@ def import_inventory(collection: Collection, manifest: str | os.PathLike[str]) -
     """
     path = Path(manifest)
     about = _about(path)
-    ours = [one for one in collection.stores.values() if isinstance(one, S3Layout)]
+    ours = [one for one in collection.stores.values() if isinstance(one, S3Layout) and one.settings.s3]
     stores = [one for one in ours if one.settings.bucket == about["sourceBucket"]]
     if not stores:
         raise InvalidInput(f"{path} is a list of the bucket {about['sourceBucket']}, in which no store of ours lies")

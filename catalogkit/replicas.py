@@ -94,7 +94,7 @@ def compare_replica(
     found = [
         (number, one)
         for number, one in collection.stores.items()
-        if isinstance(one, S3Layout) and store in (None, one.name)
+        if isinstance(one, S3Layout) and one.settings.s3 and store in (None, one.name)
     ]
     if len(found) != 1:
         raise InvalidInput(f"{len(found) or 'no'} stores in a bucket are called {store or 'anything'!r}; name one")

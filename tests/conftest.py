@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.pg import Blanks
     from tests.pg import Server as PostgresServer
+    from tests.s3.azure import Azure
+    from tests.s3.google import Google
     from tests.s3.server import Server
 
 DEMO = Path(__file__).parent / "data" / "demo"
@@ -133,6 +135,44 @@ def s3_url(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://tests/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def azure_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azure]:
+    """Azurite with one container, `tests`; started when first asked for."""
+    from tests.s3.azure import start
+
+    server = start(tmp_path_factory.mktemp("azure"))
+    try:
+        server.create_container("tests")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def az_url(azure_server: Azure, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty place in the container, for this test alone; the environment says who asks."""
+    for name, value in azure_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"az://tests/{uuid.uuid4().hex}?endpoint={azure_server.url}"
+
+
+@pytest.fixture
+def google_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+    """A double of Google's storage, empty; the environment says who asks."""
+    from tests.s3.google import running
+
+    with running() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def gs_url(google_server: Google) -> str:
+    """An empty place in one of its buckets."""
+    return f"gs://tests/{uuid.uuid4().hex}?endpoint={google_server.url}"
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from catalogkit.errors import CatalogBusy, InvalidInput, StoreError, StoreFull, StoreUnreachable
 from catalogkit.stores.files import REAL, Files, out_of_room
+from catalogkit.stores.s3.settings import is_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DRAFT: Final = ".part-"
-BUCKET: Final = "s3://"
 
 
 class Target(Protocol):
@@ -56,7 +56,7 @@ class Target(Protocol):
 
 def target_of(destination: str | os.PathLike[str] | Target) -> Target:
     """The place that a path or the URL of a bucket names; a place of any kind is one already."""
-    if isinstance(destination, str) and destination.startswith(BUCKET):
+    if isinstance(destination, str) and is_bucket(destination):
         from catalogkit.backups.bucket import BucketTarget
 
         return BucketTarget(destination)
@@ -65,7 +65,7 @@ def target_of(destination: str | os.PathLike[str] | Target) -> Target:
 
 def split(path: str | os.PathLike[str]) -> tuple[Target, str]:
     """The place that something lies in, and its name there."""
-    if isinstance(path, str) and path.startswith(BUCKET):
+    if isinstance(path, str) and is_bucket(path):
         from catalogkit.backups.bucket import BucketTarget
 
         return BucketTarget(path).parent()
@@ -75,7 +75,7 @@ def split(path: str | os.PathLike[str]) -> tuple[Target, str]:
 
 def place_in(folder: Path, destination: str) -> str:
     """A destination of the settings: a path is meant from the collection's folder, a URL as it is."""
-    return destination if destination.startswith(BUCKET) else str(folder / destination)
+    return destination if is_bucket(destination) else str(folder / destination)
 
 
 def plain(key: str) -> list[str]:

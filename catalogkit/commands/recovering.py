@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Dest = Annotated[
     str | None,
-    typer.Argument(metavar="[DEST]", help="The folder of backups, or s3://bucket/prefix; else what the settings say."),
+    typer.Argument(metavar="[DEST]", help="The folder of backups, or a bucket's URL; else what the settings say."),
 ]
 Into = Annotated[
     Path | None,
@@ -168,7 +168,7 @@ def drill(
 def recover(
     context: typer.Context,
     path: Annotated[
-        str, typer.Argument(metavar="BACKUP", help="A backup's folder or s3:// URL; or one of several: the newest.")
+        str, typer.Argument(metavar="BACKUP", help="A backup's folder or URL; or one of several: the newest.")
     ],
     apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
     into: Into = None,

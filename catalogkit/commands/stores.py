@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from catalogkit.stores.s3.store import S3Layout
 
 storing = typer.Typer(help="Stores: which there are, one more, and where new bytes go.", no_args_is_help=True)
-Url = Annotated[str, typer.Argument(metavar="URL", help="file:folder or s3://bucket/prefix?setting=value")]
+Url = Annotated[
+    str, typer.Argument(metavar="URL", help="file:folder, or s3://, gs:// or az://bucket/prefix?setting=value")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -55,7 +57,7 @@ def lifecycle(
             sys.stdout.write(f"{place}\n")
             sys.stdout.writelines(f"  {line}\n" for line in said or ["there is nothing to change"])
     if not told:
-        tell("No store of this collection lies in a bucket.")
+        tell("No store of this collection lies in a bucket that speaks S3.")
     elif not all(one.settled for one in told):
         tell("`catalogkit store lifecycle apply` adds (+) and corrects (~) these; all other rules stay as they are.")
     return DONE if all(one.settled and not one.behind for one in told) else LOOK
@@ -94,7 +96,7 @@ def replication(
                 tell(line)
             say({k: v for k, v in found.to_dict().items() if k not in ("findings", "status")}, False, "Replica")
     if not told:
-        tell("No store of this collection lies in a bucket.")
+        tell("No store of this collection lies in a bucket that speaks S3.")
     right = found.complete if found else all(one.ready for one in told)
     return DONE if right else LOOK
 
@@ -102,7 +104,7 @@ def replication(
 def _in_buckets(collection: Collection) -> list[S3Layout]:
     from catalogkit.stores.s3.store import S3Layout
 
-    return [store for store in collection.stores.values() if isinstance(store, S3Layout)]
+    return [store for store in collection.stores.values() if isinstance(store, S3Layout) and store.settings.s3]
 
 
 @storing.command("evidence")
@@ -235,11 +237,11 @@ def check_store(context: typer.Context, url: Url, as_json: Json = False) -> int:
     """Try out what a bucket's server can do, with a few small objects that are removed again."""
     from catalogkit.errors import InvalidInput
     from catalogkit.stores.s3.probing import probe
-    from catalogkit.stores.s3.settings import S3Settings
+    from catalogkit.stores.s3.settings import EXAMPLES, S3Settings, is_bucket
     from catalogkit.terminal import say
 
-    if not url.startswith("s3://"):
-        raise InvalidInput("only buckets are tried out: s3://bucket/prefix; a folder is, when a store is made in it")
+    if not is_bucket(url):
+        raise InvalidInput(f"only buckets are tried out: {EXAMPLES}; a folder is, when a store is made in it")
     found = probe(S3Settings.parse(url))
     values = found.to_dict()
     if machine(context, as_json):

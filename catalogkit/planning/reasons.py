@@ -11,6 +11,7 @@ from catalogkit.plan import Saved
 from catalogkit.planners.gc import GCPolicy
 from catalogkit.planning.keeping import waiting_plans
 from catalogkit.stores.reference import ReferenceStore
+from catalogkit.stores.s3.settings import is_bucket
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -95,7 +96,7 @@ def _digest_of(collection: Collection, subject: str) -> Digest:
         return Digest.parse(subject)
     for store_id, store in collection.stores.items():
         root = store.root.rstrip("/") + "/"
-        path = subject if subject.startswith("s3://") else os.path.abspath(text_path(subject))
+        path = subject if is_bucket(subject) else os.path.abspath(text_path(subject))
         key = path.removeprefix(root) if path.startswith(root) else subject
         if isinstance(store, ReferenceStore):
             key = store.key(path)

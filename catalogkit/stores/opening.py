@@ -1,4 +1,4 @@
-"""Stores by their URL: ``file:folder`` for one in a folder, ``s3://bucket/prefix`` for one in a bucket."""
+"""Stores by their URL: ``file:folder`` for one in a folder, ``s3://``, ``gs://`` or ``az://`` for one in a bucket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from catalogkit.model import Layout
 from catalogkit.stores.local import LocalStore, identity_at
 from catalogkit.stores.reference import ReferenceStore
 from catalogkit.stores.s3.identity import identity_in
-from catalogkit.stores.s3.settings import S3Settings
+from catalogkit.stores.s3.settings import EXAMPLES, S3Settings, is_bucket
 from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def open_store(url: str, folder: Path, *, name: str, token: str) -> Own:
     InvalidInput
         If there is no store for such a URL.
     """
-    if url.startswith("s3://"):
+    if is_bucket(url):
         return S3Layout(url, name=name, token=token)
     return LocalStore(root_of(folder, url), name=name, token=token)
 
@@ -43,7 +43,7 @@ def whose_store(url: str, folder: Path) -> tuple[str, str]:
     StoreUnreachable
         If there is no store, or what it says of itself cannot be read.
     """
-    if not url.startswith("s3://"):
+    if not is_bucket(url):
         return identity_at(root_of(folder, url))
     settings = S3Settings.parse(url)
     found = identity_in(settings)
@@ -62,7 +62,7 @@ def create_store(url: str, folder: Path, *, name: str, catalog: str, home: str, 
     StoreError
         If it cannot be made there.
     """
-    if not url.startswith("s3://"):
+    if not is_bucket(url):
         return LocalStore.create(root_of(folder, url), name=name, catalog=catalog, home=home)
     check_url(url, layout)
     return S3Layout.create(url, name=name, catalog=catalog, home=home)
@@ -70,7 +70,7 @@ def create_store(url: str, folder: Path, *, name: str, catalog: str, home: str, 
 
 def check_url(url: str, layout: str) -> None:
     """Raise `InvalidInput` for a URL of no store, or of one that cannot have that layout."""
-    if not url.startswith("s3://"):
+    if not is_bucket(url):
         root_of(Path(), url)
     elif not S3Settings.parse(url).conditional and layout == Layout.POLICY:
         raise InvalidInput(
@@ -81,7 +81,7 @@ def check_url(url: str, layout: str) -> None:
 
 def check_readable(url: str) -> None:
     """Raise `InvalidInput` for a place whose bytes cannot be read back: nothing that is taken in could be proved."""
-    if url.startswith("s3://") and (settings := S3Settings.parse(url)).archive:
+    if is_bucket(url) and (settings := S3Settings.parse(url)).archive:
         raise InvalidInput(
             f"{settings.storage_class} is an archive, where nothing can be read back at once: let new bytes go to"
             " another store, and `catalogkit plan tier` take there what nobody asks for"
@@ -90,12 +90,6 @@ def check_readable(url: str) -> None:
 
 def root_of(folder: Path, url: str) -> Path:
     """The folder of a store's URL; a relative one lies in the collection's folder."""
-    if url.startswith("gs://"):
-        raise InvalidInput(
-            "a bucket of Google's is reached as far as it speaks S3, with an HMAC key:"
-            " s3://bucket/prefix?endpoint=https://storage.googleapis.com&conditional=false;"
-            " `catalogkit check-store` tries it out"
-        )
     if "://" in url and not url.startswith("file://"):
-        raise InvalidInput(f"no store for {url.partition(':')[0]!r}; use file:folder or s3://bucket/prefix")
+        raise InvalidInput(f"no store for {url.partition(':')[0]!r}; use file:folder, {EXAMPLES}")
     return folder / url.removeprefix("file://").removeprefix("file:")

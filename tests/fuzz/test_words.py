@@ -69,7 +69,13 @@ DOORS = {
     "search": Door(parse_query, ('"exact words" title:plan -not pre*', "a OR b")),
     "filters": Door(parse_filters, ("page_count>=10", "language=de", "metadata.note=x", "bytes<5kB")),
     "digest": Door(Digest.parse, ("ab" * 32,)),
-    "bucket": Door(S3Settings.parse, ("s3://papers/main?region=eu-central-1&sse=aws:kms&bandwidth=20MB",)),
+    "bucket": Door(
+        S3Settings.parse,
+        (
+            "s3://papers/main?region=eu-central-1&sse=aws:kms&bandwidth=20MB",
+            "az://papers/a?account=acme",
+        ),
+    ),
     "template": Door(Template, ("{resolver}/{artifact_id}/{basename}",)),
     "settings": Door(lambda text: parse_config(_toml(text)), (SETTINGS,)),
     "retention": Door(lambda text: RetentionPolicy.parse(_toml(text)), (RULES,)),

@@ -168,6 +168,7 @@ from datetime import datetime
 import catalogkit as ck
 from catalogkit.plan import Plan
 from catalogkit.stores.s3.bucket import Bucket
+from catalogkit.stores.s3.clouds import CloudBucket
 
 path, last, now, verb, what = sys.argv[1:]
 calls = itertools.count()
@@ -177,8 +178,9 @@ def counted(method):
             os.kill(os.getpid(), signal.SIGKILL)
         return method(self, *args, **kwargs)
     return call
-for name in ("put", "delete", "copy"):
-    setattr(Bucket, name, counted(getattr(Bucket, name)))
+for kind in (Bucket, CloudBucket):
+    for name in {"put", "delete", "copy", "put_parts"} & set(vars(kind)):
+        setattr(kind, name, counted(vars(kind)[name]))
 with ck.open(path, clock=lambda: datetime.fromisoformat(now)) as c:
     if verb == "ingest":
         ck.ingest(c, what, resolver="test")

@@ -111,6 +111,35 @@ def in_a_bucket(folder: Path, url: str, server: Server) -> Given:
     return Given(store, put, lose, spoil)
 
 
+def in_a_cloud(folder: Path, url: str) -> Given:
+    """Objects of a service that does not speak S3."""
+    store = S3Layout.create(url, name="bucket", catalog="the catalog")
+
+    def put(content: bytes) -> str:
+        key = cas_key(digest_of(content))
+        (folder / "source").write_bytes(content)
+        (shown,) = store.send([Sent(key, str(folder / "source"), digest_of(content), len(content))])
+        assert shown
+        return key
+
+    def spoil(key: str, content: bytes | None) -> None:
+        assert store.bucket.delete(key)
+        if content is not None:
+            store.bucket.put(key, content, create=True)
+
+    return Given(store, put, lambda: store.bucket.delete(".catalogkit/store.json"), spoil)
+
+
+def at_google(folder: Path, url: str) -> Given:
+    """Objects of Google's, as far as a double goes."""
+    return in_a_cloud(folder, url)
+
+
+def at_azure(folder: Path, url: str) -> Given:
+    """Objects of Azure's, at Azurite."""
+    return in_a_cloud(folder, url)
+
+
 def spoil(store: LocalStore | ReferenceStore, key: str, content: bytes | None) -> None:
     Path(store.path(key)).unlink()
     if content is not None:
@@ -125,10 +154,15 @@ def asked(key: str, content: bytes) -> Asked:
     return Asked(key, digest_of(content), len(content))
 
 
-@pytest.fixture(params=[local, in_place, in_memory, in_a_bucket], ids=lambda factory: factory.__name__)
+BUCKETS = [in_a_bucket, at_google, at_azure]
+
+
+@pytest.fixture(params=[local, in_place, in_memory, *BUCKETS], ids=lambda factory: factory.__name__)
 def given(request: pytest.FixtureRequest, tmp_path: Path) -> Given:
     if request.param is in_a_bucket:
         return in_a_bucket(tmp_path, request.getfixturevalue("s3_url"), request.getfixturevalue("s3_server"))
+    if request.param in BUCKETS:
+        return request.param(tmp_path, request.getfixturevalue("gs_url" if request.param is at_google else "az_url"))
     return request.param(tmp_path)
 
 
@@ -192,7 +226,7 @@ def test_an_examiner_can_be_sent_to_another_process(given: Given) -> None:
     assert [found.outcome for found in examine([asked(key, b"something"), asked(key, b"else")])] == ["ok", "corrupt"]
 
 
-@pytest.mark.parametrize("given", [local, in_memory, in_a_bucket], indirect=True)
+@pytest.mark.parametrize("given", [local, in_memory, *BUCKETS], indirect=True)
 def test_keys_come_in_order_and_by_prefix(given: Given) -> None:
     """Every key is listed once, in the order of its text; a prefix leaves out the rest."""
     keys = sorted(given.put(b"%d" % number) for number in range(300))
@@ -201,7 +235,7 @@ def test_keys_come_in_order_and_by_prefix(given: Given) -> None:
         assert list(given.store.keys(prefix)) == [key for key in keys if key.startswith(prefix)], prefix
 
 
-@pytest.mark.parametrize("given", [local, in_a_bucket], indirect=True)
+@pytest.mark.parametrize("given", [local, *BUCKETS], indirect=True)
 def test_what_lies_at_a_key_is_told_by_reading(given: Given) -> None:
     """Digest, length, media type and looks come from the bytes themselves, in order; what is gone is said so."""
     assert isinstance(given.store, LocalStore | S3Layout)

@@ -1,1 +1,1 @@
-"""Objects in a bucket: Amazon S3, and what speaks like it."""
+"""Objects in a bucket: Amazon S3, what speaks like it, Google Cloud Storage, Azure Blob Storage."""

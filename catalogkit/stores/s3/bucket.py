@@ -1,8 +1,9 @@
-"""The verbs of S3 that the store needs, over one prefix of one bucket; errors are this project's.
+"""The verbs that the store needs, over one prefix of one bucket; errors are this project's.
 
 Bytes and looks go through obstore, which costs a tenth of a botocore call; what it has no verb for (deleting on a
 condition, uploads in parts that can be taken up again, rules of the bucket) goes through boto3. Both get the same
 credentials, which stay in the memory of the process: a `Bucket` is made again from its settings in every worker.
+Buckets of other services (`catalogkit.stores.s3.clouds`) differ in the verbs of the second kind alone.
 """
 
 from __future__ import annotations
@@ -79,6 +80,10 @@ def bucket_of(settings: S3Settings) -> Bucket:
     """
     if not all(map(find_spec, ("boto3", "obstore"))):
         raise InvalidInput(f"{settings.place()} needs more: pip install 'catalogkit[s3]'")
+    if not settings.s3:
+        from catalogkit.stores.s3.clouds import CloudBucket
+
+        return CloudBucket(settings)
     return Bucket(settings)
 
 
@@ -247,7 +252,7 @@ class Bucket:
             return api_of(self.settings)
 
     @cached_property
-    def _data(self) -> obstore.store.S3Store:
+    def _data(self) -> obstore.store.S3Store | obstore.store.GCSStore | obstore.store.AzureStore:
         with self._lock:
             return data_of(self.settings)
 
@@ -320,7 +325,10 @@ class Bucket:
 
 
 def _seen(key: str, about: Any) -> Seen:
-    return Seen(key, about["size"], _ns(about["last_modified"]), about["e_tag"] or "", about.get("version") or "")
+    # Azure's lists leave out the quotes that a look at one object has.
+    etag = about["e_tag"] or ""
+    etag = f'"{etag}"' if etag and not etag.endswith('"') else etag
+    return Seen(key, about["size"], _ns(about["last_modified"]), etag, about.get("version") or "")
 
 
 def _ns(when: datetime) -> int:

@@ -13,16 +13,16 @@ import contextlib
 import hashlib
 import itertools
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreUnreachable
 from catalogkit.stores.hashing import Hashing
 from catalogkit.stores.s3 import archive
+from catalogkit.stores.s3.clouds import DRAFTS, CloudBucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
     from typing import BinaryIO
 
     from typing_extensions import Buffer
@@ -66,8 +66,8 @@ def upload(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Digest
         elif bucket.settings.archive and size <= archive.MOST_BYTES:
             archive.put_whole(bucket, key, source, size, digest, create=create)
         else:
-            parts = _Parts(bucket, key, max(PART_BYTES, -(-size // MOST_PARTS)))
-            parts.send(_hashed(source, parts.bytes, size, digest), create=create)
+            part_bytes = max(PART_BYTES, -(-size // MOST_PARTS))
+            _send(bucket, key, _hashed(source, part_bytes, size, digest), part_bytes, create=create)
     except StoreUnreachable:
         # A time-out says nothing about whether it was done.
         there = bucket.head(key) if create else None
@@ -89,11 +89,24 @@ def stream(bucket: Bucket, key: str, pieces: Iterable[Buffer]) -> int:
     if len(first) < PART_BYTES:
         bucket.put(key, first, create=False)
         return len(first)
-    return _Parts(bucket, key, PART_BYTES).send(itertools.chain([first], parts), create=False)
+    return _send(bucket, key, itertools.chain([first], parts), PART_BYTES, create=False)
+
+
+def _send(bucket: Bucket, key: str, pieces: Iterable[bytes], part_bytes: int, *, create: bool) -> int:
+    if isinstance(bucket, CloudBucket):
+        return bucket.put_parts(key, pieces, part_bytes, create=create)
+    return _Parts(bucket, key, part_bytes).send(pieces, create=create)
 
 
 def dangling(bucket: Bucket) -> Iterator[Dangling]:
-    """Uploads in parts that nobody completed, and when each was last added to."""
+    """Uploads in parts that nobody completed, and when each was last added to.
+
+    Where there is no S3 that is what was uploaded, and not yet copied to its key.
+    """
+    if isinstance(bucket, CloudBucket):
+        for one in bucket.list(DRAFTS):
+            yield Dangling(one.key, "", datetime.fromtimestamp(one.mtime_ns // 1_000_000_000, UTC))
+        return
     settings, api = bucket.settings, bucket.api
     prefix = settings.key("")
     with bucket.asking(""):
@@ -109,6 +122,9 @@ def dangling(bucket: Bucket) -> Iterator[Dangling]:
 
 def give_up(bucket: Bucket, key: str, upload: str) -> None:
     """Remove the parts of an upload that will not be completed."""
+    if isinstance(bucket, CloudBucket):
+        bucket.delete(key)
+        return
     with contextlib.suppress(FileNotFoundError), bucket.asking(key):
         bucket.api.abort_multipart_upload(**_at(bucket, key), UploadId=upload, **bucket.payer)
 

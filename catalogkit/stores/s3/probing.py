@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.errors import KeyTaken, StoreError
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.bucket import bucket_of
+from catalogkit.stores.s3.clouds import CloudBucket
 from catalogkit.stores.s3.replication import replication_of
 from catalogkit.stores.s3.rules import rules_of
 
@@ -25,6 +26,13 @@ OVERWRITES: Final = (
     "it overwrites where it was told not to. Say so in the URL (?conditional=false): then one looks first and writes"
     " then, which is safe where keys are content addresses, and is refused for readable paths"
 )
+_UNSENT: Final = "damage on the way is found by reading back only: `catalogkit verify` soon after taking in"
+# What services say of themselves; nothing of it can be asked for.
+_SWEPT: Final = {
+    # Azure, "Put Block": blocks that were not committed are removed a week after the last of them came.
+    "az": (True, "after a week, says Azure"),
+    "gs": (None, "a lifecycle rule of the bucket does, with the action AbortIncompleteMultipartUpload"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,10 @@ def _attempts(bucket: Bucket, key: str) -> Iterator[tuple[str, bool, Callable[[]
     yield "creates without overwriting", conditional, lambda: _create_only(bucket, key)
     yield "completes uploads in parts without overwriting", conditional, lambda: _parts(bucket, key)
     yield "deletes only what was looked at", False, lambda: _compare_and_delete(bucket, f"{key}-2")
+    if not bucket.settings.s3:
+        yield "refuses bytes with a wrong SHA-256", False, lambda: (False, _UNSENT)
+        yield "sweeps uploads in parts by itself", False, lambda: _SWEPT[bucket.settings.scheme]
+        return
     yield "refuses bytes with a wrong SHA-256", archive, lambda: _checksum(bucket, key)
     yield "tells the SHA-256 it keeps", archive, lambda: _kept(bucket, key)
     yield "encrypts", bool(bucket.settings.sse), lambda: _encrypted(bucket, key)
@@ -116,6 +128,13 @@ def _create_only(bucket: Bucket, key: str) -> tuple[bool, str]:
 
 
 def _parts(bucket: Bucket, key: str) -> tuple[bool, str]:
+    if isinstance(bucket, CloudBucket):
+        try:
+            bucket.put_parts(key, [b"other"], 5 << 20, create=True)
+        except KeyTaken:
+            return True, "by a copy that the server makes"
+        bucket.put(key, b"first", create=False)
+        return False, OVERWRITES
     at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
     if not bucket.settings.conditional:
         return True, "by looking first, as the URL says"
@@ -141,7 +160,7 @@ def _parts(bucket: Bucket, key: str) -> tuple[bool, str]:
 
 def _compare_and_delete(bucket: Bucket, key: str) -> tuple[bool, str]:
     fallback = "one looks just before; what comes in between is lost"
-    if not bucket.settings.conditional:
+    if not bucket.settings.conditional or not bucket.settings.s3:
         return False, fallback
     bucket.put(key, b"second", create=False)
     bucket.delete(key, '"00000000000000000000000000000000"')
@@ -159,7 +178,7 @@ def _checksum(bucket: Bucket, key: str) -> tuple[bool, str]:
             bucket.api.put_object(**at, Body=b"first", ChecksumSHA256=wrong, **bucket.writing(key), **bucket.payer)
     except StoreError:
         return True, ""
-    return False, "damage on the way is found by reading back only: `catalogkit verify` soon after taking in"
+    return False, _UNSENT
 
 
 def _kept(bucket: Bucket, key: str) -> tuple[bool, str]:

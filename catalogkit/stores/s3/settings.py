@@ -1,14 +1,15 @@
 """Which bucket, and how to speak to it: all in one URL, none of it secret.
 
-``s3://bucket/prefix?region=eu-central-1&sse=aws:kms``. Keys, tokens and customer encryption keys come from the
-environment, or from a profile of the AWS settings; a URL that has one is refused, and not repeated.
+``s3://bucket/prefix?region=eu-central-1&sse=aws:kms``, ``gs://bucket/prefix`` or ``az://container/prefix?account=papers``.
+Keys, tokens and customer encryption keys come from the environment, or from a profile of the AWS settings; a URL that
+has one is refused, and not repeated.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from catalogkit.errors import InvalidInput
@@ -26,9 +27,46 @@ ARCHIVES: Final = {
 }
 _SECRETS: Final = re.compile(r"secret|token|password|signature|credential|access_?key|customer", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN: Final = ("region", "profile", "style", "sse", "kms_key", "sse_c_env", "storage_class", "restore")
+_PLAIN: Final = ("account", "region", "profile", "style", "sse", "kms_key", "sse_c_env", "storage_class", "restore")
 # Amazon's rules, and those of servers that take more: capital letters and underscores.
+_ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+class Service(NamedTuple):
+    """What a kind of service is called, what its URLs can say, and where its keys are looked for."""
+
+    name: str
+    known: frozenset[str]
+    keys: str
+
+
+_S3: Final = ("conditional", "kms_key", "profile", "region", "requester_pays", "restore", "sse", "sse_c_env")
+SERVICES: Final = {
+    "s3": Service(
+        "S3",
+        frozenset({*_S3, "bandwidth", "endpoint", "storage_class", "style"}),
+        f"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or {SSE_C_KEY}, or name a profile of your AWS"
+        " settings (?profile=...)",
+    ),
+    "gs": Service(
+        "Google Cloud Storage",
+        frozenset({"bandwidth", "endpoint"}),
+        "the file that GOOGLE_APPLICATION_CREDENTIALS names",
+    ),
+    "az": Service(
+        "Azure Blob Storage",
+        frozenset({"account", "bandwidth", "endpoint"}),
+        "AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+    ),
+}
+EXAMPLES: Final = "s3://bucket/prefix, gs://bucket/prefix or az://container/prefix?account=NAME"
+
+
+def is_bucket(url: str) -> bool:
+    """Whether a URL leads to a bucket, of any service."""
+    scheme, found, _ = url.partition("://")
+    return bool(found) and scheme in SERVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +76,11 @@ class S3Settings:
     Attributes
     ----------
     bucket, prefix
-        Where keys lie; the prefix has no slash at either end.
+        Where keys lie; the prefix has no slash at either end. A bucket of Azure's is called a container there.
+    scheme
+        Which service: ``s3``, or what speaks like it; ``gs``, Google's; ``az``, Azure's.
+    account
+        Whose container, at Azure's; without it, what ``AZURE_STORAGE_ACCOUNT_NAME`` says.
     endpoint, region, profile
         Where the server is and whose keys are used; without them, what the environment and the AWS settings say.
     style
@@ -64,6 +106,8 @@ class S3Settings:
 
     bucket: str
     prefix: str = ""
+    scheme: str = "s3"
+    account: str = ""
     endpoint: str = ""
     region: str = ""
     profile: str = ""
@@ -95,18 +139,16 @@ class S3Settings:
             parts = urlsplit(url)
             host, user = parts.netloc, parts.username
         except ValueError:
-            raise InvalidInput("not the URL of a bucket: use s3://bucket/prefix") from None
-        if parts.scheme != "s3" or not _BUCKET.fullmatch(host.rpartition("@")[2]) or parts.fragment:
-            raise InvalidInput("not the URL of a bucket: use s3://bucket/prefix?endpoint=...&region=...")
-        known = {field.name for field in fields(cls)} - {"bucket", "prefix"}
+            raise InvalidInput(f"not the URL of a bucket: use {EXAMPLES}") from None
+        service = SERVICES.get(parts.scheme)
+        if service is None or not _BUCKET.fullmatch(host.rpartition("@")[2]) or parts.fragment:
+            raise InvalidInput(f"not the URL of a bucket: use {EXAMPLES}")
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         if user is not None or any(_SECRETS.search(name) for name, _ in pairs):
-            raise InvalidInput(
-                "a URL is no place for keys: put them into AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN"
-                f" or {SSE_C_KEY}, or name a profile of your AWS settings (?profile=...)"
-            )
-        if unknown := [name for name, _ in pairs if name not in known]:
-            raise InvalidInput(f"s3://{host} has no setting {unknown[0]!r}; use {', '.join(sorted(known))}")
+            raise InvalidInput(f"a URL is no place for keys: put them into {service.keys}")
+        if unknown := [name for name, _ in pairs if name not in service.known]:
+            known = ", ".join(sorted(service.known))
+            raise InvalidInput(f"{parts.scheme}://{host} has no setting {unknown[0]!r}; use {known}")
         values = dict(pairs)
         prefix = unquote(parts.path).strip("/")
         if any(part in ("", ".", "..") for part in prefix.split("/")) and prefix:
@@ -124,6 +166,8 @@ class S3Settings:
             raise InvalidInput(
                 f"restore={values['restore']} goes with a storage_class that knows it: GLACIER, for most"
             )
+        if not _ACCOUNT.fullmatch(values.get("account", "papers")):
+            raise InvalidInput("account is the name of a storage account: 3 to 24 small letters and digits")
         endpoint = values.get("endpoint", "").rstrip("/")
         if endpoint:
             at = urlsplit(endpoint)
@@ -132,6 +176,7 @@ class S3Settings:
         return cls(
             bucket=host,
             prefix=prefix,
+            scheme=parts.scheme,
             endpoint=endpoint,
             requester_pays=_flag(values, "requester_pays", False),
             bandwidth=parse_bytes(values["bandwidth"]) if values.get("bandwidth") else 0,
@@ -143,12 +188,17 @@ class S3Settings:
     def url(self) -> str:
         """The URL that says all of this."""
         said = {}
-        for field in fields(self)[2:]:
+        for field in fields(self)[3:]:
             value = getattr(self, field.name)
             if value != field.default:
                 said[field.name] = str(value).lower() if isinstance(value, bool) else str(value)
-        place = f"s3://{self.bucket}/{quote(self.prefix)}".rstrip("/")
+        place = f"{self.scheme}://{self.bucket}/{quote(self.prefix)}".rstrip("/")
         return f"{place}?{urlencode(said, safe=':/')}" if said else place
+
+    @property
+    def s3(self) -> bool:
+        """Whether it speaks S3, with all that only S3 has: rules, inventories, uploads that are taken up again."""
+        return self.scheme == "s3"
 
     @property
     def archive(self) -> bool:
@@ -166,7 +216,7 @@ class S3Settings:
 
     def place(self, key: str = "") -> str:
         """A place as a person names it; without the settings."""
-        return f"s3://{self.bucket}/{self.key(key)}".rstrip("/")
+        return f"{self.scheme}://{self.bucket}/{self.key(key)}".rstrip("/")
 
 
 def _flag(values: dict[str, str], name: str, default: bool) -> bool:

@@ -1,4 +1,4 @@
-"""The S3 store: objects under one prefix of a bucket, published whole and never overwritten.
+"""The store in a bucket, S3's, Google's or Azure's: objects under one prefix, published whole and never overwritten.
 
 An object has no second name and no temporary one. So a file is hashed first, uploaded from where it lies, hashed again
 on the way, and shown only if both agree; what tells one object from another is its ETag, and the `inode` of a location
@@ -73,7 +73,7 @@ class S3Layout:
     Parameters
     ----------
     place
-        The bucket, as a URL (``s3://bucket/prefix?...``) or as settings.
+        The bucket, as a URL (``s3://bucket/prefix?...``, or of Google or Azure) or as settings.
     name, token
         What the catalog calls it, and the token the bucket must carry.
     """
