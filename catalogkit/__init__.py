@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from catalogkit.planning import analyze_dedup_opportunities as analyze_dedup_opportunities
     from catalogkit.planning import approve as approve
     from catalogkit.planning import backtest_retention as backtest_retention
+    from catalogkit.planning import eviction_promises as eviction_promises
     from catalogkit.planning import eviction_regret as eviction_regret
     from catalogkit.planning import gc_incremental as gc_incremental
     from catalogkit.planning import give_up as give_up
@@ -143,6 +144,7 @@ _WHERE: Final = {
     "apply": "apply",
     "EvictionCandidate": "planning",
     "SmartEvictionPolicy": "planning",
+    "eviction_promises": "planning",
     "eviction_regret": "planning",
     "plan_evict": "planning",
     "plan_fetch": "planning",

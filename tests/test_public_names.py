@@ -67,6 +67,7 @@ PUBLIC = [
     "drill",
     "drop_reader",
     "drop_snapshot",
+    "eviction_promises",
     "eviction_regret",
     "extract",
     "gc_incremental",

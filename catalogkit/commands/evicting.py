@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(accesses, name="access", rich_help_panel=None)
     planning.command("evict")(plan_evict)
     planning.command("fetch")(plan_fetch)
+    app.command()(evictions)
 
 
 @accesses.command("import")
@@ -122,6 +123,32 @@ def _words(card: Card) -> list[str]:
             f"On the log's past {card.promised:,.0f} contents were expected to be asked for; {card.came:,} were."
         )
     return lines
+
+
+def evictions(context: typer.Context, as_json: Json = False) -> int:
+    """What each plan of evictions promised, and what came back."""
+    from catalogkit.formats import format_bytes
+    from catalogkit.planning.evicted import eviction_promises
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        rows, now = eviction_promises(collection).to_dicts(), collection.now()
+    if machine(context, as_json):
+        say({"evictions": rows}, True, "Evictions")
+        return DONE
+    if not rows:
+        tell("nothing was evicted yet; `catalogkit plan evict` says what could be")
+    for row in rows:
+        gone = f"{row['contents']:,} content{'' if row['contents'] == 1 else 's'}, {format_bytes(row['bytes'])}"
+        promised = "" if row["expected_back"] is None else f" of {row['expected_back']:,.1f} expected"
+        word = "until" if row["due_at"] and row["due_at"] <= now else "before"
+        due = "" if row["due_at"] is None else f" {word} {row['due_at']:%Y-%m-%d}"
+        how = f"{row['asked_for']:,} asked for, {row['fetched_again']:,} fetched again"
+        sys.stdout.write(
+            f"{row['evicted_at']:%Y-%m-%d %H:%M}  {row['plan_id'][:12]}  {gone}:"
+            f" {row['came_back']:,} came back{promised}{due} ({how})\n"
+        )
+    return DONE
 
 
 def plan_fetch(

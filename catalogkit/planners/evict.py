@@ -8,7 +8,7 @@ nothing is evicted: the copies here are dropped like any other surplus.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -16,6 +16,9 @@ from catalogkit.errors import InvalidInput
 from catalogkit.layouts import cas_key
 from catalogkit.model import Digest
 from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 # By what it was chosen, and whether a copy is left.
 REASONS: Final = {
@@ -26,7 +29,8 @@ REASONS: Final = {
 }
 RETURN_REASONS: Final = {"wanted": "it was evicted, and somebody wants it back from where it came from"}
 # What a gatherer hands over: a row for each copy, of contents in the order in which they are to go. `ours` says that it
-# lies in the store that is to be relieved, `healthy` that it is not known to be bad.
+# lies in the store that is to be relieved, `healthy` that it is not known to be bad; `reuse` is the chance of a request
+# for the content within the horizon, where a log tells.
 COPIES: Final = pl.Schema(
     {
         "rank": pl.Int64(),
@@ -44,6 +48,7 @@ COPIES: Final = pl.Schema(
         "resolver": pl.String(),
         "media_type": pl.String(),
         "tenant": pl.String(),
+        "reuse": pl.Float64(),
     }
 )
 EVICTED: Final = pl.Schema({"sha256": pl.String(), "document_id": pl.Int64()} | {
@@ -84,7 +89,15 @@ class EvictionPolicy:
         return {"last_copies": self.last_copies, "private": self.private, "max_share": self.max_share}
 
 
-def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPolicy, kept: int = 0) -> Plan:
+def plan_evict(
+    head: Head,
+    copies: pl.DataFrame,
+    reason: str,
+    policy: EvictionPolicy,
+    kept: int = 0,
+    *,
+    horizon: timedelta | None = None,
+) -> Plan:
     """Let go of contents in the order of their ranks, a unit for each.
 
     Parameters
@@ -95,11 +108,14 @@ def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPo
         By what they were chosen: a key of `REASONS`.
     kept
         How many more were chosen, but have no copy elsewhere, and last copies are kept.
+    horizon
+        How far ahead their chances of reuse count.
 
     Returns
     -------
     Plan
-        Units that take a last copy say so; contents whose last copy the policy keeps are counted as left out.
+        Units that take a last copy say so; contents whose last copy the policy keeps are counted as left out. How many
+        of those whose last copy goes are expected back stands in the head, to be compared with what comes.
     """
     stays = (~pl.col("ours") & pl.col("healthy")).any().over("sha256")
     mine = copies.with_columns(stays=stays).filter("ours")
@@ -135,8 +151,17 @@ def plan_evict(head: Head, copies: pl.DataFrame, reason: str, policy: EvictionPo
         .with_columns(step=pl.int_range(pl.len()).over("unit"))
     )
     few = f"{kept:,} content{'s stay' if kept > 1 else ' stays'}: no copy is left elsewhere, and last copies are kept"
-    about = replace(head, policy=policy.plain(), reasons=REASONS, complete=few if kept else "")
+    told = policy.plain() | _promise(noted["reuse"], horizon)
+    about = replace(head, policy=told, reasons=REASONS, complete=few if kept else "")
     return Plan(about, _filled(rows))
+
+
+def _promise(reuse: pl.Series, horizon: timedelta | None) -> dict[str, Any]:
+    """How many of so many contents are expected back within how many days; nothing where no log tells."""
+    if horizon is None or reuse.is_empty() or reuse.null_count():
+        return {}
+    days = horizon.total_seconds() / 86400
+    return {"of": len(reuse), "expected_back": float(f"{reuse.sum():.6g}"), "horizon_days": days}
 
 
 def plan_return(head: Head, evicted: pl.DataFrame, home: str) -> Plan:

@@ -6,7 +6,7 @@ from catalogkit.planning.backtest import backtest_retention
 from catalogkit.planning.dedup import analyze_dedup_opportunities, plan_dedup
 from catalogkit.planning.documents import plan_forget
 from catalogkit.planning.evict import EvictionCandidate, SmartEvictionPolicy, plan_evict
-from catalogkit.planning.evicted import eviction_regret, plan_fetch
+from catalogkit.planning.evicted import eviction_promises, eviction_regret, plan_fetch
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, earlier_plan, give_up, unfinished_plans, waiting_plans
 from catalogkit.planning.migrate import plan_migrate
@@ -28,6 +28,7 @@ __all__ = [
     "approve",
     "backtest_retention",
     "earlier_plan",
+    "eviction_promises",
     "eviction_regret",
     "gc_incremental",
     "give_up",

@@ -225,7 +225,8 @@ class SmartEvictionPolicy:
         head = head_of(self.collection, "evict", self.as_of, self._known.figures)
         reason = {scoring.MODEL: "model", scoring.SIZE_AGE: "size x age"}.get(self.card.method, "rate")
         kept = chosen.height - going.height
-        return evict.plan_evict(head, self._copies(self.named(going)), reason, self.policy, kept)
+        copies = self._copies(self.named(going))
+        return evict.plan_evict(head, copies, reason, self.policy, kept, horizon=self.horizon)
 
     def keep(self, plan: Plan, home: Path) -> None:
         """Write the card, and the scores of what it takes, beside a plan that was saved: what it rests on."""

@@ -16,6 +16,7 @@ from catalogkit.cli import main
 from catalogkit.collection import Collection
 from catalogkit.errors import InvalidInput
 from catalogkit.eviction import backtest
+from catalogkit.planning.evicted import PROMISES
 from tests.conftest import Clock
 from tests.plans.scene import put, run
 
@@ -130,6 +131,49 @@ def test_a_plan_that_is_carried_out_and_taken_back(collection: Collection, clock
     assert collection.read(told["twin"].id) == b"a" * 900 and ck.plan_fetch(collection).units == 1
 
 
+def test_what_was_promised_and_what_came(collection: Collection, clock: Clock) -> None:
+    """Within the horizon, of what really went: asked for while it was gone, or fetched again; each content once."""
+    told = filled(collection, clock)
+    assert dict(ck.eviction_promises(collection).schema) == dict(PROMISES)
+    policy = ck.SmartEvictionPolicy(collection, horizon=timedelta(days=7), policy=LAST, learn=False)
+    plan, promised = policy.plan(3), sum(one.reuse for one in policy.recommend_eviction(3))
+    assert plan.head.policy["of"] == 3 and plan.head.policy["expected_back"] == pytest.approx(promised, rel=1e-5)
+    # Of three contents that were approved one is held meanwhile, and stays.
+    collection.catalog.place_hold("law", document_id=told["b"].id, as_of=clock())
+    assert run(collection, plan).bytes_freed == 1600
+    assert _came(collection) == (plan.id, 2, pytest.approx(promised * 2 / 3, rel=1e-5), 0, 0, 0, 0)
+    clock.advance(days=2)
+    collection.record_access(told["twin"].id, count=3)
+    collection.record_access(told["b"].id)
+    assert _came(collection)[3:] == (1, 1, 0, 0)
+
+    def fetch(url: str, target: str, digest: object, size: int) -> None:
+        Path(target).write_bytes(b"a" * 900)
+
+    assert run(collection, ck.plan_fetch(collection, [told["a"].id]), fetcher=fetch).done == 1
+    assert _came(collection)[3:] == (1, 1, 1, 900)
+    clock.advance(days=9)
+    collection.record_access(told["c"].id)
+    assert _came(collection)[3:] == (1, 1, 1, 900)
+    due = ck.eviction_promises(collection)["due_at"][0]
+    assert due == collection.frame("evictions")["evicted_at"].max() + timedelta(days=7)
+
+
+def _came(collection: Collection) -> tuple[Any, ...]:
+    names = ("plan_id", "contents", "expected_back", "came_back", "asked_for", "fetched_again", "bytes_back")
+    return ck.eviction_promises(collection).select(names).row(0)
+
+
+def test_without_a_log_nothing_was_promised(collection: Collection, clock: Clock) -> None:
+    """What comes back is told all the same, however late."""
+    told = put(collection, "a", b"one")
+    run(collection, ck.plan_evict(collection, n=1, policy=LAST))
+    clock.advance(days=90)
+    collection.record_access(told.id)
+    row = ck.eviction_promises(collection).row(0, named=True)
+    assert (row["expected_back"], row["due_at"], row["contents"], row["came_back"]) == (None, None, 1, 1)
+
+
 def test_the_past_in_curves(collection: Collection, clock: Clock) -> None:
     """From nothing to all: who knows the future is never worse; a log that is too short has no curves."""
     filled(collection, clock)
@@ -172,5 +216,9 @@ def test_on_the_command_line(
     assert code == 2 and json.loads((home / "card.json").read_text())["method"] == "rate"
     assert pl.read_parquet(home / "scores.parquet")["sha256"].to_list() == [str(told.sha256)]
     assert call("plan", "fetch")[0] == 0
+    assert call("evictions") == (0, {"evictions": []})
+    assert run(collection, ck.Plan.load(home)).removed == 1
+    (row,) = call("evictions")[1]["evictions"]
+    assert row["plan_id"] == planned["id"] and row["contents"] == 1 and 0 < row["expected_back"] < 1
     assert call("plan", "evict", "--bytes", "much")[0] == 1
     assert call("plan", "evict", "--aim", "money")[0] == 1

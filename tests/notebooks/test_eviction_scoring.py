@@ -30,3 +30,4 @@ def test_without_a_log_it_says_so(report_of: Callable[[str], ReportResult]) -> N
     page = made.html.read_text()
     assert "Ranked by size × age only" in page and "Expected back" in page and "not known" in page
     assert "catalogkit approve" in page and "Nothing was evicted yet" in page
+    assert "No plan of evictions was applied yet" in page
