@@ -11,9 +11,8 @@ import itertools
 import os
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from concurrent.futures import BrokenExecutor, Executor, wait
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.batching import JOB_BYTES, Batch, jobs
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded, SourceError
+from catalogkit.ingest_report import TOLD, IngestReport
 from catalogkit.intents import LEASE, recover
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.owners import new_owner, retire
@@ -42,52 +42,8 @@ if TYPE_CHECKING:
     from catalogkit.stores.taking import Taken
 
 INLINE_FILES: Final = 32
-KEPT_FAILURES: Final = 1000
 SEEN_AT_ONCE: Final = 20_000
 KEPT_FOLDERS: Final = 32
-_TOLD: Final = ("ingested", "skipped", "failed", "bytes", "new_blobs")
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What an ingest did. Every file it met is counted once: ingested, skipped or failed."""
-
-    run_id: str
-    ingested: int = 0
-    skipped: int = 0
-    failed: int = 0
-    bytes: int = 0
-    new_blobs: int = 0
-    recovered: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
-    reasons: Counter[str] = field(default_factory=Counter)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-
-    def skip(self, reason: str, count: int = 1) -> None:
-        """Count files that need nothing done."""
-        self.skipped += count
-        self.reasons[reason] += count
-
-    def fail(self, path: str, reason: str) -> None:
-        """Count a file that could not be taken in; the first thousand are kept by name."""
-        self.failed += 1
-        if len(self.failures) < KEPT_FAILURES:
-            self.failures.append((path_text(path), reason))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain data."""
-        failures = [{"path": path, "reason": reason} for path, reason in self.failures]
-        return {name: getattr(self, name) for name in self.__slots__} | {
-            "reasons": dict(self.reasons),
-            "failures": failures,
-        }
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from catalogkit.reprs import facts
-
-        shown = {name: value for name, value in self.to_dict().items() if name not in ("reasons", "failures")}
-        return facts("Ingest", shown | {f"skipped: {k}": v for k, v in self.reasons.items()} | dict(self.failures[:20]))
 
 
 def ingest(
@@ -166,7 +122,7 @@ def ingest(
     if paths:
         found = itertools.chain(found, from_paths(paths, about, follow_links=follow_links, own=_own(collection)))
     with operation("ingest", mode=how.value, store=collection.store.kind) as told:
-        told.tally(report, *_TOLD)
+        told.tally(report, *TOLD)
         _Run(collection, how, report, when, progress, executor, concurrency, stop).over(found)
         told.outcome = STOPPED if report.interrupted else told.outcome
         if report.ingested:  # it takes a look at every blob
@@ -232,7 +188,7 @@ def register_or_get(
         item = PassedOver(full, why, failed=True, arrival=arrival)
     report = IngestReport(run_id)
     with operation("ingest", mode=mode, store=collection.store.kind) as told:
-        told.tally(report, *_TOLD)
+        told.tally(report, *TOLD)
         _Run(collection, _mode(mode), report, when, quiet, Inline(), 1, None, remember=False).over([item])
     if report.failures:
         raise SourceError("{}: {}".format(*report.failures[0]))
@@ -282,7 +238,7 @@ class _Run:
         stored = self.mode is not Mode.REFERENCE
         if stored:
             collection.store.reach()
-            report.recovered, _ = recover(collection, self.as_of)
+            report.recovered, report.dropped = recover(collection, self.as_of)
         if self.remember:
             collection.catalog.start_run(report.run_id, "ingest", as_of=self.as_of)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 # a disk that hangs; after it, somebody on another machine may clean up.
 LEASE: Final = timedelta(minutes=30)
 ALIVE: Final = "the ingest is alive"
+NO_BYTES: Final = "its bytes are not where they were to appear"
 
 
-def recover(collection: Collection, as_of: datetime, *, owner: str | None = None) -> tuple[int, int]:
+def recover(collection: Collection, as_of: datetime, *, owner: str | None = None) -> tuple[int, Counter[str]]:
     """Complete ingests whose bytes were published, and clean up the others.
 
     Parameters
@@ -34,8 +36,8 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
 
     Returns
     -------
-    tuple of int
-        How many documents were completed, how many intents abandoned.
+    tuple of int and Counter
+        How many documents were completed, and how many intents were abandoned, by the reason why.
     """
     now = collection.now()  # leases are kept by the clock, whatever time a run is about
     left = [
@@ -43,9 +45,7 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
         for intent in collection.catalog.intents()
         if (intent.owner == owner if owner else is_dead(intent.owner, intent.expires_at, now))
     ]
-    completed = _complete(collection, left, as_of)
-    if len(completed) < len(left):
-        collection.catalog.abandon([intent.id for intent in left if intent.id not in completed])
+    dropped = _settle(collection, left, as_of)
     # Last, because until here a temporary name may be all there is of a document.
     if owner:
         collection.store.sweep(owner)
@@ -53,7 +53,7 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
         for wrote, used_at in collection.store.scratches():
             if is_dead(wrote, used_at + LEASE, now):
                 collection.store.sweep(wrote)
-    return len(completed), len(left) - len(completed)
+    return len(left) - dropped.total(), dropped
 
 
 def settle_intents(collection: Collection, wanted: Set[int], as_of: datetime) -> dict[int, str]:
@@ -61,14 +61,23 @@ def settle_intents(collection: Collection, wanted: Set[int], as_of: datetime) ->
     now = collection.now()
     found = [intent for intent in collection.catalog.intents() if intent.id in wanted]
     dead = [intent for intent in found if is_dead(intent.owner, intent.expires_at, now)]
-    completed = _complete(collection, dead, as_of)
-    collection.catalog.abandon([intent.id for intent in dead if intent.id not in completed])
+    _settle(collection, dead, as_of)
     alive = {intent.id for intent in found} - {intent.id for intent in dead}
     return {number: ALIVE if number in alive else "" for number in wanted}
 
 
-def _complete(collection: Collection, intents: list[Intent], as_of: datetime) -> set[int]:
-    """Finish the ingests whose bytes lie at their key, proved by reading them; which they are."""
+def _settle(collection: Collection, intents: list[Intent], as_of: datetime) -> Counter[str]:
+    """Complete ingests, or abandon them: how many, by the reason why."""
+    told = _complete(collection, intents, as_of)
+    dropped = {intent.id: told.get(intent.id, NO_BYTES) for intent in intents}
+    dropped = {number: why for number, why in dropped.items() if why}
+    if dropped:
+        collection.catalog.abandon(dropped)
+    return Counter(dropped.values())
+
+
+def _complete(collection: Collection, intents: list[Intent], as_of: datetime) -> dict[int, str]:
+    """Finish the ingests whose bytes lie at their key, proved by reading them; nothing, or why the catalog refused."""
     ready: list[tuple[int, Registration]] = []
     for intent in intents:
         entry, store = intent.registration, collection.stores.get(intent.registration.store_id)
@@ -83,22 +92,29 @@ def _complete(collection: Collection, intents: list[Intent], as_of: datetime) ->
         if keys and isinstance(store, OWN):
             store.settle(keys)
     runs = dict.fromkeys(entry.arrival.run_id for _, entry in ready)
-    done: set[int] = set()
+    done: dict[int, str] = {}
     for run_id in runs:
         mine = [(intent, entry) for intent, entry in ready if entry.arrival.run_id == run_id]
-        told = commit_each(collection.catalog, mine, as_of=as_of, run_id=run_id)
-        # Where a place was given away meanwhile, the source is still there to be taken in again.
-        done |= {intent for (intent, _), one in zip(mine, told, strict=True) if not isinstance(one, ConstraintError)}
+        told = commit_each(collection.catalog, mine, as_of=as_of, run_id=run_id, late=True)
+        # Where a place was given away meanwhile, or a document forgotten, the source is still there to be taken in
+        # again; bytes that nobody needs are found by garbage collection.
+        for (number, _), one in zip(mine, told, strict=True):
+            done[number] = str(one) if isinstance(one, ConstraintError) else ""
     return done
 
 
 def commit_each(
-    catalog: Catalog, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str
+    catalog: Catalog,
+    staged: Sequence[tuple[int | None, Registration]],
+    *,
+    as_of: datetime,
+    run_id: str,
+    late: bool = False,
 ) -> list[Committed | ConstraintError]:
     """Commit all at once, or, where the catalog refuses something, one by one, so that only that is left out."""
     try:
-        return [*catalog.commit(staged, as_of=as_of, run_id=run_id)]
+        return [*catalog.commit(staged, as_of=as_of, run_id=run_id, late=late)]
     except ConstraintError as problem:
         if len(staged) == 1:
             return [problem]
-    return [told for one in staged for told in commit_each(catalog, [one], as_of=as_of, run_id=run_id)]
+    return [told for one in staged for told in commit_each(catalog, [one], as_of=as_of, run_id=run_id, late=late)]

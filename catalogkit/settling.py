@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from catalogkit.batching import Batch
     from catalogkit.catalog.contract import Committed
     from catalogkit.collection import Collection
-    from catalogkit.ingest import IngestReport
+    from catalogkit.ingest_report import IngestReport
     from catalogkit.model import Digest
     from catalogkit.sources import Candidate
     from catalogkit.stores.taking import Taken

@@ -90,6 +90,7 @@ ROOMS = {
         extract.*
         fetching
         ingest
+        ingest_report
         intents
         inventories
         joining

@@ -97,12 +97,18 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Protocol):
         """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
 
     def commit(
-        self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
+        self,
+        staged: Sequence[tuple[int | None, Registration]],
+        *,
+        as_of: datetime,
+        run_id: str = "",
+        late: bool = False,
     ) -> list[Committed]:
         """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
 
         An intent that somebody else has ended is a `ConstraintError`, and nothing is changed: what happened meanwhile
-        wins. Only where it made the document just what this would make it, that is ``same``.
+        wins. Only where it made the document just what this would make it, that is ``same``. Who completes what others
+        began is `late`: then a document that was forgotten after its intent was written is a `ConstraintError`, too.
         """
 
     def abandon(self, intents: Iterable[int]) -> None:

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-# Rows at once: as many as DuckDB keeps together, so that whole groups of them go straight into its file.
+# Rows at once: just as many as DuckDB keeps together, so that whole groups of them go straight into its file. A few
+# rows more would be a group of their own, with room for which a checkpoint writes its neighbours anew once some of
+# their rows are gone.
 PAGE: Final = 122_880
 
 

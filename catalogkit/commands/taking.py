@@ -88,6 +88,8 @@ def ingest(
             from catalogkit.extract.backfill import extract as look_into
 
             looked = look_into(collection, of_run(collection, report.run_id), progress=progress, stop=stop)
+    for reason, count in report.dropped.most_common(FEW):
+        tell(f"begun earlier, and dropped: {count:,}: {reason}")
     times: Counter[str] = Counter()
     for path, reason in report.failures:
         times[reason] += 1

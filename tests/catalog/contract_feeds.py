@@ -49,6 +49,15 @@ class Feeds:
         one = [str(sha("one"))]
         assert rows == {"documents": [1], "blobs": one, "locations": [1], "checks": [1], "contents": one}
 
+    def test_pages_are_full_but_the_last(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Pages have just as many rows as a mirror keeps together, however many are read at once."""
+        monkeypatch.setattr("catalogkit.catalog.sql.base.CHUNK", 2)
+        monkeypatch.setattr("catalogkit.catalog.sql.feed.PAGE", 3)
+        for number in range(7):
+            desk.put_one(f"content {number}", f"a{number}")
+        with desk.catalog.feed(None) as feed:
+            assert [page.height for page in feed.rows("documents")] == [3, 3, 1]
+
     def test_a_feed_of_nothing(self, desk: Desk) -> None:
         """Where nothing changed, or only a sighting, there is nothing; the cursor stays."""
         desk.put_one("one", "a")

@@ -259,6 +259,42 @@ class Intake:
         (done,) = desk.catalog.commit([(intent, later)], as_of=NOW + DAY)
         assert (done.outcome, desk.catalog.document(number).sha256) == ("changed", sha("third"))
 
+    @pytest.mark.parametrize("late", [True, False])
+    def test_what_was_forgotten_meanwhile(self, desk: Desk, late: bool) -> None:
+        """Completed by others, an ingest brings no document back that was forgotten since it began; its own may."""
+        number = desk.put_one("first", "a")
+        desk.put_one("other", "b")
+        entries = [desk.entry("second", "a"), desk.entry("third", "c")]
+        staged = list(zip(desk.stage(*entries, as_of=NOW + DAY), entries, strict=True))
+        assert desk.forget(number) == "", "by a clock that is a day behind"
+        if not late:
+            assert [one.outcome for one in desk.catalog.commit(staged, as_of=NOW + DAY)] == ["new", "new"]
+            return
+        with pytest.raises(ConstraintError, match="the document a was forgotten after its ingest had begun"):
+            desk.catalog.commit(staged, as_of=NOW + DAY, late=True)
+        assert [intent.id for intent in desk.catalog.intents()] == [intent for intent, _ in staged]
+        (done,) = desk.catalog.commit(staged[1:], as_of=NOW + DAY, late=True)
+        assert done.outcome == "new"
+        desk.catalog.abandon([staged[0][0]])
+        assert desk.blob("second") is None
+        assert desk.catalog.frame("documents")["artifact_id"].to_list() == ["b", "c"]
+
+    @pytest.mark.parametrize("back", ["begun anew", "there again"])
+    def test_what_was_forgotten_before_comes_late_all_the_same(self, desk: Desk, back: str) -> None:
+        """An ingest that began after its document was forgotten is completed; so is one whose document came back."""
+        number = desk.put_one("first", "a")
+        entry = desk.entry("second", "a", in_order=False)
+        if back == "begun anew":
+            desk.forget(number)
+            (intent,) = desk.stage(entry)
+        else:
+            (intent,) = desk.stage(entry, as_of=NOW + DAY)
+            desk.forget(number)
+            desk.put_one("third", "a", as_of=NOW + HOUR)
+        (done,) = desk.catalog.commit([(intent, entry)], as_of=NOW + DAY, late=True)
+        assert done.outcome == {"begun anew": "new", "there again": "changed"}[back]
+        assert desk.catalog.intents() == []
+
 
 class Sources:
     """Files that need not be read again."""

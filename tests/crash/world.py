@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.collection import Collection, init, open_collection
-from catalogkit.ingest import IngestReport, ingest, register_or_get
+from catalogkit.ingest import ingest, register_or_get
+from catalogkit.ingest_report import IngestReport
 from catalogkit.model import DocumentRecord
 from catalogkit.verify import verify
 from catalogkit.workers import Inline

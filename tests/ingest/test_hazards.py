@@ -14,8 +14,10 @@ import pytest
 
 from catalogkit.catalog.contract import Committed, Registration
 from catalogkit.errors import CatalogBusy, ConstraintError, InvalidInput, SourceError, StoreError, StoreUnreachable
-from catalogkit.ingest import IngestReport, ingest, register_or_get
+from catalogkit.ingest import ingest, register_or_get
+from catalogkit.ingest_report import IngestReport
 from catalogkit.intents import recover
+from catalogkit.planning.gc import plan_gc
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
 from tests.conftest import Clock, hurry, make_tree, read_tree
@@ -193,7 +195,8 @@ def test_what_died_at_a_path_since_given_away(
     with monkeypatch.context() as patch:
         patch.setattr("catalogkit.intents.is_dead", lambda *args: False)
         take(collection, make_tree(source.parent / "theirs", {"paper.pdf": b"%PDF theirs"}))
-    assert recover(collection, clock.now) == (0, 1)
+    completed, dropped = recover(collection, clock.now)
+    assert completed == 0 and list(dropped.values()) == [1]
     assert take(collection, source).failures == []
     assert sorted(collection.read(number) for number in (1, 2)) == [b"%PDF mine", b"%PDF theirs"]
 
@@ -231,9 +234,35 @@ def test_what_comes_late_does_not_go_back(
     with monkeypatch.context() as patch:
         patch.setattr("catalogkit.intents.is_dead", lambda *args: False)  # to whoever comes, the first is alive still
         register(collection, path, "u", fetched_at=clock.advance(minutes=1))
-    assert recover(collection, clock.now) == (1, 0)
+    assert recover(collection, clock.now) == (1, {})
     assert collection.read(1) == b"%PDF v2"
     assert collection.catalog.versions(1).height == 2
+
+
+def test_what_was_forgotten_does_not_come_back(
+    collection: Collection, source: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A download that died while its document was forgotten brings it back no more; its bytes are garbage, found."""
+    path = make_tree(source, {"x.pdf": b"%PDF v1"}) / "x.pdf"
+    register(collection, path, "u")
+    path.write_bytes(b"%PDF v2")
+    with monkeypatch.context() as patch:
+        patch.setattr(collection.catalog, "commit", stop)
+        with pytest.raises(KeyboardInterrupt):
+            register(collection, path, "u")
+    assert collection.catalog.intents()
+    with collection.catalog.hand("f" * 64, as_of=clock.advance(minutes=1)) as hand:
+        assert hand.forget(1, collection.catalog.digests_of([1])[1]) == ""
+    other = make_tree(source.parent / "other", {"y.txt": b"another"})
+    report = take(collection, other)
+    assert (report.ingested, report.recovered, report.dropped.total()) == (1, 0, 1)
+    assert "was forgotten after its ingest had begun" in next(iter(report.dropped))
+    assert collection.catalog.find(source_url="u") == collection.catalog.intents() == []
+    strays = [name for name, content in read_tree(Path(collection.store.root)).items() if content == b"%PDF v2"]
+    # Files are as old as the machine's clock says.
+    assert len(strays) == 1 and strays[0] in plan_gc(collection, as_of=clock.now.replace(year=2100)).frame["key"]
+    assert register(collection, path, "u") == b"%PDF v2", "somebody who asks for it anew gets it"
+    assert healthy(collection)
 
 
 # -- a catalog that fails ----------------------------------------------------------------------------------------

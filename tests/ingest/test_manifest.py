@@ -16,7 +16,8 @@ import pytest
 
 from catalogkit import ingest as ingest_function
 from catalogkit.errors import InvalidInput
-from catalogkit.ingest import IngestReport, ingest
+from catalogkit.ingest import ingest
+from catalogkit.ingest_report import IngestReport
 from catalogkit.workers import Inline
 from tests.conftest import make_tree, read_tree
 from tests.stores.quick import Unsynced

@@ -12,7 +12,8 @@ import pytest
 
 from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError, InvalidInput
-from catalogkit.ingest import IngestReport, ingest, register_or_get
+from catalogkit.ingest import ingest, register_or_get
+from catalogkit.ingest_report import IngestReport
 from catalogkit.stores.contract import Asked
 from catalogkit.stores.taking import _can_clone
 from catalogkit.verify import verify

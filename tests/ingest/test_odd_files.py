@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from catalogkit.collection import init
-from catalogkit.ingest import IngestReport, ingest
+from catalogkit.ingest import ingest
+from catalogkit.ingest_report import IngestReport
 from catalogkit.model import text_path
 from catalogkit.stores import reading
 from catalogkit.verify import verify

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from catalogkit.ingest import IngestReport, ingest
+from catalogkit.ingest import ingest
+from catalogkit.ingest_report import IngestReport
 from catalogkit.workers import Inline
 from tests.conftest import Clock, make_tree
 

@@ -27,7 +27,7 @@ from catalogkit.catalog.postgres.documents import (
 )
 from catalogkit.catalog.postgres.errors import Undone
 from catalogkit.catalog.rows import Committed, Known, Registration
-from catalogkit.catalog.sql.facts import HEALTH, Intents
+from catalogkit.catalog.sql.facts import HEALTH, NEWEST, Intents, stay_forgotten
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
 from catalogkit.model import BlobState, Digest, Layout, Outcome, json_text, to_us
@@ -87,19 +87,26 @@ class Intake(Database, Intents):
             db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
             _rearm(db, again, at_us)
             ids = next_ids(db, "intents", len(registrations))
+            # Nobody who forgets anything writes beside this.
+            ((changes,),) = db.execute(NEWEST).fetchall()
             db.copy(
                 "intents",
-                ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us"),
-                ("int8", "text", "int8", "text", "bytea", "text", "int8", "int8"),
+                ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us", "changes"),
+                ("int8", "text", "int8", "text", "bytea", "text", "int8", "int8", "int8"),
                 [
-                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us)
+                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us, changes)
                     for number, entry in zip(ids, registrations, strict=True)
                 ],
             )
         return ids
 
     def commit(
-        self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
+        self,
+        staged: Sequence[tuple[int | None, Registration]],
+        *,
+        as_of: datetime,
+        run_id: str = "",
+        late: bool = False,
     ) -> list[Committed]:
         """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
 
@@ -108,17 +115,17 @@ class Intake(Database, Intents):
         ConstraintError
             If a rule forbids it, or an intent has ended already: somebody took this ingest for dead, completed or
             dropped it, and others went on from there. Where that made the document what it would become, it is
-            ``same``. Nothing is changed.
+            ``same``. Or if it comes `late`, and the document was forgotten meanwhile. Nothing is changed.
         """
         at_us = to_us(as_of)
         with _racing(), self.write("ingest", at_us, run_id, alone=False) as db:
-            ended = dict(
-                db.execute(
-                    "DELETE FROM intents WHERE id = ANY(?::bigint[]) RETURNING id, created_us",
-                    ([intent for intent, _ in staged if intent is not None],),
-                )
-            )
-            begun = [at_us if intent is None else ended.get(intent) for intent, _ in staged]
+            rows = db.execute(
+                "DELETE FROM intents WHERE id = ANY(?::bigint[]) RETURNING id, created_us, changes",
+                ([intent for intent, _ in staged if intent is not None],),
+            ).fetchall()
+            ended = {number: (created_us, changes) for number, created_us, changes in rows}
+            ends = [(at_us, 0) if intent is None else ended.get(intent) for intent, _ in staged]
+            begun = [end and end[0] for end in ends]
             identities = [identity_of(entry.arrival) for _, entry in staged]
             puts = [
                 Put.of(identity, entry, since)
@@ -127,6 +134,9 @@ class Intake(Database, Intents):
             ]
             # Locked before anything is changed, those that lose a document included.
             known = documents_of(db, identities)
+            if late:
+                mine = zip(identities, staged, ends, strict=True)
+                stay_forgotten(db, [(e.arrival, end[1]) for one, (_, e), end in mine if end and one not in known])
             blobs = _blobs(db, {entry.digest for _, entry in staged} | {Digest(row[1]) for row in known.values()})
             # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile. Those that
             # nobody heard of come last, and whole.

@@ -106,7 +106,8 @@ def framed(cursor: Cursor, columns: Mapping[str, pl.DataType], limit: float = ma
     """The next rows of a statement, by default all, as a frame: digests, which travel as bytes, become hex digits,
     and JSON becomes lists.
 
-    Rows come in chunks, so that a table of millions never stands in memory as Python objects.
+    Where there are more than `limit`, just as many come: in chunks, so that a table of millions never stands in memory
+    as Python objects.
     """
     import polars as pl
 
@@ -115,7 +116,7 @@ def framed(cursor: Cursor, columns: Mapping[str, pl.DataType], limit: float = ma
     if "sha256" in raw:
         raw["sha256"] = pl.Binary()
     parts, height = [pl.DataFrame(schema=raw)], 0
-    while height < limit and (rows := cursor.fetchmany(CHUNK)):
+    while height < limit and (rows := cursor.fetchmany(int(min(CHUNK, limit - height)))):
         # Column by column, and few rows at a time: that costs a fifth less than whole rows, which Polars has to part.
         columnar = zip(raw.items(), zip(*rows, strict=True), strict=True)
         parts.append(pl.DataFrame([pl.Series(name, values, dtype=kind) for (name, kind), values in columnar]))

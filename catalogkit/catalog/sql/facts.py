@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from catalogkit.catalog.rows import Intent, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sql.base import Database
+from catalogkit.errors import ConstraintError
 from catalogkit.model import Arrival, Digest, Layout, from_us
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from catalogkit.catalog.sql.base import Session
 
 # Which copy of several is named first.
 HEALTH: Final = "CASE WHEN outcome IS NULL OR outcome = 'ok' THEN 0 WHEN outcome = 'unknown' THEN 1 ELSE 2 END"
@@ -28,6 +34,33 @@ def from_facts(text: str) -> Registration:
             "source": SourceStat(**source) if source else None,
         }
     )
+
+
+# The last change of a document that there is: what is forgotten later has a higher number, whatever clocks say.
+NEWEST: Final = "SELECT coalesce(max(hid), 0) FROM documents_history"
+
+
+def stay_forgotten(db: Session, ended: Sequence[tuple[Arrival, int]]) -> None:
+    """Refuse documents that are not there, and were forgotten after that change, when their ingest had begun.
+
+    Raises
+    ------
+    ConstraintError
+        If one of them was.
+    """
+    if not ended:
+        return
+    begun: dict[tuple[str, ...], int] = {}
+    for arrival, changes in ended:
+        begun[arrival.identity] = min(changes, begun.get(arrival.identity, changes))
+    rows = db.stream(
+        "SELECT hid, tenant, artifact_id, source_url, resolver, variant FROM documents_history"
+        " WHERE hid > ? AND op = 'delete'",
+        (min(begun.values()),),
+    )
+    for hid, *identity in rows:
+        if begun.get(tuple(identity), hid) < hid:
+            raise ConstraintError(f"the document {identity[1]} was forgotten after its ingest had begun")
 
 
 class Intents(Database):

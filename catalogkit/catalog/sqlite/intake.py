@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Committed, Known, Registration
-from catalogkit.catalog.sql.facts import HEALTH, Intents
+from catalogkit.catalog.sql.facts import HEALTH, NEWEST, Intents, stay_forgotten
 from catalogkit.catalog.sqlite.base import Database
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
@@ -58,18 +58,24 @@ class Intake(Database, Intents):
             # This transaction is the only writer, so the ids that come next are its own to give.
             (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'intents'").fetchone()
             ids = list(range(last + 1, last + 1 + len(registrations)))
+            (changes,) = db.execute(NEWEST).fetchone()
             db.executemany(
-                "INSERT INTO intents (id, owner, store_id, key, sha256, facts, created_us, expires_us)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO intents (id, owner, store_id, key, sha256, facts, created_us, expires_us, changes)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us)
+                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us, changes)
                     for number, entry in zip(ids, registrations, strict=True)
                 ],
             )
         return ids
 
     def commit(
-        self, staged: Sequence[tuple[int | None, Registration]], *, as_of: datetime, run_id: str = ""
+        self,
+        staged: Sequence[tuple[int | None, Registration]],
+        *,
+        as_of: datetime,
+        run_id: str = "",
+        late: bool = False,
     ) -> list[Committed]:
         """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
 
@@ -78,11 +84,15 @@ class Intake(Database, Intents):
         ConstraintError
             If a rule forbids it, or an intent has ended already: somebody took this ingest for dead, completed or
             dropped it, and others went on from there. Where that made the document what it would become, it is
-            ``same``. Nothing is changed.
+            ``same``. Or if it comes `late`, and the document was forgotten meanwhile. Nothing is changed.
         """
         at_us = to_us(as_of)
         with self.write("ingest", at_us, run_id) as db:
-            begun = [at_us if intent is None else _end(db, intent) for intent, _ in staged]
+            ends = [(at_us, 0) if intent is None else _end(db, intent) for intent, _ in staged]
+            begun = [end and end[0] for end in ends]
+            if late:
+                ended = [(entry.arrival, end[1]) for (_, entry), end in zip(staged, ends, strict=True) if end]
+                stay_forgotten(db, [one for one in ended if _document_of(db, one[0]) is None])
             entries = [entry for (_, entry), since in zip(staged, begun, strict=True) if since is not None]
             # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
             _expect(db, [entry for intent, entry in staged if intent is None], at_us)
@@ -127,10 +137,10 @@ class Intake(Database, Intents):
             )
 
 
-def _end(db: sqlite3.Connection, intent: int) -> int | None:
-    """End an intent; when it was written, None where it is not there any more."""
-    row = db.execute("DELETE FROM intents WHERE id = ? RETURNING created_us", (intent,)).fetchone()
-    return row and int(row[0])
+def _end(db: sqlite3.Connection, intent: int) -> tuple[int, int] | None:
+    """End an intent; when and after which change it was written, None where it is not there any more."""
+    row = db.execute("DELETE FROM intents WHERE id = ? RETURNING created_us, changes", (intent,)).fetchone()
+    return row and (row[0], row[1])
 
 
 def _expect(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> None:

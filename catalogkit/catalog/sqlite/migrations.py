@@ -42,6 +42,7 @@ MIGRATIONS: Final = (
     Migration(9, "sketches"),
     Migration(10, "accesses"),
     Migration(11, "notes"),
+    Migration(12, "late"),
 )
 
 
