@@ -8,8 +8,8 @@ sums are whole numbers and fractions, rounded once, at the end, so that the roun
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from catalogkit.errors import InvalidInput
-from catalogkit.model import BlobState
+from catalogkit.model import BlobState, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["BILL", "NOBODY", "Prices", "bill"]
+__all__ = ["BILL", "NOBODY", "Charges", "Prices", "bill", "billed", "charges", "moving"]
 
 NOBODY: Final = ""
 """Stands for bytes that no tenant has: no document can belong to it, for a tenant's name is never empty."""
@@ -45,7 +45,6 @@ BILL: Final[dict[str, pl.DataType]] = {
     "fair_cost": pl.Decimal(38, MONEY),
     "requests_cost": pl.Decimal(38, MONEY),
 }
-_PIECES: Final = pl.Schema({"sha256": pl.String(), "start": pl.Int64(), "stop": pl.Int64()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +64,48 @@ class Prices:
             raise InvalidInput("a price needs a currency, such as USD")
 
 
+def _none() -> defaultdict[str, Fraction]:
+    return defaultdict(Fraction)
+
+
+@dataclass(slots=True)
+class Charges:
+    """What a bill is made of, by tenant, before anything is rounded; those of catalogs that share nothing add up.
+
+    Attributes
+    ----------
+    full, fair
+        Bytes times microseconds: in full, and shared equally. What nobody has is fairly `NOBODY`'s.
+    full_now, fair_now
+        Bytes at the end of the period.
+    requests, documents, logical_bytes
+        Requests of the period; documents at its end, and their bytes.
+    """
+
+    full: defaultdict[str, Fraction] = field(default_factory=_none)
+    fair: defaultdict[str, Fraction] = field(default_factory=_none)
+    full_now: defaultdict[str, Fraction] = field(default_factory=_none)
+    fair_now: defaultdict[str, Fraction] = field(default_factory=_none)
+    requests: Counter[str] = field(default_factory=Counter)
+    documents: Counter[str] = field(default_factory=Counter)
+    logical_bytes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Charges) -> None:
+        """Add those of another catalog, or of other documents of this one."""
+        for one in fields(self):
+            mine, theirs = getattr(self, one.name), getattr(other, one.name)
+            for tenant, amount in theirs.items():
+                mine[tenant] += amount
+
+    def store(self, tenant: str, time: int, full: Fraction, fair: Fraction, *, lasts: bool = True) -> None:
+        """Charge bytes for so many microseconds; those that last are there at the end, too."""
+        self.full[tenant] += full * time
+        self.fair[tenant] += fair * time
+        if lasts:
+            self.full_now[tenant] += full
+            self.fair_now[tenant] += fair
+
+
 def bill(
     versions: pl.DataFrame,
     blobs: pl.DataFrame,
@@ -75,7 +116,20 @@ def bill(
     end: datetime,
     prices: Prices | None = None,
 ) -> pl.DataFrame:
-    """What each tenant had, and what it cost, from `start` until `end`.
+    """What each tenant had, and what it cost, from `start` until `end`: `billed` of the `charges` of these frames."""
+    return billed(charges(versions, blobs, locations, accesses, start=start, end=end), prices)
+
+
+def charges(
+    versions: pl.DataFrame,
+    blobs: pl.DataFrame,
+    locations: pl.DataFrame,
+    accesses: pl.DataFrame,
+    *,
+    start: datetime,
+    end: datetime,
+) -> Charges:
+    """Charge each tenant for what it had from `start` until `end`.
 
     Parameters
     ----------
@@ -83,15 +137,6 @@ def bill(
         Frames ``document_versions``, ``blobs``, ``locations`` and ``accesses``.
     start, end
         The period; `end` does not belong to it. `end` is no later than the frames are.
-    prices
-        What storage and requests cost.
-
-    Returns
-    -------
-    DataFrame
-        Columns as in `BILL`, dearest first, tenants with neither documents nor requests left out. ``documents``,
-        ``logical_bytes``, ``full_bytes`` and ``fair_bytes`` are as of `end`. A last row with the tenant `NOBODY` is
-        what no document needed; its ``fair_*`` and those of all tenants add up to what lay in the stores.
 
     Raises
     ------
@@ -104,36 +149,73 @@ def bill(
     there no more because the blob was purged, counts as one copy. What is missing takes no room. In full, a tenant pays
     for one copy, or for its equal part where there are more copies than tenants.
     """
+    first, last = period(start, end)
+    found = moving(versions, blobs, locations, first, last)
+    found.requests.update(_requests(versions, accesses, first, last))
+    until = pl.col("valid_to").dt.timestamp("us")
+    then = versions.filter(pl.col("valid_from").dt.timestamp("us") < last, until.is_null() | (until >= last))
+    for tenant, count, size in then.group_by("tenant").agg(pl.len(), pl.col("bytes").sum()).iter_rows():
+        found.documents[tenant], found.logical_bytes[tenant] = count, size
+    return found
+
+
+def period(start: datetime, end: datetime) -> tuple[int, int]:
+    """A period in microseconds.
+
+    Raises
+    ------
+    InvalidInput
+        If it ends before it begins.
+    """
     if start >= end:
         raise InvalidInput("a period ends after it begins")
-    costs = prices or Prices()
-    first, last = _us(start), _us(end)
+    return to_us(start), to_us(end)
+
+
+def moving(versions: pl.DataFrame, blobs: pl.DataFrame, locations: pl.DataFrame, first: int, last: int) -> Charges:
+    """Charge for the storage of blobs whose tenants or copies may change within the period, which any may.
+
+    Parameters
+    ----------
+    versions, blobs, locations
+        As for `charges`; ``sha256`` may be any number that stands for a content.
+    first, last
+        The period, in microseconds.
+    """
     held = _held(versions, first, last)
     pieces = _pieces(held, _stored(blobs, locations, first, last), blobs)
     full, fair = _parts(pieces, held, pl.col("stop") - pl.col("start"))
     full_now, fair_now = _parts(pieces.filter(pl.col("stop") == last), held, pl.lit(1))
-    requests = _requests(versions, accesses, first, last)
-    documents = _documents(versions, last)
-    tenants = sorted({*full, *fair, *full_now, *requests, *documents} - {NOBODY}, key=lambda one: (-fair[one], one))
-    names = [*tenants, NOBODY]
-    fair_bytes = _whole({name: fair_now[name] for name in names})
-    full_bytes = _whole({name: full_now[name] for name in names})
+    return Charges(full, fair, full_now, fair_now)
+
+
+def billed(charged: Charges, prices: Prices | None = None) -> pl.DataFrame:
+    """A bill: what was charged, priced and rounded.
+
+    Returns
+    -------
+    DataFrame
+        Columns as in `BILL`, dearest first, tenants with neither documents nor requests left out. ``documents``,
+        ``logical_bytes``, ``full_bytes`` and ``fair_bytes`` are as of the end. A last row with the tenant `NOBODY` is
+        what no document needed; its ``fair_*`` and those of all tenants add up to what lay in the stores.
+    """
+    costs, full, fair = prices or Prices(), charged.full, charged.fair
+    known = {*full, *fair, *charged.full_now, *charged.requests, *charged.documents} - {NOBODY}
+    names = [*sorted(known, key=lambda one: (-fair[one], one)), NOBODY]
+    fair_bytes = _whole({name: charged.fair_now[name] for name in names})
+    full_bytes = _whole({name: charged.full_now[name] for name in names})
     fair_costs = _money({name: fair[name] / GB_MONTH for name in names}, costs.gb_month)
     full_costs = _money({name: full[name] / GB_MONTH for name in names}, costs.gb_month)
-    asked = _money({name: Fraction(requests[name], 1000) for name in names}, costs.thousand_requests)
+    asked = _money({name: Fraction(charged.requests[name], 1000) for name in names}, costs.thousand_requests)
     rows = [
         (
-            name, *documents.get(name, (0, 0)), full_bytes[name], fair_bytes[name],
-            float(full[name] / GB_MONTH), float(fair[name] / GB_MONTH), requests[name],
+            name, charged.documents[name], charged.logical_bytes[name], full_bytes[name], fair_bytes[name],
+            float(full[name] / GB_MONTH), float(fair[name] / GB_MONTH), charged.requests[name],
             full_costs[name], fair_costs[name], asked[name],
         )
         for name in names
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=BILL, orient="row")
-
-
-def _us(when: datetime) -> int:
-    return int(pl.Series([when]).dt.timestamp("us").item())
 
 
 def _clip(frame: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
@@ -184,7 +266,7 @@ def _stored(blobs: pl.DataFrame, locations: pl.DataFrame, first: int, last: int)
         )
         .drop_nulls("stop")
     )
-    return _clip(pl.concat([copies, before]).cast(_PIECES), first, last)
+    return _clip(pl.concat([copies, before]), first, last)
 
 
 def _pieces(held: pl.DataFrame, stored: pl.DataFrame, blobs: pl.DataFrame) -> pl.DataFrame:
@@ -231,23 +313,16 @@ def _parts(
     return full, fair
 
 
-def _requests(versions: pl.DataFrame, accesses: pl.DataFrame, first: int, last: int) -> defaultdict[str, int]:
+def _requests(versions: pl.DataFrame, accesses: pl.DataFrame, first: int, last: int) -> dict[str, int]:
     owners = versions.select("document_id", "tenant").unique("document_id")
-    counted = (
-        accesses.filter(pl.col("accessed_at").dt.timestamp("us").is_between(first, last, closed="left"))
-        .join(owners, on="document_id")
-        .group_by("tenant")
-        .agg(pl.col("count").sum())
-    )
-    return defaultdict(int, counted.iter_rows())
+    asked = requested(accesses, first, last).join(owners, on="document_id")
+    return dict(asked.group_by("tenant").agg(pl.col("count").sum()).iter_rows())
 
 
-def _documents(versions: pl.DataFrame, last: int) -> Mapping[str, tuple[int, int]]:
-    """Documents and their bytes as of the end of the period."""
-    until = pl.col("valid_to").dt.timestamp("us")
-    then = versions.filter(pl.col("valid_from").dt.timestamp("us") < last, until.is_null() | (until >= last))
-    counted = then.group_by("tenant").agg(pl.len(), pl.col("bytes").sum())
-    return {tenant: (count, size) for tenant, count, size in counted.iter_rows()}
+def requested(accesses: pl.DataFrame, first: int, last: int) -> pl.DataFrame:
+    """How often each document was asked for within the period: ``document_id``, ``count``."""
+    within = pl.col("accessed_at").dt.timestamp("us").is_between(first, last, closed="left")
+    return accesses.filter(within).group_by("document_id").agg(pl.col("count").sum())
 
 
 def _whole(parts: Mapping[str, Fraction]) -> dict[str, int]:

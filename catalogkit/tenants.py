@@ -258,29 +258,21 @@ def bill_of(
     """
     import polars as pl
 
-    from catalogkit.billing import bill
+    from catalogkit.billing import Charges, billed, period
+    from catalogkit.charging import charges_of
     from catalogkit.model import schema
 
-    tables = ("document_versions", "blobs", "locations", "accesses")
-    if schema("document_versions").get(by) != pl.String() or by == "sha256":
+    # The same in both, since a version pays as the document does.
+    payers = schema("documents").items() & schema("document_versions").items()
+    if (by, pl.String()) not in payers or by == "sha256":
         raise InvalidInput(f"no bill by {by!r}; use tenant, resolver, variant, media_type or artifact_id")
-    frames: dict[str, list[pl.DataFrame]] = {table: [pl.DataFrame(schema=schema(table))] for table in tables}
-    for number, collection in enumerate(collections):
+    period(start, end)  # of nobody, too
+    charged = Charges()
+    for collection in collections:
         if end > collection.now():
             raise InvalidInput("a period that has not ended yet has no bill; let it end now, or earlier")
-        for table in tables:
-            found = collection.frame(table)
-            # The same bytes in two catalogs are two things, and so are documents and inodes with the same number.
-            apart = [
-                pl.format("{}:{}", pl.lit(number), name).alias(name) for name in ("sha256", "store") if name in found
-            ]
-            numbers = [
-                (pl.col(name) * len(collections) + number).alias(name) for name in ("document_id",) if name in found
-            ]
-            frames[table].append(found.with_columns(*apart, *numbers))
-    versions, *others = (pl.concat(frames[table]) for table in tables)
-    payer = pl.when(pl.col(by) == "").then(pl.lit("(none)")).otherwise(by).alias("tenant")
-    return bill(versions.with_columns(payer), *others, start=start, end=end, prices=prices)
+        charged.add(charges_of(collection, start, end, by=by))
+    return billed(charged, prices)
 
 
 def _check(settings: TenantSettings) -> None:
@@ -307,7 +299,9 @@ def collections_in(path: Path | str) -> list[Collection]:
 
 def payers(collections: list[Collection]) -> str:
     """What to bill by where nobody says: tenants, or, of a single one, resolvers."""
-    tenants = {tenant for collection in collections for tenant in collection.frame("documents")["tenant"].unique()}
+    from catalogkit.charging import values_of
+
+    tenants = {tenant for collection in collections for tenant in values_of(collection, "tenant")}
     return "tenant" if len(tenants) > 1 else "resolver"
 
 

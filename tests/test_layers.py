@@ -84,6 +84,7 @@ ROOMS = {
         backups
         backups.*
         batching
+        charging
         demo
         evidence
         extract

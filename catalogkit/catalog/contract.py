@@ -263,6 +263,12 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Protocol):
     def differences(self, before: Position, after: Position) -> pl.DataFrame:
         """Documents that differ between two positions: a frame ``differences``, by id."""
 
+    def ended_versions(self, after: datetime) -> pl.DataFrame:
+        """Versions of documents that held until some time after that one, and hold no more.
+
+        A frame like ``document_versions``, which has current versions and earlier ones beside them.
+        """
+
     def history(self, document_id: int) -> pl.DataFrame:
         """All that happened to a document, in the sequence it did: a frame ``history``."""
 

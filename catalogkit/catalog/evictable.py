@@ -88,7 +88,7 @@ class OfMirror:
     """The contents of a large catalog, all as of one moment."""
 
     def __init__(self, figures: Figures) -> None:
-        self.figures, self._ask = figures, figures._ask
+        self.figures, self._ask = figures, figures.ask
 
     def facts(self, beside: Beside) -> pl.DataFrame:
         """As `planning.evictable.OfFrames`; so are the others."""

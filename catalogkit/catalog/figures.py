@@ -27,7 +27,7 @@ _DAY_US: Final = 86_400_000_000
 # Asked for together, because each of them alone costs as much.
 _CUBE: Final = ("tenant", "resolver", "media_type")
 _PARTS: Final = ("documents", "logical_bytes", "duplicate_bytes", "saved_bytes", "reclaimable_bytes", "stored_bytes")
-_PRESENT: Final = "outcome IS DISTINCT FROM 'missing'"
+PRESENT: Final = "outcome IS DISTINCT FROM 'missing'"
 _OWN: Final = "CASE WHEN inode IS NULL THEN id END"
 _GROUP: Final = "refs > 0 AND (refs > 1 OR objects > stores)"
 
@@ -61,7 +61,7 @@ _OBJECTS: Final = f"""
 WITH present AS (
     SELECT store, blob_id, inode, bytes, CASE WHEN outcome IS NOT NULL AND checked_at <= $as_of THEN
         epoch_us(checked_at) * 4 + CASE outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END END AS newest
-    FROM locations WHERE {_PRESENT}
+    FROM locations WHERE {PRESENT}
 )
 SELECT store, bytes, newest FROM present WHERE inode IS NULL
 UNION ALL
@@ -70,7 +70,7 @@ SELECT store, any_value(bytes), max(newest) FROM present WHERE inode IS NOT NULL
 _USAGE: Final = f"""
 WITH held AS (
     SELECT store, blob_id, count(*) AS objects
-    FROM (SELECT DISTINCT store, blob_id, inode, {_OWN} AS own FROM locations WHERE {_PRESENT}) GROUP BY ALL
+    FROM (SELECT DISTINCT store, blob_id, inode, {_OWN} AS own FROM locations WHERE {PRESENT}) GROUP BY ALL
 )
 SELECT store, sum(h.objects)::BIGINT AS objects, sum(h.objects * bytes)::BIGINT AS physical_bytes,
     coalesce(sum((h.objects - 1) * bytes) FILTER (refs > 0), 0)::BIGINT AS reclaimable_bytes,
@@ -88,7 +88,7 @@ _SPARE: Final = f"""
 SELECT sha256, store, any_value(bytes) AS bytes, any_value(refs) AS documents, count(*) AS objects
 FROM (
     SELECT DISTINCT store, blob_id, inode, {_OWN} AS own FROM locations
-    WHERE {_PRESENT} AND layout <> 'reference'
+    WHERE {PRESENT} AND layout <> 'reference'
         AND blob_id IN (SELECT blob_id FROM blobs WHERE refs > 0 AND objects > stores)
 ) JOIN blobs USING (blob_id) GROUP BY sha256, store
 """
@@ -143,15 +143,24 @@ class Figures:
     def __exit__(self, *exc: object) -> None:
         self._db.close()
 
-    def _ask(self, query: str, parameters: Any = None) -> pl.DataFrame:
+    def ask(self, query: str, parameters: Any = None) -> pl.DataFrame:
         """Times in UTC; whole numbers are cast by whoever asks."""
         frame: pl.DataFrame = self._db.execute(query, parameters).pl()
         return frame.with_columns(pl.col(pl.Datetime).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
 
+    def rows(self, query: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+        """A few rows; sums of any size."""
+        found: list[tuple[Any, ...]] = self._db.execute(query, parameters).fetchall()
+        return found
+
+    def do(self, statement: str, parameters: Any = None) -> None:
+        """Make a temporary table, for the questions that follow."""
+        self._db.execute(statement, parameters)
+
     @contextmanager
-    def given(self, name: str, values: pl.Series) -> Iterator[None]:
-        """Have values as a table of one column, for questions about millions of them."""
-        self._db.register(name, values.to_frame())
+    def given(self, name: str, values: pl.Series | pl.DataFrame) -> Iterator[None]:
+        """Have values as a table, a series as one of one column, for questions about millions of them."""
+        self._db.register(name, values.to_frame() if isinstance(values, pl.Series) else values)
         try:
             yield
         finally:
@@ -160,7 +169,17 @@ class Figures:
     def frame(self, table: str) -> pl.DataFrame:
         """A whole table, by id or digest, with the schema `model.mirrored`."""
         columns = mirrored(table)
-        return self._ask(f"SELECT {', '.join(columns)} FROM {table}").sort(next(iter(columns)))
+        return self.ask(f"SELECT {', '.join(columns)} FROM {table}").sort(next(iter(columns)))
+
+    def values(self, column: str) -> set[str]:
+        """What documents have in a column."""
+        stats.check_column(column, schema("documents").items())
+        return {value for (value,) in self.rows(f"SELECT DISTINCT {column} FROM documents")}
+
+    def of_documents(self, ids: pl.Series, column: str) -> pl.DataFrame:
+        """What these documents, those that there are, have in a column: ``id`` and that column."""
+        with self.given("asked", ids.unique().alias("id")):
+            return self.ask(f"SELECT id, {column} FROM documents SEMI JOIN asked USING (id)")
 
     # -- what bytes amount to (`catalogkit.stats`, `catalogkit.overview`) ----------------------------------------
 
@@ -168,7 +187,7 @@ class Figures:
     def totals(self) -> stats.DedupTotals:
         """`stats.dedup_totals`."""
         query = "SELECT bytes, refs AS documents, objects, stores FROM blobs WHERE refs > 0 OR objects > 0"
-        return stats.totals_of(self._ask(query))
+        return stats.totals_of(self.ask(query))
 
     @property
     def much(self) -> dict[str, int]:
@@ -185,11 +204,11 @@ class Figures:
     def groups(self) -> pl.DataFrame:
         """`stats.dedup_groups`, all of them, less what their documents tell; see `described`."""
         query = f"SELECT sha256, bytes, refs AS documents, objects, stores FROM blobs WHERE {_GROUP}"
-        return stats.ranked(self._ask(query), ["sha256", "bytes", "documents", "objects"])
+        return stats.ranked(self.ask(query), ["sha256", "bytes", "documents", "objects"])
 
     def described(self, groups: pl.DataFrame) -> pl.DataFrame:
         """Some of the groups, with what their documents tell: ``media_type``, ``resolvers``, ``artifact_id``."""
-        told = self._ask(
+        told = self.ask(
             "SELECT sha256, arg_min(media_type, id) AS media_type, count(DISTINCT resolver) AS resolvers,"
             " arg_min(artifact_id, id) AS artifact_id FROM documents WHERE blob_id IN"
             " (SELECT blob_id FROM blobs WHERE sha256 IN (SELECT unnest($digests::VARCHAR[]))) GROUP BY sha256",
@@ -205,7 +224,7 @@ class Figures:
         DataFrame
             ``sha256``, ``store``, ``bytes`` of one copy, ``documents``, ``objects`` in that store.
         """
-        return self._ask(_SPARE)
+        return self.ask(_SPARE)
 
     def by(self, column: str) -> pl.DataFrame:
         """`stats.dedup_by`."""
@@ -226,20 +245,20 @@ class Figures:
 
     def _parts(self, *columns: str) -> pl.DataFrame:
         sums = ", ".join(f"sum({name})::BIGINT AS {name}" for name in _PARTS)
-        return self._ask(_SHARES.format(columns=", ".join(columns), sums=sums))
+        return self.ask(_SHARES.format(columns=", ".join(columns), sums=sums))
 
     def store_usage(self) -> pl.DataFrame:
         """`stats.store_usage`."""
-        stores = self._db.execute(f"SELECT DISTINCT store FROM locations WHERE {_PRESENT}").fetchall()
-        return self._ask(_USAGE_OF_ONE, {"store": stores[0][0]}) if len(stores) == 1 else self._ask(_USAGE)
+        stores = self._db.execute(f"SELECT DISTINCT store FROM locations WHERE {PRESENT}").fetchall()
+        return self.ask(_USAGE_OF_ONE, {"store": stores[0][0]}) if len(stores) == 1 else self.ask(_USAGE)
 
     def states(self) -> pl.DataFrame:
         """`overview.states`."""
-        return overview.states_of(self._ask(_STATES))
+        return overview.states_of(self.ask(_STATES))
 
     def latest_runs(self, top: int = 10) -> pl.DataFrame:
         """`overview.latest_runs`."""
-        return self._ask(
+        return self.ask(
             "SELECT run_id, min(changed_at) AS first_seen, count(*) AS documents, sum(bytes)::BIGINT AS logical_bytes,"
             " count(DISTINCT resolver) AS resolvers FROM documents GROUP BY run_id ORDER BY first_seen DESC, run_id"
             " LIMIT $top",
@@ -251,14 +270,14 @@ class Figures:
     def growth(self, every: str = "1mo") -> pl.DataFrame:
         """`arrivals.growth`."""
         unit = "hour" if arrivals.unit_of(every) == "h" else "day"
-        return arrivals.grown(self._ask(_ARRIVED.format(unit=unit)), every)
+        return arrivals.grown(self.ask(_ARRIVED.format(unit=unit)), every)
 
     def size_age(self, as_of: datetime) -> pl.DataFrame:
         """`arrivals.size_age`."""
         now = to_us(as_of)
         sizes = " + ".join(f"(bytes >= {start})::BIGINT" for start in arrivals.SIZES.values() if start)
         ages = " + ".join(f"(came_us < {now - days * _DAY_US})::BIGINT" for days in arrivals.AGES.values() if days)
-        counted = self._ask(
+        counted = self.ask(
             f"SELECT {sizes} AS size, {ages} AS age, count(*) AS documents, sum(bytes)::BIGINT AS logical_bytes"
             " FROM (SELECT bytes, epoch_us(coalesce(fetched_at, created_at)) AS came_us FROM documents) GROUP BY 1, 2"
         )
@@ -268,11 +287,11 @@ class Figures:
         """`trends.trend`. Of the ledger only what lies within the window before a snapshot proves anything for it."""
         times = [to_us(fact["taken_at"]) for fact in facts][-trends.SHOWN :]
         since, until = min(times, default=0) - (promise_days + 1) * _DAY_US, max(times, default=0)
-        blobs = self._ask("SELECT blob_id AS sha256, bytes, state, created_at, changed_at FROM blobs")
-        checks = self._ask(
+        blobs = self.ask("SELECT blob_id AS sha256, bytes, state, created_at, changed_at FROM blobs")
+        checks = self.ask(
             "SELECT c.id, blob_id AS sha256, checked_at, outcome FROM checks c JOIN blobs USING (sha256)"
             " WHERE checked_at >= $since AND checked_at <= $until",
-            {"since": _naive(from_us(since)), "until": _naive(from_us(until))},
+            {"since": naive(from_us(since)), "until": naive(from_us(until))},
         )
         return trends.trend(facts, blobs, checks, promise_days=promise_days)
 
@@ -284,7 +303,7 @@ class Figures:
         missing, size, future = self._db.execute(
             "SELECT count(*) FILTER (outcome = 'missing'), coalesce(sum(bytes) FILTER (outcome = 'missing'), 0),"
             " count(*) FILTER (checked_at > $as_of) FROM locations",
-            {"as_of": _naive(as_of)},
+            {"as_of": naive(as_of)},
         ).fetchall()[0]
         return covered(objects, Tally(objects=missing, bytes=int(size)), future, as_of, windows_days)
 
@@ -298,18 +317,18 @@ class Figures:
 
     def longest_unproved(self, as_of: datetime, top: int = 20) -> pl.DataFrame:
         """`fixity.longest_unproved`."""
-        first = self._ask(
+        first = self.ask(
             "SELECT id, store, key, bytes, checked_at, outcome FROM locations"
             " WHERE outcome IS NULL OR outcome NOT IN ('corrupt', 'missing')"
             " ORDER BY CASE WHEN outcome = 'ok' AND checked_at <= $as_of THEN checked_at END NULLS FIRST,"
             " bytes DESC, id LIMIT $top",
-            {"as_of": _naive(as_of), "top": top},
+            {"as_of": naive(as_of), "top": top},
         )
         return fixity.longest_unproved(first, as_of, top)
 
     def doubtful(self) -> pl.DataFrame:
         """Copies whose last check found them corrupt, missing, or could not tell: ``outcome``, then the longest ago."""
-        return self._ask(
+        return self.ask(
             "SELECT outcome, store, key, bytes, checked_at FROM locations"
             " WHERE outcome IN ('corrupt', 'missing', 'unknown') ORDER BY outcome, checked_at NULLS FIRST, id"
         )
@@ -318,10 +337,10 @@ class Figures:
         """`Collection.ledger_days`."""
         until = to_us(as_of)
         since = from_us((until - days * _DAY_US) // _DAY_US * _DAY_US)
-        found = self._ask(
+        found = self.ask(
             "SELECT checked_at::DATE AS day, outcome, count(*) AS checks, sum(bytes)::BIGINT AS bytes FROM checks"
             " WHERE checked_at >= $since AND checked_at <= $until GROUP BY 1, 2 ORDER BY 1, 2",
-            {"since": _naive(since), "until": _naive(as_of)},
+            {"since": naive(since), "until": naive(as_of)},
         )
         return found.cast(fixity.DAYS)
 
@@ -330,7 +349,7 @@ class Figures:
         key = to_us(as_of)
         if key not in self._seen:
             newest = pl.col("newest")
-            self._seen[key] = self._ask(_OBJECTS, {"as_of": _naive(as_of)}).select(
+            self._seen[key] = self.ask(_OBJECTS, {"as_of": naive(as_of)}).select(
                 "store",
                 "bytes",
                 checked_at=(newest // 4).cast(_TIME),
@@ -339,6 +358,6 @@ class Figures:
         return self._seen[key]
 
 
-def _naive(when: datetime) -> datetime:
+def naive(when: datetime) -> datetime:
     """A time as the mirror has it: UTC, without saying so."""
     return from_us(to_us(when)).replace(tzinfo=None)

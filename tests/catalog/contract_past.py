@@ -249,6 +249,23 @@ class Past:
         garbage = desk.catalog.garbage(as_of=clock)
         assert set(garbage.filter(pl.col("kept_by").is_not_null())["sha256"]) == needed & set(garbage["sha256"])
 
+    def test_versions_that_ended_since(self, desk: Desk) -> None:
+        """Of changed, forgotten and late ones those that held until later; none that holds still, or was recalled."""
+        assert dict(desk.catalog.ended_versions(NOW).schema) == schema("document_versions")
+        for day, content in enumerate(("one", "two", "three")):
+            desk.put_one(content, "a", as_of=NOW + day * DAY, fetched_at=NOW + day * DAY)
+        desk.put_one("old", "a", as_of=NOW + 3 * DAY, fetched_at=NOW - DAY, in_order=False)
+        gone = desk.put_one("one", "b", as_of=NOW)
+        desk.forget(gone, NOW + 4 * DAY)
+        recall(desk, gone, "one", NOW + 5 * DAY)
+        everything = desk.catalog.frame("document_versions").filter(pl.col("valid_to").is_not_null())
+        for day in range(-1, 7):
+            since = NOW + day * DAY
+            found = desk.catalog.ended_versions(since)
+            assert found.equals(everything.filter(pl.col("valid_to") > since))
+        assert desk.catalog.ended_versions(NOW + DAY).height == 3
+        assert desk.catalog.ended_versions(NOW + 4 * DAY).is_empty()
+
     def test_a_time_without_a_zone_is_refused(self, catalog: Catalog) -> None:
         """Nobody can tell which moment that is."""
         with pytest.raises(ValueError, match="time zone"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from catalogkit.collection import open_collection
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded
 from catalogkit.ingest import ingest
-from catalogkit.planning import plan_dedup, plan_retention
+from catalogkit.planning import common, plan_dedup, plan_retention
 from catalogkit.tenants import MultiTenantCatalog, TenantSettings, bill_of
 from catalogkit.workers import Inline
 from tests.conftest import make_tree
@@ -184,6 +185,33 @@ def test_the_bill_of_a_collection_with_several_tenants(collection: Collection, c
     total = collection.catalog.totals()["physical_bytes"]
     assert frame["fair_bytes"].sum() == total
     assert frame["fair_gb_months"].sum() == pytest.approx(total * 20 * 24 / 730 / 10**9, rel=1e-5)
+
+
+def test_the_bill_from_the_mirror(collection: Collection, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many documents the mirror tells the same: documents that came and went, requests for what is gone, too."""
+    early = put(collection, "early", b"early", tenant="a")
+    forget(collection, early)
+    start = clock.advance(days=1)
+    came = [
+        put(collection, name, content, tenant=tenant, resolver=resolver)
+        for name, content, tenant, resolver in (
+            ("a", b"shared", "a", "one"), ("b", b"shared", "b", ""), ("c", b"only for b", "b", "one"),
+        )
+    ]  # fmt: skip
+    clock.advance(days=10)
+    forget(collection, came[1])
+    asked = [(one.id, start + timedelta(days=day), "read", None) for day, one in enumerate([early, *came, came[1]])]
+    collection.catalog.record_accesses(asked)
+    end = clock.advance(days=10)
+    for by in ("tenant", "resolver"):
+        monkeypatch.setattr(common, "MANY", 10**9)
+        wanted = bill_of([collection], start, end, by=by)
+        monkeypatch.setattr(common, "MANY", 1)
+        assert bill_of([collection], start, end, by=by).equals(wanted)
+        assert wanted["requests"].sum() == 5
+        assert tenants.payers([collection]) == "tenant"
+    with pytest.raises(InvalidInput, match="no bill by 'operation'"):
+        bill_of([collection], start, end, by="operation")
 
 
 def test_a_bill_of_nothing(tmp_path: Path, clock: Clock) -> None:

@@ -118,6 +118,18 @@ class Past(Database):
             .cast(schema("differences"))  # type: ignore[arg-type]
         )
 
+    def ended_versions(self, after: datetime) -> pl.DataFrame:
+        """Versions of documents that held until some time after that one, and hold no more, by id and age."""
+        return self.frame_of(
+            "SELECT h.id, h.tenant, h.artifact_id, h.source_url, h.resolver, h.variant, h.sha256, b.bytes,"
+            " b.media_type, h.content_type, CASE h.op WHEN 'older' THEN h.op ELSE h.operation END,"
+            " h.changed_us, h.ended_us, h.seen_us"
+            " FROM documents_history h LEFT JOIN blobs b ON b.sha256 = h.sha256"
+            " WHERE h.op <> 'recall' AND h.ended_us > ? ORDER BY h.id, h.hid",
+            schema("document_versions"),
+            (to_us(after),),
+        )
+
     def history(self, document_id: int) -> pl.DataFrame:
         """All that happened to a document, in the sequence it did: a frame ``history``."""
         import polars as pl
