@@ -123,6 +123,23 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "evicted_at": "time",
         "returned_at": "time",
     },
+    "elsewhere": {
+        "sha256": "str",
+        "site": "str",
+        "copies": "int",
+        "outcome": "str",
+        "checked_at": "time",
+        "told_at": "time",
+    },
+    "wanted": {
+        "sha256": "str",
+        "bytes": "int",
+        "media_type": "str",
+        "document_id": "int",
+        "artifact_id": "str",
+        "resolver": "str",
+        "tenant": "str",
+    },
     "roots": {
         "sha256": "str",
         "kind": "str",

@@ -26,6 +26,10 @@ ROOMS = {
         errors
         eviction
         eviction.*
+        federation
+        federation.causality
+        federation.changes
+        federation.merging
         filters
         fixity
         formats
@@ -89,6 +93,11 @@ ROOMS = {
         evidence
         extract
         extract.*
+        federation.conflicts
+        federation.exchange
+        federation.federated
+        federation.following
+        federation.syncing
         fetching
         ingest
         ingest_report

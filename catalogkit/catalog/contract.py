@@ -12,6 +12,7 @@ from catalogkit.catalog.about import About
 from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.copies import Copies
+from catalogkit.catalog.federation import Federation
 from catalogkit.catalog.rows import (
     Committed,
     Coverage,
@@ -65,7 +66,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Protocol):
+class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Federation, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str
@@ -211,6 +212,7 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Protocol):
         """A whole table with the schema `model.schema(table)`.
 
         ``documents``, ``blobs``, ``locations``, ``checks``, ``accesses`` and ``contents`` are what they are called.
+        ``elsewhere`` is what other sites say that they have, ``wanted`` what documents have, and lies there alone.
         ``document_versions`` has every version of every document, by id and age, also of forgotten ones; the current
         one has no ``valid_to``. ``roots`` keep bytes beside documents, holds and moments: plans, ingests in flight.
         """

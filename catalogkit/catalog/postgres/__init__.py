@@ -21,6 +21,10 @@ from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
 from catalogkit.catalog.sql.quotas import Quotas
+from catalogkit.catalog.sql.receiving import Receiving
+from catalogkit.catalog.sql.records import Reading
+from catalogkit.catalog.sql.sending import Sending
+from catalogkit.catalog.sql.sites import Sites
 from catalogkit.catalog.sql.sketches import Sketches
 
 __all__ = ["PostgresCatalog"]
@@ -47,6 +51,10 @@ class PostgresCatalog(
     Sketches,
     Accesses,
     About,
+    Sites,
+    Reading,
+    Sending,
+    Receiving,
 ):
     """A `Catalog` on a PostgreSQL server."""
 

@@ -192,6 +192,8 @@ QUESTIONS: Final[dict[Code, str]] = {
     Code.NO_LOCATION: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL, b.refs || ' documents refer to it'"
     " FROM blobs b WHERE b.state = 'live' AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256)"
     " AND NOT EXISTS (SELECT 1 FROM evictions e WHERE e.sha256 = b.sha256 AND e.returned_us IS NULL)"
+    # What other sites say that they have, or that they let go on purpose, is not missing here.
+    " AND NOT EXISTS (SELECT 1 FROM elsewhere e WHERE e.sha256 = b.sha256 AND (e.copies > 0 OR e.outcome = 'evicted'))"
     f" AND ({_NEEDED})",
     Code.PURGED_LOCATION: f"SELECT {_LOCATION}, 'its content ' || {_HEX.format('l.sha256')} || ' was purged'"
     f" FROM locations l JOIN blobs b ON b.sha256 = l.sha256 AND b.state = 'purged' {_STORE}",

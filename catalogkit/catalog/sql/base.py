@@ -62,6 +62,8 @@ class Database:
     # SQL that makes a table of keys, ids or digests, which goes with the transaction or the connection.
     id_table: ClassVar[str]
     digest_table: ClassVar[str]
+    # How a column of text is declared that is compared as the catalog's own are.
+    text_column: ClassVar[str]
     # Whether it follows another server, where a lower number may appear after a higher one.
     replica: bool = False
 

@@ -39,6 +39,15 @@ _FRAMES: Final = {
     " nullif(reason, ''), detail, media_type, title, authors, language, detected_language,"
     " page_count, created_us, modified_us, encrypted,"
     " text_chars, warnings, preview, schema, more, extracted_us FROM contents ORDER BY sha256",
+    "elsewhere": "SELECT e.sha256, s.name, e.copies, e.outcome, nullif(e.checked_us, 0), nullif(e.told_us, 0)"
+    " FROM elsewhere e JOIN sites s ON s.id = e.site_id ORDER BY e.sha256, s.name",
+    # Of several documents of one content the first speaks for all.
+    "wanted": "SELECT b.sha256, b.bytes, b.media_type, d.id, d.artifact_id, d.resolver, d.tenant"
+    " FROM blobs b JOIN documents d ON d.id = (SELECT min(id) FROM documents WHERE sha256 = b.sha256)"
+    " WHERE b.state = 'live' AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256"
+    " AND (l.outcome IS NULL OR l.outcome IN ('ok', 'unknown')))"
+    " AND EXISTS (SELECT 1 FROM elsewhere e WHERE e.sha256 = b.sha256 AND e.copies > 0)"
+    " ORDER BY b.bytes, b.sha256",
     "roots": "SELECT sha256, kind, name FROM (SELECT sha256, kind, name FROM roots"
     " UNION ALL SELECT sha256, 'ingest', owner FROM intents) r ORDER BY sha256, kind, name",
     "document_versions": "SELECT v.id, v.tenant, v.artifact_id, v.source_url, v.resolver, v.variant,"

@@ -28,6 +28,12 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "sketches": ("content_id",),
     "quota": ("one",),
     "notes": ("name",),
+    "sites": ("id",),
+    "reaches": ("site_id", "origin_id"),
+    "records": ("document_id",),
+    "shared_holds": ("uid",),
+    "elsewhere": ("sha256", "site_id"),
+    "tellings": ("seq",),
     "documents_history": ("hid",),
     "blobs_history": ("hid",),
     "locations_history": ("hid",),
@@ -36,7 +42,7 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 # Those whose ids are never given twice.
 NUMBERED: Final = ("documents", "locations", "intents", "checks", "holds", "evictions", "moments", "contents")
 # Those of which an engine keeps a number it gave last without having said so.
-COUNTED: Final = ("stores", *(table for table in TABLES if TABLES[table] == ("hid",)))
+COUNTED: Final = ("stores", "sites", *(table for table in TABLES if TABLES[table] == ("hid",)))
 # What an engine keeps for itself, and why it is not copied with a catalog. Words to search by are made anew.
 OWN: Final = {
     "meta": "whose catalog it is; a copy is told",

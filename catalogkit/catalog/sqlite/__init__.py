@@ -14,6 +14,10 @@ from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
 from catalogkit.catalog.sql.queries import Queries
 from catalogkit.catalog.sql.quotas import Quotas
+from catalogkit.catalog.sql.receiving import Receiving
+from catalogkit.catalog.sql.records import Reading
+from catalogkit.catalog.sql.sending import Sending
+from catalogkit.catalog.sql.sites import Sites
 from catalogkit.catalog.sql.sketches import Sketches
 from catalogkit.catalog.sqlite.images import Images
 from catalogkit.catalog.sqlite.intake import Intake
@@ -41,5 +45,9 @@ class SQLiteCatalog(
     Sketches,
     Accesses,
     About,
+    Sites,
+    Reading,
+    Sending,
+    Receiving,
 ):
     """A `Catalog` in one SQLite file."""

@@ -43,6 +43,7 @@ MIGRATIONS: Final = (
     Migration(10, "accesses"),
     Migration(11, "notes"),
     Migration(12, "late"),
+    Migration(13, "sites"),
 )
 
 
