@@ -26,7 +26,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     name: frozenset(values.split())
     for name, values in {
         "operation": "apply audit backup drill extract ingest maintain mirror_refresh plan query rebuild recover"
-        " report snapshot verify",
+        " report snapshot sync verify",
         "kind": "dedup evict fetch forget gc migrate near purge relocate repair retention tier undo",
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",

@@ -135,6 +135,22 @@ def quota(documents: str, size: str) -> str:
     return f"INSERT INTO quota VALUES (1, {documents}, {size}, 4, 40)"
 
 
+def site(**changes: str) -> str:
+    return _insert("sites", {"site": "'s'", "name": "'east'", "met_us": "1"} | changes)
+
+
+def reach(**changes: str) -> str:
+    return _insert("reaches", {"site_id": "1", "origin_id": "1"} | changes)
+
+
+def record(**changes: str) -> str:
+    return _insert("records", {"document_id": "1", "seq": "1", "site_id": "1", "number": "1", "at_us": "1"} | changes)
+
+
+def elsewhere(**changes: str) -> str:
+    return _insert("elsewhere", {"sha256": ":held", "site_id": "1", "copies": "1", "seq": "1"} | changes)
+
+
 def eviction(name: str, plan: str = "'other'") -> str:
     return f"INSERT INTO evictions (sha256, plan_id, evicted_us) VALUES (:{name}, {plan}, 1)"
 
@@ -213,6 +229,18 @@ CHECKS = [
     ("sketches", sketch(version="''")),
     ("sketches", sketch(shingles="-1")),
     ("search_state", "UPDATE search_state SET one = 2"),
+    ("sites", site(site="''")),
+    ("sites", site(name="''")),
+    ("sites", site(own="2")),
+    ("reaches", reach(seq="-1")),
+    ("reaches", reach(changes="-1")),
+    ("reaches", reach(marks="'x'")),
+    ("records", record(contested="2")),
+    ("records", record(state="'x'")),
+    ("shared_holds", "INSERT INTO shared_holds VALUES ('', 1, 2, 1)"),
+    ("elsewhere", elsewhere(sha256=":short")),
+    ("elsewhere", elsewhere(copies="-1")),
+    ("elsewhere", elsewhere(outcome="'fine'")),
     ("quota", quota("1", "1").replace("(1,", "(2,")),
     ("quota", quota("-1", "1")),
     ("quota", quota("1", "-1")),

@@ -224,7 +224,7 @@ def test_every_table_that_names_a_blob_keeps_it(collection: Collection) -> None:
         if name != "blobs" and "sha256" in {row[1] for row in db.execute(f"PRAGMA table_info({name})")}
     }
     memory = {name for name in tables if name.endswith("_history")} | {"checks", "journal", "sources"}
-    memory |= {"access_files", "contents", "evictions"}
+    memory |= {"access_files", "contents", "evictions", "elsewhere"}
     assert tables - memory == {"documents", "locations", "holds", "intents", "roots"}
 
 

@@ -14,6 +14,7 @@ import catalogkit as ck
 from catalogkit import errors, planning
 from catalogkit.backups.drilling import drill
 from catalogkit.errors import InvalidInput, PlanError
+from catalogkit.federation.syncing import sync
 from catalogkit.metrics import METRICS, Kind
 from catalogkit.plan import StepKind
 from catalogkit.planners.gc import GCPolicy
@@ -185,6 +186,15 @@ def test_backup_and_the_ways_back_are_told(collection: Collection, pile: Path, t
     assert [name for name in told if name not in ("ingest", "verify")] == [
         "snapshot", "backup", "drill", "recover", "rebuild",
     ]  # fmt: skip
+
+
+def test_a_sync_is_told(make_collection: Callable[..., Collection], heard: Heard) -> None:
+    """Once, by the site that began it."""
+    east, west = make_collection(name="east"), make_collection(name="west")
+    for one in (east, west):
+        one.catalog.begin_site(one.path.name, as_of=one.now())
+    sync(east, west)
+    assert [one.name for one in heard.spans()] == ["catalog.sync"]
 
 
 def test_the_nightly_round_is_told(make_collection: Callable[..., Collection], pile: Path, heard: Heard) -> None:

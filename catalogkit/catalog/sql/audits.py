@@ -129,6 +129,21 @@ _RULES: Final = (
             " OR schema IS NOT NULL AND NOT json_valid(schema)"  # of nothing some versions of SQLite say 0
         ),
     ),
+    ("'site ' || site", "sites", "no id or name", "site = '' OR name = '' OR own NOT IN (0, 1)"),
+    ("'reach of site ' || site_id", "reaches", "a negative number", "seq < 0 OR changes < 0 OR NOT json_valid(marks)"),
+    (
+        "'record of document ' || document_id",
+        "records",
+        "a state that is no JSON",
+        "contested NOT IN (0, 1) OR state IS NOT NULL AND NOT json_valid(state)",
+    ),
+    ("'shared hold ' || uid", "shared_holds", "neither released nor not", "released NOT IN (0, 1)"),
+    (
+        f"'copies elsewhere of ' || {_HEX.format('sha256')}",
+        "elsewhere",
+        "a digest of other than 32 bytes, a negative number or an unknown outcome",
+        "length(sha256) <> 32 OR copies < 0 OR outcome NOT IN ('ok', 'corrupt', 'missing', 'unknown', 'evicted')",
+    ),
     ("'sketch ' || content_id", "sketches", "no version, or a negative number", "version = '' OR shingles < 0"),
     ("'index of words'", "search_state", "a negative number", "last_id < 0"),
     (
@@ -157,6 +172,9 @@ _TIMES: Final = (
     ("'stray ' || key", "strays", ("condemned_us",)),
     ("'moment ' || kind || ' ' || name", "moments", ("taken_us", "released_us")),
     ("'content of ' || " + _HEX.format("sha256"), "contents", ("extracted_us",)),
+    ("'site ' || site", "sites", ("met_us", "heard_us", "expired_us")),
+    ("'record of document ' || document_id", "records", ("at_us",)),
+    ("'copies elsewhere of ' || " + _HEX.format("sha256"), "elsewhere", ("told_us",)),
 )
 _SPANS: Final = (
     ("'run ' || id", "runs", "ended_us < started_us"),

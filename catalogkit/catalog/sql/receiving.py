@@ -18,12 +18,12 @@ from catalogkit.federation.merging import Life
 from catalogkit.model import to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from catalogkit.catalog.sql.base import Session
     from catalogkit.federation.changes import Changes, Entry, Hold
-    from catalogkit.federation.merging import Content, Identity, Record
+    from catalogkit.federation.merging import Content, Identity, Record, Write
 
 # What is known here of the documents of a change set: by the document, else by the identity of what is gone.
 _KNOWN: Final = (
@@ -59,7 +59,7 @@ class _Work:
     """What is to be written, gathered before anything is."""
 
     taken: Taken = field(default_factory=Taken)
-    contents: dict[bytes, Content] = field(default_factory=dict)
+    contents: dict[bytes, Write[Content]] = field(default_factory=dict)
     losers: set[bytes] = field(default_factory=set)
     added: list[tuple[int | None, Identity, Record, int | None, int | None]] = field(default_factory=list)
     updates: list[tuple[Any, ...]] = field(default_factory=list)
@@ -193,7 +193,7 @@ def _decide(
     work.taken.contested += contested
     work.taken.documents += 1
     wanted = record.content if contested else (shown.content,) if shown.live else ()
-    work.contents |= {one.value.sha256: one.value for one in wanted}
+    work.contents |= {one.value.sha256: one for one in wanted}
     work.losers |= {one.value.sha256 for one in wanted} if contested else set()
     if document is None and shown.live:
         old = None if before is None else before[1]
@@ -221,8 +221,8 @@ def _write(
     db: Session, here: Here, sender: int, work: _Work, records: Records, copies: Iterable[Copies], at_us: int
 ) -> None:
     expected = [
-        (one.sha256, one.size_bytes, one.media_type, "incoming", at_us, at_us)
-        for one in sorted(work.contents.values(), key=lambda one: one.sha256)
+        (digest, one.value.size_bytes, one.value.media_type, "incoming", at_us, at_us)
+        for digest, one in sorted(work.contents.items())
     ]
     insert(db, "blobs", ("sha256", "bytes", "media_type", "state", "created_us", "changed_us"), expected, _EXPECT)
     work.taken.copies = _note_copies(db, here, sender, copies, work.contents)
@@ -280,14 +280,17 @@ def _ids(db: Session, here: Here, identities: Sequence[Identity]) -> list[int]:
     return found
 
 
-def _note_copies(db: Session, here: Here, sender: int, copies: Iterable[Copies], contents: dict[bytes, Content]) -> int:
+def _note_copies(
+    db: Session, here: Here, sender: int, copies: Iterable[Copies], contents: Mapping[bytes, Write[Content]]
+) -> int:
     """Note who has what; of what nobody is said to have, the sender may know more."""
     told: dict[tuple[bytes, int], Copies] = {}
     for one in sorted(copies, key=lambda one: one.told_us):
         if one.site != here.site:
             told[one.sha256, here.numbers[one.site]] = one
     for digest in contents.keys() - {digest for digest, _ in told}:
-        told[digest, sender] = Copies(here.names[sender], digest, 0, "unknown")
+        # Older than any word of its own.
+        told[digest, sender] = Copies(here.names[sender], digest, 0, "unknown", told_us=contents[digest].at_us)
     number = here.next() if told else 0
     rows = [
         (digest, site, one.copies, one.outcome, one.checked_us, one.told_us, number)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.sql.base import Session
     from catalogkit.catalog.sql.sites import Here
-    from catalogkit.federation.merging import Identity
+    from catalogkit.federation.merging import Identity, Write
 
 IDENTITY: Final = ("tenant", "artifact_id", "source_url", "resolver", "variant")
 ROOT: Final = "conflict"
@@ -88,7 +88,8 @@ class Records:
         shown, contested = merging.shown(record), bool(merging.contested(record))
         whole = merging.plain(record) if shown.live else None
         named = (None,) * 5 if shown.live else identity
-        site, number, at_us = whole or (self._here.site, 0, 0)
+        writes: tuple[Write[Any], ...] = (*record.content, *record.notes, *record.life)
+        site, number, at_us = whole or (self._here.site, 0, max(one.at_us for one in writes))
         state = None if whole else _encode(record).decode()
         self._rows.append(
             (document_id, seq, self._here.numbers[site], number, at_us, source, int(contested), state, *named)
