@@ -114,6 +114,7 @@ class Server:
     def kill(self) -> None:
         """End it at once, as a power cut would, with all its sessions."""
         assert self.process
+        self.process.send_signal(signal.SIGSTOP)  # so that it begins no session that the list does not have
         children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True)
         self.process.kill()
         self.process.wait()
