@@ -39,6 +39,13 @@ RDFIND: Final = Peer(
     'rdfind -checksum sha256 -makeresultsfile false -dryrun true "$TREE"',
     r"you have (\d+) files that are not unique",
 )
+RMLINT: Final = Peer(
+    "rmlint",
+    "rmlint",
+    "rmlint",
+    'rmlint --types=duplicates --hidden -o summary:stdout "$TREE"',
+    r"whereof (?:\x1b\[[0-9;]*m)*(\d+)(?:\x1b\[[0-9;]*m)* are duplicates",
+)
 
 
 def run(bench: Bench, locations: int | None = None) -> Iterator[Race]:
@@ -73,12 +80,13 @@ def run(bench: Bench, locations: int | None = None) -> Iterator[Race]:
 
 
 def _trees(bench: Bench) -> Iterator[Race]:
-    here, left_out = peers.installed(JDUPES, RDFIND)
+    here, left_out = peers.installed(JDUPES, RDFIND, RMLINT)
     for name in ("documents", "small"):
         truth, work = bench.corpus(name), bench.scratch()
         groups = Counter(sha256(path.read_bytes()).digest() for path in corpus.files(truth.tree))
         several = [count for count in groups.values() if count > 1]
-        wanted = {JDUPES: sum(several) - len(several), RDFIND: sum(several)}
+        more = sum(several) - len(several)
+        wanted = {JDUPES: more, RDFIND: sum(several), RMLINT: more}
         contenders = [_ours(work / "ours", truth, len(several))]
         for peer in here:
             check = partial(peer.check, expected=wanted[peer])

@@ -19,6 +19,14 @@ _VERSIONS: Final = {
     "hashdeep": ["hashdeep", "-V"],
     "rhash": ["rhash", "--version"],
     "restic": ["restic", "version"],
+    "borg": ["borg", "--version"],
+    "git-annex": ["git-annex", "version", "--raw"],
+    "dvc": ["dvc", "--version"],
+    "jdupes": ["jdupes", "-v"],
+    "rdfind": ["rdfind", "--version"],
+    "rmlint": ["rmlint", "--version"],
+    "rclone": ["rclone", "version"],
+    "pdfinfo": ["pdfinfo", "-v"],
 }
 
 

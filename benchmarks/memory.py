@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import ours, peers
+from benchmarks import keepers, ours
 from benchmarks.bench import Bench
 from benchmarks.race import Race, race
 
@@ -14,13 +14,13 @@ LIMIT_BYTES = 300_000_000
 def run(bench: Bench) -> Iterator[Race]:
     """Each job once, watched, and restic at the same jobs; the times are only for orientation."""
     truth, work = bench.corpus("tiny"), bench.scratch()
-    here, left_out = peers.installed(peers.RESTIC_BACKUP)
+    here, left_out = keepers.able(among=[keepers.RESTIC])
     for title, mine, theirs in (
-        ("ingest", ours.ingest, peers.RESTIC_BACKUP),
-        ("rescan", ours.rescan, peers.RESTIC_AGAIN),
-        ("verify", ours.verify, peers.RESTIC_CHECK),
+        ("ingest", ours.ingest, keepers.Keeper.store),
+        ("rescan", ours.rescan, keepers.Keeper.again),
+        ("verify", ours.verify, keepers.Keeper.check),
     ):
-        contenders = [mine(work / "ours", truth), *(peers.restic(theirs, work / "restic", truth) for _ in here)]
+        contenders = [mine(work / "ours", truth), *(theirs(keeper, work / keeper.name, truth) for keeper in here)]
         result = race(
             f"memory, {title} of tiny files",
             contenders,

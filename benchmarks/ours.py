@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -46,10 +47,10 @@ def ingest(home: Path, truth: Corpus) -> Contender:
     return Contender("catalogkit ingest", command(home, "ingest", truth.tree), check, prepare, ENV)
 
 
-def rescan(home: Path, truth: Corpus) -> Contender:
-    """Look at the corpus again, which the collection knows and which has not changed."""
-    check = partial(expect, ingested=0, skipped=truth.files, failed=0, bytes=0, new_blobs=0)
-    return Contender("catalogkit ingest, again", command(home, "ingest", truth.tree), check, os.sync, ENV)
+def rescan(home: Path, truth: Corpus, changed: int = 0, change: Callable[[], object] = os.sync) -> Contender:
+    """Look at the corpus again, which the collection knows, and of which `change` has changed so many files."""
+    known = partial(expect, ingested=changed, skipped=truth.files - changed, failed=0, new_blobs=changed)
+    return Contender("catalogkit ingest, again", command(home, "ingest", truth.tree), known, change, ENV)
 
 
 def verify(home: Path, truth: Corpus) -> Contender:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks import corpus
-from benchmarks.bench import fresh
-from benchmarks.corpus import Corpus
-from benchmarks.race import Contender, Untrue, measure
+from benchmarks.race import Contender, Untrue
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,13 @@ class Peer:
     @property
     def absent(self) -> str:
         """How to get it where it is not there; else nothing."""
-        return "" if shutil.which(self.program) else f"{self.name} (apt-get install {self.package})"
+        return lacking(self.name, self.program, self.package)
+
+
+def lacking(name: str, program: str, package: str) -> str:
+    """A tool that is not on ``PATH``, with the way to get it; nothing for one that is."""
+    way = package if " " in package else f"apt-get install {package}"
+    return "" if shutil.which(program) else f"{name} ({way})"
 
 
 # These read the files of $TREE and compare them with known digests: $LIST names them, NUL-terminated, $SUMS has their
@@ -75,24 +79,6 @@ HASHERS: Final = (
     ),
 )
 
-# These store $TREE durably. restic removes duplicates, encrypts, and packs; cp does nothing of that: it is the floor.
-RESTIC_INIT: Final = Peer("restic init", "restic", "restic", "restic init --repository-version 2", "created restic")
-RESTIC_BACKUP: Final = Peer(
-    "restic backup",
-    "restic",
-    "restic",
-    'restic backup --compression off --json "$TREE" | tail -n 1',
-    r'"total_files_processed":(\d+)',
-)
-COPY: Final = Peer(
-    "cp -r, sync", "cp", "coreutils", 'cp -r "$TREE" "$OUT/tree" && sync -f "$OUT" && echo copied', "^copied$"
-)
-
-RESTIC_CHECK: Final = Peer(
-    "restic check --read-data", "restic", "restic", "restic check --read-data", "^no errors were found$"
-)
-RESTIC_AGAIN: Final = Peer("restic backup, again", "restic", "restic", RESTIC_BACKUP.line, r'"files_unmodified":(\d+)')
-
 
 def installed(*peers: Peer) -> tuple[list[Peer], list[str]]:
     """Those that can run, and how to get the others."""
@@ -111,37 +97,6 @@ def hasher(peer: Peer, work: Path, store: Path) -> Contender:
 
     check = partial(peer.check, expected=len(paths))
     return Contender(peer.name, peer.argv, check, prepare, _lists(work, out, store, paths))
-
-
-def restic(peer: Peer, home: Path, truth: Corpus) -> Contender:
-    """restic, with a repository of its own below `home` for the corpus."""
-    env = {
-        "TREE": str(truth.tree),
-        "RESTIC_REPOSITORY": str(home / "repository"),
-        "RESTIC_CACHE_DIR": str(home / "cache"),
-        "RESTIC_PASSWORD": "benchmark",
-    }
-    if peer is RESTIC_CHECK:
-        return Contender(peer.name, peer.argv, partial(peer.check, expected=1), partial(corpus.read, home), env)
-    if peer is RESTIC_AGAIN:
-        return Contender(peer.name, peer.argv, partial(peer.check, expected=truth.files), os.sync, env)
-
-    def init(home: Path) -> None:
-        measure(RESTIC_INIT.argv, env=env)
-
-    check, prepare = partial(peer.check, expected=truth.files), partial(fresh, home, truth, init)
-    return Contender(peer.name, peer.argv, check, prepare, env)
-
-
-def copy(home: Path, truth: Corpus) -> Contender:
-    """`COPY`, into `home`."""
-
-    def check(out: str) -> None:
-        COPY.check(out, 1)
-        corpus.expect_files(home / "tree", truth.files, truth.bytes)
-
-    env = {"TREE": str(truth.tree), "OUT": str(home)}
-    return Contender(COPY.name, COPY.argv, check, partial(fresh, home, truth, Path.mkdir), env)
 
 
 def _lists(work: Path, out: Path, store: Path, paths: list[Path]) -> Mapping[str, str]:

@@ -17,7 +17,21 @@ import pytest
 
 import benchmarks
 from benchmarks import __main__ as door
-from benchmarks import backup, corpus, ingest, memory, opening, ours, peers, race, report, verify
+from benchmarks import (
+    backup,
+    corpus,
+    growth,
+    ingest,
+    keepers,
+    memory,
+    opening,
+    ours,
+    peers,
+    race,
+    reclaim,
+    report,
+    verify,
+)
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom, Recipe
 from benchmarks.race import Contender, Failed, Race, Sample, Untrue
@@ -30,8 +44,9 @@ FEW = {
     "small": Recipe("small", files=9, copies=0.3, least=400, most=1_600),
     "tiny": Recipe("tiny", files=10, copies=0.1, least=100, most=1_500),
 }
-RESTIC = (peers.RESTIC_BACKUP.name, peers.RESTIC_AGAIN.name, peers.RESTIC_CHECK.name)
-EVERY = {peer.name: peer for peer in (*peers.HASHERS, peers.RESTIC_CHECK, peers.RESTIC_BACKUP, peers.RESTIC_AGAIN)}
+EVERY = {peer.name: peer for peer in peers.HASHERS} | {
+    f"{keeper.name} {job}": keeper.peer(job) for keeper in keepers.KEEPERS for job in keeper.jobs
+}
 
 
 @pytest.fixture(scope="module")
@@ -233,8 +248,8 @@ SAID = {
     "rhash": "\n--( Verifying s )---\n/t/a         OK \n/t/b         OK \n-----\nEverything OK\n",
     "sha256sum": "/t/a: OK\n/t/b: OK\n",
     "hashdeep": "hashdeep: Audit passed\n   Input files examined: 0\n          Files matched: 2\n     Files moved: 0\n",
-    "restic backup": '{"message_type":"summary","files_new":2,"files_unmodified":0,"total_files_processed":2}\n',
-    "restic backup, again": '{"message_type":"summary","files_unmodified":2,"total_files_processed":2}\n',
+    "restic store": '{"message_type":"summary","files_new":2,"files_unmodified":0,"total_files_processed":2}\n',
+    "restic again": '{"message_type":"summary","files_unmodified":2,"total_files_processed":2}\n',
 }
 
 
@@ -251,7 +266,7 @@ def test_a_peer_is_believed_for_its_count(name: str) -> None:
 def test_a_second_backup_that_reads_everything_again_is_no_rescan() -> None:
     """restic is timed for looking at unchanged files only where it found them unchanged."""
     with pytest.raises(Untrue):
-        peers.RESTIC_AGAIN.check(SAID["restic backup"], 2)
+        EVERY["restic again"].check(SAID["restic store"], 2)
 
 
 def test_absent_peers_are_named_with_the_way_to_get_them(bench: Bench, only: Callable[..., None]) -> None:
@@ -262,12 +277,14 @@ def test_absent_peers_are_named_with_the_way_to_get_them(bench: Bench, only: Cal
     assert result.left_out == [
         "rhash (apt-get install rhash)",
         "hashdeep (apt-get install hashdeep)",
-        "restic check --read-data (apt-get install restic)",
+        "restic (apt-get install restic)",
+        "borg (apt-get install borgbackup)",
+        "git-annex (apt-get install git-annex)",
     ]
     assert "left out: hashdeep (apt-get install hashdeep)" in report.text(result)
     only()
     result = next(ingest.run(bench))
-    assert result.left_out == ["restic backup (apt-get install restic)"]
+    assert result.left_out[-1] == "dvc (pip install dvc)" and len(result.left_out) == 4
     assert not result.goals
 
 
@@ -277,12 +294,15 @@ def test_absent_peers_are_named_with_the_way_to_get_them(bench: Bench, only: Cal
 def test_verify_does_what_it_times(bench: Bench) -> None:
     """With whatever peers there are, every contender checks every stored file, and the claims are about documents."""
     documents, small = verify.run(bench)
-    expected = {"catalogkit verify"} | {p.name for p in (*peers.HASHERS, peers.RESTIC_CHECK) if not p.absent}
+    hashers = {"catalogkit verify"} | {peer.name for peer in peers.HASHERS if not peer.absent}
+    all_of_them = {f"{keeper.name} check" for keeper in keepers.able("store", "check")[0]}
+    expected = {"documents": hashers | all_of_them, "small": hashers | all_of_them - {"git-annex check"}}
     for result in (documents, small):
-        truth = bench.corpus(result.title.split()[-1])
-        assert set(result.samples) == expected
+        name = result.title.split()[-1]
+        truth = bench.corpus(name)
+        assert set(result.samples) == expected[name]
         assert result.facts == {"files": truth.unique_files, "bytes": truth.unique_bytes}
-    assert len(documents.goals) == len(expected - {"catalogkit verify", "rhash"})
+    assert len(documents.goals) == len(expected["documents"] - {"catalogkit verify", "rhash"})
     assert not small.goals
 
 
@@ -293,7 +313,47 @@ def test_ingest_does_what_it_times(bench: Bench) -> None:
         ("ingest, documents", "catalogkit ingest", 8),
         ("ingest, small", "catalogkit ingest", 9),
         ("rescan, small, unchanged", "catalogkit ingest, again", 9),
+        ("rescan, small, 1 % changed", "catalogkit ingest, again", 9),
     ]
+
+
+def test_reclaim_frees_what_it_times(bench: Bench) -> None:
+    """The bytes of half the files are off the disk, and those of the other half are not, whoever removed them."""
+    results = list(reclaim.run(bench))
+    assert [result.title for result in results] == ["reclaim, documents", "reclaim, small"]
+    for result in results:
+        truth = bench.corpus(result.title.split()[-1])
+        assert 0 < result.facts["bytes"] < truth.unique_bytes
+    contender = keepers.RESTIC.free(bench.folder / "nothing", truth, truth)
+    with pytest.raises(Untrue, match="are needed"):
+        contender.check("")
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 2])
+def test_an_exponent_is_that_of_the_numbers(power: float) -> None:
+    """Times that grow as a power of the size are told to do so; the start of the program is no part of it."""
+    sizes = (10, 100, 1000)
+    assert growth.exponent([(size, 3 * size**power) for size in sizes]) == pytest.approx(power)
+    result = raced(**{f"{size} files": [(9, 5 + 3 * size**power)] for size in sizes} | {"nothing": [(9, 5)]})
+    (goal,) = growth.judge(result, sizes, 1.15).goals
+    assert (goal.found, goal.verdict) == (f"exponent {power:.2f}", "met" if power < 1.15 else "NOT MET")
+
+
+def test_what_is_hidden_by_the_start_has_no_exponent() -> None:
+    """Where no size costs more than the start of the program, that is said, and it counts as not having grown."""
+    result = raced(a=[(1, 1.0)], b=[(1, 1.02)], c=[(1, 1.1)], nothing=[(1, 1)])
+    (goal,) = growth.judge(result, (1, 10, 100), 1.15).goals
+    assert goal.found == "+10% of the start at the largest" and goal.verdict == "met"
+    result = raced(a=[(1, 1.0)], b=[(1, 1.02)], c=[(1, 1.5)], nothing=[(1, 1)])
+    assert growth.judge(result, (1, 10, 100), 1.15).goals[0].verdict == "unclear"
+
+
+@pytest.mark.stress
+def test_growth_does_what_it_times(bench: Bench) -> None:
+    """Each job runs at every size and on nothing, and each has a verdict."""
+    results = list(growth.run(bench, files=(3, 6), documents=(10, 30)))
+    assert {result.title.removeprefix("growth of ") for result in results} >= {"ingest", "verify", "a backup", "status"}
+    assert all(len(result.samples) == 3 and len(result.goals) == 1 for result in results)
 
 
 def test_memory_is_watched(bench: Bench) -> None:
