@@ -26,6 +26,7 @@ from benchmarks import (
     memory,
     opening,
     ours,
+    page,
     peers,
     race,
     reclaim,
@@ -417,6 +418,28 @@ def test_what_was_stored_is_counted_on_the_disk(bench: Bench, work: Path) -> Non
     for count, total in ((truth.unique_files + 1, truth.unique_bytes), (truth.unique_files, truth.unique_bytes - 1)):
         with pytest.raises(Untrue):
             corpus.expect_files(store, count, total)
+
+
+# -- the page ------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_race_once_and_what_is_not_met_first() -> None:
+    """Of a race that was run again the later one is shown; claims that fail come before those that hold."""
+    machine = dict[str, object].fromkeys(("cores", "processor", "memory", "kernel", "disk", "python", "sqlite"), "some")
+    machine |= {"when": "2026-01-02T00:00:00+00:00", "peers": {"other": "other 1.0"}}
+    runs = []
+    for seconds in (1.0, 4.0):
+        one, other = raced(ours=[(1, 1)], peer=[(2, seconds)]), raced(ours=[(2, 3)])
+        other.title = "alone"
+        one.expect_speed("peer", 1, "met later than told")
+        one.expect_speed("peer", 9, "never so quick")
+        runs.append({"quick": False, "machine": machine, "races": [report.data(race) for race in (one, other)]})
+    found = page.merged([{"machine": {}, "quick": True, **page.merged(runs[:1])}, runs[1]])
+    text = page.render(found)
+    assert text.count("## a race") == text.count("## alone") == 1
+    assert "| peer | 2 | 4 | 2.00x | 4.00x |" in text and "a quick look" not in text
+    assert "1 of 2 are met" in text and text.index("never so quick") < text.index("met later than told")
+    assert "other 1.0" in text
 
 
 # -- the command ---------------------------------------------------------------------------------------------------
