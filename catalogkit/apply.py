@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from catalogkit.acts import ACTS, PREPARATIONS, REMOVES, TOGETHER
-from catalogkit.acts.world import GONE, Result, Step, World, unless
+from catalogkit.acts.world import GONE, UNDECIDED, Result, Step, World, unless
 from catalogkit.errors import InvalidInput, PlanError, StoreError, StoreFull
 from catalogkit.intents import settle_intents
 from catalogkit.model import Digest
@@ -191,7 +191,7 @@ def apply(
     owner = new_owner()
     world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
     with operation("apply", kind=plan.head.kind, store=collection.store.kind) as told:
-        told.tally(report, "done", "skipped", "failed", "removed", "bytes_freed")
+        told.tally(report, "done", "skipped", "failed", "waiting", "removed", "bytes_freed")
         try:
             remote = [one.name for one in collection.stores.values() if isinstance(one, S3Layout)]
             far = left.select(pl.any_horizontal(pl.col("store", "from_store").is_in(remote)).any()).item()
@@ -363,7 +363,7 @@ def _act(world: World, step: Step) -> Result:
     # What is done with bytes is done in order: the rest of a unit waits until what failed, or waits, is tried again.
     if step.unit in world.waiting:
         return Result("waiting", EARLIER_WAITS)
-    if step.kind in PREPARATIONS and "failed" in world.hand.outcomes_before(step.unit, step.step):
+    if step.kind in PREPARATIONS and UNDECIDED & world.hand.outcomes_before(step.unit, step.step):
         return Result("failed", "an earlier step of its unit failed")
     try:
         result = ACTS[step.kind](world, step)
@@ -381,6 +381,6 @@ def _note(ids: dict[str, int], hand: Hand, step: Step, result: Result) -> None:
     if step.from_key is not None and step.from_store is None:
         source = at
     subject = (step.sha256, step.document_id, at, step.key, source, step.from_key)
-    # The journal knows what is decided and what is to be tried again.
-    outcome = "failed" if result.outcome == "waiting" else result.outcome
-    hand.note(step.unit, step.step, step.kind, outcome, result.why, subject, result.freed, result.effect)
+    hand.note(
+        step.unit, step.step, step.kind, result.outcome, result.why, subject, result.freed, result.effect, result.wait
+    )

@@ -130,7 +130,7 @@ METRICS: Final = (
         "catalog.verify_copies", "Copies verified", "verify", "outcome", "ok", "corrupt", "missing", "unknown"
     ),
     _counter("catalog.verify_bytes", "Bytes read to verify copies", "verify", count="bytes"),
-    _counter("catalog.apply_steps", "Steps of plans", "apply", "outcome", "done", "skipped", "failed"),
+    _counter("catalog.apply_steps", "Steps of plans", "apply", "outcome", "done", "skipped", "failed", "waiting"),
     _counter("catalog.steps_done", "Steps of plans that were carried out, by what they do", "apply", "step",
              *sorted(ALLOWED["step"])),
     _counter("catalog.freed_bytes", "Bytes that plans took from stores", "apply", count="bytes_freed"),

@@ -365,8 +365,8 @@ class Review(Choice):
         return review_words.receipt(self._row, self.approval, undoable)
 
     def reasons_not_done(self) -> dict[str, int]:
-        """Why steps were skipped or failed, and how many each."""
-        if self._row is None or self.collection is None or not self._row.skipped + self._row.failed:
+        """Why steps were skipped, failed or wait, and how many each."""
+        if self._row is None or self.collection is None or not self._row.skipped + self._row.failed + self._row.waiting:
             return {}
         why: dict[str, int] = {}
         for step in self.collection.catalog.journal(self.plan.id):

@@ -114,6 +114,8 @@ def receipt(row: PlanRow, approval: Approval | None, undoable: bool) -> dict[str
             if row.given_up
             else "Applied"
             if row.ended_at
+            else "Waiting; apply it again once the bytes are there"
+            if row.waiting and not row.failed
             else "Stopped; apply it again to go on"
         ),
         "plan": f"{row.kind} {row.id[:12]}",
@@ -123,6 +125,7 @@ def receipt(row: PlanRow, approval: Approval | None, undoable: bool) -> dict[str
         "done": row.done,
         "skipped": row.skipped,
         "failed": row.failed,
+        **({"waiting": row.waits} if row.waiting else {}),
         "bytes_freed": row.bytes_freed,
         "selected": approval.rule or "everything" if approval else "everything",
     }

@@ -19,6 +19,7 @@ from catalogkit.acts.world import (
     NOT_PLANNED,
     OTHER_BYTES,
     OWNERS,
+    UNDECIDED,
     UNWANTED,
     Brought,
     Result,
@@ -137,7 +138,8 @@ def _asked_for(world: World, step: Step) -> Result:
     source = world.source(step)
     assert isinstance(source, S3Layout)
     try:
-        return Result("waiting", source.restore(step.origin))
+        words, wait = source.restore(step.origin)
+        return Result("waiting", words, wait=wait)
     except StoreError as problem:
         return Result("failed", f"its bytes lie in an archive, and cannot be asked for: {problem}")
 
@@ -265,7 +267,7 @@ def _link(world: World, step: Step) -> Result:
         return unless(GONE if there is None else OTHER_BYTES)
     if world.outcome(target, step.origin, digest) is not Outcome.OK:
         # Where that was to be made good first, it may be yet.
-        waits = "failed" in hand.outcomes_before(step.unit, step.step)
+        waits = UNDECIDED & hand.outcomes_before(step.unit, step.step)
         return Result("failed", EARLIER) if waits else unless(BAD_SOURCE)
     if there is None:
         return _new_name(world, step, target)

@@ -9,6 +9,7 @@ import tempfile
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.acts.proofs import Proofs
@@ -33,6 +34,8 @@ UNWANTED: Final = "nothing needs these bytes any more"
 OWNERS: Final = "it is in its owner's hands, where nothing is changed"
 OTHER_BYTES: Final = "other bytes lie there"
 EARLIER: Final = "an earlier step of its unit failed"
+# Outcomes of steps that are tried again.
+UNDECIDED: Final = frozenset({"failed", "waiting"})
 
 
 class Step(NamedTuple):
@@ -74,7 +77,8 @@ class Step(NamedTuple):
 class Result(NamedTuple):
     """What came of a step: `freed` bytes, `removed` files; `effect` is what an undo needs to know of it.
 
-    One that is ``waiting`` asked somebody for something that takes hours, and is tried again like one that failed.
+    One that is ``waiting`` asked somebody for something that takes hours (about so long: `wait`), and is tried again
+    like one that failed.
 
     The effects are ``new`` (a location that was not there), ``replaced`` (the file at a location was exchanged for
     a name of another), ``parted`` (a name of another file got one of its own) and ``repaired``.
@@ -85,6 +89,7 @@ class Result(NamedTuple):
     removed: int = 0
     freed: int = 0
     effect: str = ""
+    wait: timedelta | None = None
 
 
 DONE: Final = Result("done")

@@ -389,7 +389,7 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Federation, P
         """
 
     def decided(self, plan_id: str) -> set[tuple[int, int]]:
-        """(unit, step) of every step that was done or skipped; a failed one may be tried again."""
+        """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again."""
 
     def hand(self, plan_id: str, *, as_of: datetime) -> AbstractContextManager[Hand]:
         """The hand of the executor for one batch, one transaction; nobody else writes while it is open.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AbstractContextManager
+    from datetime import timedelta
 
     from catalogkit.model import Digest, LocationRecord
 
@@ -24,15 +25,17 @@ class Hand(Protocol):
         subject: tuple[Any, ...],
         freed: int,
         effect: str = "",
+        wait: timedelta | None = None,
     ) -> None:
         """Write a step into the journal.
 
         `subject` is (digest, document id, store id, key, from store id, from key); `effect` is what an undo needs to
-        know.
+        know; `wait` is how long one that is ``waiting`` from now on will. Without it one that waits already keeps the
+        row that says since when, and until when.
         """
 
     def decided(self, first: int, last: int) -> set[tuple[int, int]]:
-        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
+        """(unit, step) of every step of these units that is decided by now; those that failed or wait are not."""
 
     def outcomes_before(self, unit: int, step: int) -> set[str]:
         """The outcomes of a unit's earlier steps, those of this batch included."""

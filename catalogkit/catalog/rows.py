@@ -171,7 +171,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PlanRow:
-    """A plan that was applied, is being applied, or was given up (why): when, and what came of its steps so far."""
+    """A plan that was applied, is being applied, or was given up (why): when, and what came of its steps so far.
+
+    `waits_since` is when the first of those that wait began to, and `waits_until` when the last of them may be over, as
+    far as that is known.
+    """
 
     id: str
     kind: str
@@ -181,8 +185,20 @@ class PlanRow:
     skipped: int
     failed: int
     bytes_freed: int
+    waiting: int = 0
+    waits_since: datetime | None = None
+    waits_until: datetime | None = None
     given_up: str = ""
     policy: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def waits(self) -> str:
+        """How many steps wait for bytes out of an archive, since when, until about when; empty where none does."""
+        if not self.waiting:
+            return ""
+        since = f" since {self.waits_since:%Y-%m-%d %H:%M}" if self.waits_since else ""
+        until = f", until about {self.waits_until:%Y-%m-%d %H:%M} UTC" if self.waits_until else ""
+        return f"{self.waiting:,} waiting{since}{until}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -92,7 +92,7 @@ def give_up(
 
     with context.obj.open() as collection:
         row = let_go(collection, _id_of(plan), reason)
-    counts = {name: getattr(row, name) for name in ("done", "skipped", "failed")}
+    counts = {name: getattr(row, name) for name in ("done", "skipped", "failed", "waiting")}
     say({"id": row.id, "kind": row.kind, "given_up": row.given_up, **counts}, machine(context, as_json), "Given up")
     if row.done:
         tell(f"What it did stays done; `catalogkit plan undo {row.id[:12]}` takes it back.")
@@ -182,13 +182,14 @@ def apply(
             collection, loaded, approval=approval, max_share=max_share, batch=batch, progress=progress, stop=stop,
             fetcher=_fetcher(private) if fetch else None,
         )  # fmt: skip
+        waits = next((row.waits for row in collection.catalog.plans() if row.id == report.plan_id), "")
     for note in report.notes[:50]:
         tell(f"{note['outcome']}: {note['sha256'] or note['key'] or note['document_id']}: {note['why']}")
     say(report.to_dict(), machine(context, as_json), "Applied")
     if report.stopped:
         return INTERRUPTED
     if report.waiting:
-        tell(f"{report.waiting:,} steps wait for bytes out of an archive; once they are there, apply the plan again.")
+        tell(f"{waits}: once the bytes are out of their archive, apply the plan again.")
     return LOOK if report.failed + report.waiting else DONE
 
 
@@ -208,7 +209,7 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
     from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:
-        applied = [asdict(row) for row in collection.catalog.plans()]
+        applied = [asdict(row) | {"waits": row.waits} for row in collection.catalog.plans()]
         waiting = waiting_plans(collection)
     if machine(context, as_json):
         say({"waiting": waiting, "applied": applied}, True, "Plans")
@@ -219,6 +220,7 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
         sys.stdout.write("{id:.12}  {kind:<8}  {units:>9,} units  {state:<9}  {path}\n".format_map(one))
     for one in applied:
         counts = "{done:>9,} done, {skipped:,} skipped, {failed:,} failed".format_map(one)
+        counts += f", {one['waits']}" if one["waits"] else ""
         more = "" if one["ended_at"] else "  unfinished: apply it again to go on, or `plan give-up` it"
         more = f"  given up: {one['given_up']}" if one["given_up"] else more
         sys.stdout.write(f"{one['id']:.12}  {one['kind']:<8}  {counts}  {one['begun_at']:%Y-%m-%d %H:%M}{more}\n")

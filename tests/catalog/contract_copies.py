@@ -13,6 +13,7 @@ from tests.catalog.desk import DAY, NOW, PLAN, sha
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from datetime import timedelta
 
     from catalogkit.catalog.hand import Hand
     from tests.catalog.desk import Desk
@@ -150,6 +151,26 @@ class Copies:
             hand.note(1, 1, "copy", "done", "", subject, 0)
             assert hand.outcomes_before(1, 9) == {"done"}
         assert [row[11:] for row in desk.catalog.journal(PLAN)] == [("main", "docs/b", "new"), ("main", "docs/b", "")]
+
+    def test_a_step_that_waits_says_since_when_and_until_when(self, desk: Desk) -> None:
+        """It is not decided, nor failed; asked again it keeps what it said, unless it begins to wait anew."""
+        desk.catalog.begin_plan(PLAN, "test", {}, {}, as_of=NOW)
+        subject = (sha("one"), None, desk.store_id, "docs/a", None, None)
+
+        def noted(days: int, outcome: str, wait: timedelta | None = None) -> tuple[object, ...]:
+            with desk.catalog.hand(PLAN, as_of=NOW + days * DAY) as hand:
+                hand.note(1, 0, "copy", outcome, str(days), subject, 0, "", wait)
+                assert hand.outcomes_before(1, 1) == {outcome} and hand.decided(1, 1) == set()
+            ((row),) = [row for row in desk.catalog.plans() if row.id == PLAN]
+            assert (row.done, row.failed, row.waiting) == (0, outcome == "failed", outcome == "waiting")
+            return desk.catalog.journal(PLAN)[0][4], row.waits_since, row.waits_until
+
+        assert noted(0, "failed") == ("0", None, None)
+        assert noted(1, "waiting", DAY) == ("1", NOW + DAY, NOW + 2 * DAY)
+        assert noted(2, "waiting") == ("1", NOW + DAY, NOW + 2 * DAY)
+        assert noted(3, "waiting", DAY) == ("3", NOW + 3 * DAY, NOW + 4 * DAY)
+        assert desk.catalog.decided(PLAN) == set()
+        assert noted(4, "failed") == ("4", None, None)
 
     def test_a_plan_keeps_its_blobs_until_it_ends(self, desk: Desk) -> None:
         """None of them can be condemned meanwhile; what is not alive is not kept, and another plan's are untouched."""

@@ -101,10 +101,16 @@ def test_there_and_back_out_of_an_archive(tiers: Collection, proxy: Proxy, s3_se
         tiers.read(number)
     back = ck.plan_tier(tiers, back=[number])
     assert back.units == 1 and "restored first" in " ".join(back.head.policy["told"])
+    since = tiers.now()
     for _ in range(2):  # asking twice asks once
         waits = ck.apply(tiers, back, **GO)
         assert (waits.done, waits.failed, waits.waiting) == (0, 0, 2) and where(tiers) == {"main": 1, "glacier": 2}
         assert "takes 5 hours" in " ".join(waits.why)
+        (row,) = [one for one in tiers.catalog.plans() if one.id == back.id]
+        assert (row.failed, row.waiting, row.waits_since) == (0, 2, since)
+        assert row.waits_until == since + timedelta(hours=5) and "since" in row.waits and "until about" in row.waits
+        assert {one[3] for one in tiers.catalog.journal(back.id)} == {"waiting"}
+        tiers.clock.advance(minutes=1)  # type: ignore[attr-defined]
     proxy.thaw()
     done = ck.apply(tiers, back, **GO)
     assert (done.done, done.failed, done.waiting) == (2, 0, 0) and where(tiers) == {"main": 2, "glacier": 1}
@@ -316,6 +322,11 @@ def test_the_command(
     path = json.loads(out)["path"]
     assert code == 2 and run("approve", path)[0] == 0
     code, out, told = run("apply", path)
-    assert code == 2 and "apply the plan again" in told and "waiting" in out
+    assert code == 2 and "apply the plan again" in told and "waiting" in out and "until about" in told
+    code, out, _ = run("plans")
+    assert code == 0 and "0 failed, 2 waiting since" in out and "until about" in out
+    code, out, _ = run("review", path)
+    assert code == 0 and "Waiting; apply it again once" in out and "2 waiting since" in out
     proxy.thaw()
     assert run("apply", path)[0] == 0
+    assert "waiting" not in run("plans")[1]

@@ -35,13 +35,14 @@ class Migration:
 
 
 # The embedded engine's schema that ours says the same as; whoever adds a migration there sees to one here.
-EMBEDDED: Final = 13
+EMBEDDED: Final = 14
 MIGRATIONS: Final = (
     Migration(1, ("core", "rules", "search")),
     Migration(2, ("whole", "hands")),
     Migration(3, ("notes",)),
     Migration(4, ("late",)),
     Migration(5, ("sites",)),
+    Migration(6, ("waiting",)),
 )
 
 

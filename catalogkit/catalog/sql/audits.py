@@ -109,7 +109,7 @@ _RULES: Final = (
         "'step ' || plan_id || ' ' || unit || ' ' || step",
         "journal",
         "an unknown outcome",
-        "outcome NOT IN ('done', 'skipped', 'failed')",
+        "outcome NOT IN ('done', 'skipped', 'failed', 'waiting')",
     ),
     ("'root ' || kind || ' ' || name", "roots", "no kind or name", "kind = '' OR name = ''"),
     ("'stray ' || key", "strays", "a negative number", "bytes < 0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.sql.queries import copies_of
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _NOTED: Final = (
     "plan_id, unit, step, kind, outcome, why, sha256, document_id, store_id, key, from_store_id, from_key, bytes,"
-    " at_us, effect"
+    " at_us, effect, until_us"
 )
 
 _ASKED: Final = 2000  # in one question; SQLite takes 32,766 values in a statement
@@ -61,9 +62,12 @@ class Hand:
         subject: tuple[Any, ...],
         freed: int,
         effect: str = "",
+        wait: timedelta | None = None,
     ) -> None:
         """Write a step into the journal; `subject` is (digest, document id, store id, key, from store id, from key)."""
-        self._notes.append((self._plan_id, unit, step, kind, outcome, why, *subject, freed, self._at_us, effect))
+        until_us = None if wait is None else self._at_us + wait // timedelta(microseconds=1)
+        about = (self._plan_id, unit, step, kind, outcome, why, *subject, freed, self._at_us, effect, until_us)
+        self._notes.append(about)
 
     def write_down(self) -> None:
         """Add the notes to the journal, in the transaction of what they tell."""
@@ -71,7 +75,8 @@ class Hand:
         again = ", ".join(f"{name} = excluded.{name}" for name in names[3:])
         self._db.executemany(
             f"INSERT INTO journal ({_NOTED}) VALUES ({', '.join('?' * len(names))})"
-            f" ON CONFLICT (plan_id, unit, step) DO UPDATE SET {again}",
+            f" ON CONFLICT (plan_id, unit, step) DO UPDATE SET {again}"
+            " WHERE journal.outcome <> 'waiting' OR excluded.outcome <> 'waiting' OR excluded.until_us IS NOT NULL",
             self._notes,
         )
 
@@ -82,8 +87,11 @@ class Hand:
         return "" if done else otherwise
 
     def decided(self, first: int, last: int) -> set[tuple[int, int]]:
-        """(unit, step) of every step of these units that is decided by now; a failed one may be tried again."""
-        sql = "SELECT unit, step FROM journal WHERE plan_id = ? AND unit BETWEEN ? AND ? AND outcome <> 'failed'"
+        """(unit, step) of every step of these units that is decided by now; those that failed or wait are not."""
+        sql = (
+            "SELECT unit, step FROM journal WHERE plan_id = ? AND unit BETWEEN ? AND ?"
+            " AND outcome NOT IN ('failed', 'waiting')"
+        )
         return set(self._db.execute(sql, (self._plan_id, first, last)))
 
     def outcomes_before(self, unit: int, step: int) -> set[str]:

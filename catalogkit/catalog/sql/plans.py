@@ -182,6 +182,8 @@ class Plans(Database):
         rows = self.rows(
             "SELECT id, p.kind, begun_us, ended_us, count(*) FILTER (WHERE outcome = 'done'),"
             " count(*) FILTER (WHERE outcome = 'skipped'), count(*) FILTER (WHERE outcome = 'failed'),"
+            " count(*) FILTER (WHERE outcome = 'waiting'), min(at_us) FILTER (WHERE outcome = 'waiting'),"
+            " max(until_us) FILTER (WHERE outcome = 'waiting'),"
             " coalesce(sum(bytes) FILTER (WHERE outcome = 'done'), 0), given_up, head"
             " FROM plans p LEFT JOIN journal j ON j.plan_id = p.id GROUP BY p.id ORDER BY begun_us DESC, p.id"
         )
@@ -194,9 +196,12 @@ class Plans(Database):
                 done=row[4],
                 skipped=row[5],
                 failed=row[6],
-                bytes_freed=row[7],
-                given_up=row[8],
-                policy=_policy(row[9]),
+                waiting=row[7],
+                waits_since=None if row[8] is None else from_us(row[8]),
+                waits_until=None if row[9] is None else from_us(row[9]),
+                bytes_freed=row[10],
+                given_up=row[11],
+                policy=_policy(row[12]),
             )
             for row in rows
         ]
@@ -211,11 +216,9 @@ class Plans(Database):
         )
 
     def decided(self, plan_id: str) -> set[tuple[int, int]]:
-        """(unit, step) of every step that was done or skipped; a failed one may be tried again."""
-        return {
-            (row[0], row[1])
-            for row in self.rows("SELECT unit, step FROM journal WHERE plan_id = ? AND outcome <> 'failed'", (plan_id,))
-        }
+        """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again."""
+        sql = "SELECT unit, step FROM journal WHERE plan_id = ? AND outcome NOT IN ('failed', 'waiting')"
+        return {(row[0], row[1]) for row in self.rows(sql, (plan_id,))}
 
     @contextlib.contextmanager
     def hand(self, plan_id: str, *, as_of: datetime) -> Iterator[Hand]:

@@ -17,6 +17,8 @@ from catalogkit.model import Outcome
 from catalogkit.stores.contract import Examined
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from catalogkit.model import Digest
     from catalogkit.stores.contract import Asked
     from catalogkit.stores.s3.bucket import Bucket
@@ -109,10 +111,10 @@ def whole_sha256(told: dict[str, object]) -> bytes | None:
     return found if len(found) == 32 else None
 
 
-def restore(bucket: Bucket, key: str) -> str:
-    """Ask for an archived object, so that it can be read for `DAYS` days; when that will be, in words.
+def restore(bucket: Bucket, key: str) -> tuple[str, timedelta | None]:
+    """Ask for an archived object, so that it can be read for `DAYS` days; when that will be, in words, and from now.
 
-    To ask again while the first asking is under way changes nothing.
+    To ask again while the first asking is under way changes nothing, and says nothing of how long it still takes.
     """
     settings = bucket.settings
     request = {"Days": DAYS, "GlacierJobParameters": {"Tier": settings.restore}}
@@ -127,4 +129,5 @@ def restore(bucket: Bucket, key: str) -> str:
         if not again:
             raise
     asked = "was asked for before" if again else "was asked for now"
-    return f"its bytes lie in an archive; restoring them {asked} and takes {settings.latency or 'hours'}"
+    words = f"its bytes lie in an archive; restoring them {asked} and takes {settings.latency or 'hours'}"
+    return words, None if again else settings.wait

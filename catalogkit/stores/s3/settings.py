@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
@@ -22,8 +23,8 @@ _RESTORES: Final = ("Standard", "Bulk", "Expedited")
 # Classes whose objects have to be restored before they can be read, and within what time they are, by how that is
 # asked for: Amazon S3 User Guide, "Understanding archive retrieval options".
 ARCHIVES: Final = {
-    "GLACIER": {"Expedited": "5 minutes", "Standard": "5 hours", "Bulk": "12 hours"},
-    "DEEP_ARCHIVE": {"Standard": "12 hours", "Bulk": "48 hours"},
+    "GLACIER": {"Expedited": timedelta(minutes=5), "Standard": timedelta(hours=5), "Bulk": timedelta(hours=12)},
+    "DEEP_ARCHIVE": {"Standard": timedelta(hours=12), "Bulk": timedelta(hours=48)},
 }
 _SECRETS: Final = re.compile(r"secret|token|password|signature|credential|access_?key|customer", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -206,9 +207,17 @@ class S3Settings:
         return self.storage_class in ARCHIVES
 
     @property
-    def latency(self) -> str:
+    def wait(self) -> timedelta | None:
         """Within what time bytes can be read, where that is not at once."""
-        return ARCHIVES.get(self.storage_class, {}).get(self.restore, "")
+        return ARCHIVES.get(self.storage_class, {}).get(self.restore)
+
+    @property
+    def latency(self) -> str:
+        """The same in words."""
+        if self.wait is None:
+            return ""
+        minutes = self.wait // timedelta(minutes=1)
+        return f"{minutes // 60} hours" if minutes >= 60 else f"{minutes} minutes"
 
     def key(self, key: str) -> str:
         """The name of an object in the bucket."""

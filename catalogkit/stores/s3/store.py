@@ -220,8 +220,8 @@ class S3Layout:
         """Whether right bytes arrived in an archive, by what the server computed then (`archive.arrived`)."""
         return archive.arrived(self.bucket, asked)
 
-    def restore(self, key: str) -> str:
-        """Ask for what lies in an archive; when it can be read, in words."""
+    def restore(self, key: str) -> tuple[str, timedelta | None]:
+        """Ask for what lies in an archive; when it can be read, in words, and how long that is from now."""
         return archive.restore(self.bucket, _known(key))
 
     def presigned(self, key: str, lasts: timedelta) -> str:
