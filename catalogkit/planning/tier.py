@@ -116,7 +116,10 @@ class Tiering:
         if self._bad.height:
             said.append("contents with a copy that is known to be bad, here or there, stay; repair them first")
         if kept:
-            said.append(f"{kept:,} contents are larger than the 5 GB that an archive takes in one request, and stay")
+            said.append(
+                f"{kept:,} contents are larger than the 5 GB that go up in one request, and stay: of what came in parts"
+                " an archive tells no SHA-256 of the whole, so nothing would prove that it arrived"
+            )
         self.head = replace(self.head, complete="; ".join(said))
 
     @operation("plan", kind="tier")

@@ -174,6 +174,21 @@ def test_without_a_log_nothing_was_promised(collection: Collection, clock: Clock
     assert (row["expected_back"], row["due_at"], row["contents"], row["came_back"]) == (None, None, 1, 1)
 
 
+def test_forgetting_what_was_evicted_frees_nothing(collection: Collection, clock: Clock) -> None:
+    """Its bytes are gone already: no plan claims them again; a document that still has some claims its own alone."""
+    gone, twin = put(collection, "gone", b"gone" * 25), put(collection, "twin", b"gone" * 25)
+    here = put(collection, "here", b"here!")
+    collection.catalog.place_hold("stays", document_id=here.id, as_of=clock())
+    run(collection, ck.plan_evict(collection, n=1, policy=LAST))
+    collection.catalog.release_hold(1, as_of=clock())
+    assert collection.frame("locations")["bytes"].to_list() == [5]
+    both = ck.plan_forget(collection, [gone.id, twin.id])
+    assert both.units == 2 and both.bytes_freed() == 0
+    assert ck.plan_forget(collection, [gone.id, twin.id, here.id]).bytes_freed() == 5
+    assert run(collection, both).bytes_freed == 0 and collection.frame("documents")["id"].to_list() == [here.id]
+    assert ck.plan_gc(collection).bytes_freed() == 0
+
+
 def test_the_past_in_curves(collection: Collection, clock: Clock) -> None:
     """From nothing to all: who knows the future is never worse; a log that is too short has no curves."""
     filled(collection, clock)

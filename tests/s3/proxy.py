@@ -66,6 +66,7 @@ class Proxy:
     archive: bool = False
     asked: set[str] = field(default_factory=set)
     restored: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
 
     def fault(self, kind: str, method: str = "[A-Z]+", where: str = "", times: int = 1_000_000) -> Fault:
         """Begin to spoil requests."""
@@ -139,6 +140,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         proxy: Proxy = self.server.proxy  # type: ignore[attr-defined]
+        if (
+            "://" in self.path
+        ):  # as programs ask that were told of a proxy: it leads to the server, whatever the host is
+            proxy.hosts.add(urlsplit(self.path).netloc)
+            self.path = "/" + self.path.split("/", 3)[3]
         kind, length = proxy.kind_of(self.command, self.path), int(self.headers.get("Content-Length") or 0)
         if self.headers.get("x-amz-request-payer") != "requester":
             proxy.unpaid.append((self.command, self.path))

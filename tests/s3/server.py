@@ -18,6 +18,8 @@ from typing import Any
 
 KMS = {"default_provider": "local", "providers": {"local": {"type": "local", "enableOnDemandCreate": True}}}
 READY_SECONDS = 120
+# Buckets are also reached by a name of theirs below this one, which no name server knows.
+DOMAIN = "buckets.test"
 # gRPC listens at the port that lies so much higher.
 GRPC = 10_000
 
@@ -84,7 +86,7 @@ def start(folder: Path, *, volumes: int = 20) -> Server:
     command = [_weed(), "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
     command += [f"-s3.port={s3}", f"-s3.config={config}", f"-master.port={master}", f"-volume.port={volume}"]
     command += [f"-filer.port={filer}", f"-volume.max={volumes}", "-master.volumeSizeLimitMB=1024"]
-    command += ["-volume.preStopSeconds=0"]
+    command += ["-volume.preStopSeconds=0", f"-s3.domainName={DOMAIN}"]
     # More doors than are needed have fixed numbers, and it tells its makers about itself, unless it is told not to.
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false", "-master.telemetry=false"]
     command += [f"-s3.localSocket={folder / 's3.sock'}", f"-filer.localSocket={folder / 'filer.sock'}"]

@@ -18,11 +18,13 @@ from catalogkit.errors import InvalidInput, KeyTaken, StoreError, StoreUnreachab
 from catalogkit.layouts import Template, cas_key
 from catalogkit.model import Arrival, Digest
 from catalogkit.stores.s3 import bucket as bucket_module
-from catalogkit.stores.s3 import clients
+from catalogkit.stores.s3 import clients, multipart
 from catalogkit.stores.s3.bucket import Bucket
 from catalogkit.stores.s3.probing import probe
 from catalogkit.stores.s3.settings import SSE_C_KEY, S3Settings
 from catalogkit.stores.s3.store import S3Layout, Sent
+from tests.s3.proxy import proxied
+from tests.s3.server import DOMAIN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -217,6 +219,35 @@ def test_hazard_53_a_key_is_given_once(s3_url: str) -> None:
     with pytest.raises(KeyTaken):
         bucket.put("x", b"other", create=True)
     assert bytes(bucket.get("x", 0, 5)) == b"first"
+
+
+@pytest.mark.parametrize("style", ["virtual", "path"])
+def test_how_a_bucket_is_named(
+    s3_url: str, s3_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, style: str
+) -> None:
+    """In the host name or in the path, as the URL says: by both clients, in parts, in a link, and when deleting."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    client = s3_server.client()  # which knows of no proxy
+    monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
+    with proxied(s3_server.url, None) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        store = S3Layout.create(f"{s3_url}?endpoint=http://{DOMAIN}&style={style}", name="main", catalog="x")
+        large = os.urandom((5 << 20) + 7)
+        digest = Digest(hashlib.sha256(large).digest())
+        (tmp_path / "large").write_bytes(large)
+        assert store.send([Sent(cas_key(digest), str(tmp_path / "large"), digest, len(large))])[0]
+        assert store.holds(cas_key(digest), digest) and list(store.keys()) == [cas_key(digest)]
+        link = store.presigned(put(store, tmp_path), timedelta(minutes=5))
+        with urllib.request.build_opener().open(link) as answer:
+            assert answer.read() == CONTENT
+        about = store.bucket.head(cas_key(digest))
+        assert about is not None and store.bucket.delete(cas_key(digest), about.etag)
+        host = f"tests.{DOMAIN}" if style == "virtual" else DOMAIN
+        assert proxy.hosts == {host} and link.startswith(f"http://{host}/")
+        assert {path.startswith(("/tests/", "/tests?")) for _, path in proxy.seen} == {style == "path"}
+    found = client.list_objects_v2(Bucket="tests", Prefix=f"{store.settings.prefix}/cas")["Contents"]
+    assert [one["Key"] for one in found] == [store.settings.key(cas_key(DIGEST))]
 
 
 def test_what_is_not_installed_is_said(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

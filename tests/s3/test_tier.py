@@ -256,6 +256,17 @@ def test_a_server_that_takes_wrong_checksums_is_no_archive(
     S3Layout.create(f"{s3_url}-x?endpoint={proxy.url}&storage_class=STANDARD_IA", name="x", catalog="y")
 
 
+def test_what_is_too_large_for_one_request_stays(tiers: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would prove that it arrived; the plan says so, and how many, and any other cheap store takes it."""
+    monkeypatch.setattr("catalogkit.planning.tier.MOST_BYTES", 5 << 20)
+    plan = ck.plan_tier(tiers)
+    assert plan.units == 1 and plan.frame["sha256"].unique().to_list() == [str(digest_of(FILES["old"]))]
+    assert "1 contents are larger than the 5 GB" in plan.head.complete and "SHA-256 of the whole" in plan.head.complete
+    ck.add_store(tiers, "cool", str(tiers.path.parent / "cool"))
+    policy = ck.TierPolicy(cold="cool", least_bytes="10")
+    assert ck.plan_tier(tiers, policy).units == 2 and not ck.plan_tier(tiers, policy).head.complete
+
+
 def test_a_budget_needs_no_price_of_an_archive(tiers: Collection, clock: Clock) -> None:
     """Nothing is read there, so it costs nothing to check all the rest."""
     settings = tiers.path / "catalogkit.toml"
