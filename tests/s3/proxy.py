@@ -12,6 +12,7 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 # What a fault does to a request.
 LOSE_ANSWER = "the request is carried out, its answer never arrives"
+TIME_OUT = "the request is carried out, and then there is silence"
 STORM = "503 Slow Down, and nothing is carried out"
 CUT_BODY = "half of the answer's body, and then a reset"
 CUT_UPLOAD = "a reset in the middle of the request's body"
@@ -28,6 +30,8 @@ CONFLICT = "409 Conditional Request Conflict"
 PRECONDITION = "412 Precondition Failed"
 SKEWED = "403 Request Time Too Skewed"
 DEAF = "conditions on what is written or removed are not heard"
+# Longer than the tests' clients wait.
+SILENCE_SECONDS = 3
 _TOLD = {
     STORM: (503, "SlowDown"),
     CONFLICT: (409, "ConditionalRequestConflict"),
@@ -172,7 +176,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         answer = self._forward(proxy.target, body)
         proxy.kept.setdefault(place, answer)
-        if kind == LOSE_ANSWER:
+        if kind == TIME_OUT:
+            time.sleep(SILENCE_SECONDS)
+        if kind in (LOSE_ANSWER, TIME_OUT):
             self._reset()
         elif kind == CUT_BODY:
             status, headers, content = answer

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -292,13 +293,45 @@ def test_a_long_storm_is_an_error(spoiled: S3Layout, proxy: Proxy, tmp_path: Pat
     assert send(spoiled, tmp_path, content) and drafts(spoiled) == []
 
 
+@pytest.mark.parametrize("kind", [faults.LOSE_ANSWER, faults.TIME_OUT])
 @pytest.mark.parametrize("content", [b"small", LARGE], ids=["small", "large"])
-def test_an_answer_that_is_lost(spoiled: S3Layout, proxy: Proxy, tmp_path: Path, content: bytes) -> None:
+def test_an_answer_that_is_lost(
+    proxy: Proxy, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, kind: str
+) -> None:
     """The object is there, and nobody said so: it is told as "something lies there", which reading back settles."""
-    fault = proxy.fault(faults.LOSE_ANSWER, "PUT", "cas/|cas%2F", times=1)
+    monkeypatch.setattr(clients, "READ_SECONDS", 1)
+    spoiled = S3Layout.create(url.replace(proxy.target, proxy.url), name="main", catalog="the catalog")
+    fault = proxy.fault(kind, "PUT", "cas/|cas%2F", times=1)
     send(spoiled, tmp_path, content)
     digest = digest_of(content)
     assert fault.done == 1 and spoiled.holds(cas_key(digest), digest) is not None and drafts(spoiled) == []
+
+
+@pytest.mark.parametrize("kind", [faults.CONFLICT, faults.PRECONDITION])
+def test_a_conflict_is_looked_into(
+    proxy: Proxy, url: str, tmp_path: Path, source: Path, clock: Clock, kind: str
+) -> None:
+    """Told that something lies there when nothing does: that file fails, or is taken in at the second try."""
+    place = url.replace(proxy.target, proxy.url)
+    with init(tmp_path / "collection", store=place, clock=clock) as made:
+        fault = proxy.fault(kind, "PUT", "cas/|cas%2F", times=1)
+        report = ck.ingest(made, make_tree(source, {"x": b"x"}), resolver="test")
+        assert fault.done == 1
+        if report.failed:
+            assert made.frame("documents").is_empty()
+            assert ck.ingest(made, source, resolver="test").ingested == 1
+        sound(made, 1)
+
+
+def test_a_stale_list_condemns_nothing(proxy: Proxy, url: str, tmp_path: Path, source: Path, clock: Clock) -> None:
+    """A list from before an upload makes garbage of nothing, and finds no fault."""
+    with init(tmp_path / "collection", store=url.replace(proxy.target, proxy.url), clock=clock) as made:
+        ck.ingest(made, make_tree(source, {"x": b"x"}), resolver="test")
+        assert ck.plan_gc(made).units == 0 and [one for one in proxy.kept if re.search("comp=list|list-type", one[1])]
+        ck.ingest(made, make_tree(source, {"y": b"y"}), resolver="test")
+        fault = proxy.fault(faults.STALE, "GET", "comp=list|list-type")
+        assert ck.plan_gc(made).units == 0 and fault.done
+        sound(made, 2)
 
 
 def test_a_part_that_is_lost(spoiled: S3Layout, proxy: Proxy, tmp_path: Path) -> None:

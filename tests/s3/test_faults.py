@@ -82,12 +82,18 @@ def seen(store: S3Layout, server: Server, digest: Digest) -> bytes | None:
         return None
 
 
+@pytest.mark.parametrize("kind", [faults.LOSE_ANSWER, faults.TIME_OUT])
 @pytest.mark.parametrize("size", [100, PART + 5])
-def test_an_answer_that_is_lost(store: S3Layout, proxy: Proxy, tmp_path: Path, s3_server: Server, size: int) -> None:
+def test_an_answer_that_is_lost(
+    s3_url: str, proxy: Proxy, tmp_path: Path, s3_server: Server, monkeypatch: pytest.MonkeyPatch, size: int, kind: str
+) -> None:
     """The upload was done, and nobody said so: it is told as "something lies there", which reading back settles."""
+    monkeypatch.setattr(clients, "READ_SECONDS", 1)
+    monkeypatch.setattr(multipart, "PART_BYTES", PART)
+    store = S3Layout.create(f"{s3_url}?endpoint={proxy.url}", name="main", catalog="the catalog")
     content, digest = content_of(size)
     where = "uploadId=" if size > PART else "cas/"
-    fault = proxy.fault(faults.LOSE_ANSWER, "POST" if size > PART else "PUT", where, times=1)
+    fault = proxy.fault(kind, "POST" if size > PART else "PUT", where, times=1)
     assert send(store, tmp_path, content) is None or seen(store, s3_server, digest) == content
     assert fault.done == 1 and store.holds(cas_key(digest), digest) is not None
     assert list(multipart.dangling(store.bucket)) == []
