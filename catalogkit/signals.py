@@ -29,7 +29,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         " report snapshot sync verify",
         "kind": "dedup evict fetch forget gc migrate near purge relocate repair retention tier undo",
         "mode": "copy link move reference",
-        "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown",
+        "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown waiting",
         "query": "find frame near search sql",
         "report": "audit_report content_quality dedup_analytics eviction_scoring gc_review migration_review"
         " recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
