@@ -61,14 +61,14 @@ def test_words_folded_in_another_way_are_indexed_anew(desk: Desk, monkeypatch: p
     """A later catalogkit, or another Python with another Unicode, does not look for words in an index of other ones."""
     number = desk.put_one(artifact="paper")
     assert (ids(desk, "paper"), desk.catalog.unindexed()) == ([number], 0)
-    for module in (search, finding):
-        monkeypatch.setattr(module, "INDEX_FORM", "another")
+    monkeypatch.setattr(finding, "INDEX_FORM", "another")
     assert (desk.catalog.unindexed(), index(desk), ids(desk, "paper"), index(desk)) == (1, 1, [number], 0)
 
 
 def test_where_many_match_the_newest_and_the_titles_are_ranked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit to what a common word costs; less common ones are ranked whole."""
-    monkeypatch.setattr(search, "RANKED", 4)
+    for module in (search, finding):
+        monkeypatch.setattr(module, "RANKED", 4)
     for number in range(12):
         desk.put_one(f"{number}", f"n{number}", source_url="https://x")
         title = {"title": "common"} if number == 2 else {}

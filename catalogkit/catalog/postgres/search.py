@@ -6,19 +6,16 @@ Two limits of the type: of a text so long that its words fill a megabyte the res
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.postgres.base import Database
-from catalogkit.catalog.sql.finding import COLUMNS, FOUND, INDEX_FORM, LISTS, RANKED, SOURCE, Finding, columns, found
-from catalogkit.errors import InvalidInput
+from catalogkit.catalog.sql.finding import COLUMNS, LISTS, RANKED, Finding, columns, conditions
 from catalogkit.words import folded, words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from catalogkit.catalog.postgres.session import Session
-    from catalogkit.catalog.rows import Found
+    from catalogkit.catalog.sql.base import Session as Session
     from catalogkit.filters import Filter
     from catalogkit.words import Term
 
@@ -35,71 +32,37 @@ _GAP: Final = 8
 class Search(Database, Finding):
     """The catalog's part in finding."""
 
-    def index_documents(self, limit: int = 500) -> int:
-        """Index some of the documents that are not, or not as they are now; how many, 0 when nothing is left to do."""
-        if limit < 1:
-            raise InvalidInput("limit must be at least 1")
-        if not self.behind():
-            return 0
-        # Alone: a document that changed between the look at it and its words would be found as it was.
-        with self.write("index") as db:
-            last_id = _begin(db)
-            due = db.execute(
-                "DELETE FROM search_due WHERE document_id IN"
-                " (SELECT document_id FROM search_due ORDER BY document_id LIMIT ?) RETURNING document_id",
-                (limit,),
-            ).fetchall()
-            rows = db.execute(f"{SOURCE} WHERE d.id = ANY(?::bigint[])", ([one for (one,) in due],)).fetchall()
-            new = db.execute(f"{SOURCE} WHERE d.id > ? ORDER BY d.id LIMIT ?", (last_id, limit - len(due))).fetchall()
-            db.executemany(
-                "INSERT INTO search_rows (document_id, content_id, words) VALUES (?, ?, ?::tsvector)"
-                " ON CONFLICT (document_id) DO UPDATE SET content_id = excluded.content_id, words = excluded.words",
-                [_row(*row) for row in (*rows, *new)],
-            )
-            if new:
-                db.execute("UPDATE search_state SET last_id = ?", (new[-1][0],))
-        return len(due) + len(new)
-
-    def search(
-        self, terms: Sequence[Term], filters: Sequence[Filter] = (), *, limit: int = 20, offset: int = 0
-    ) -> list[Found]:
-        """Indexed documents with every term that is wanted and none that is not, the best first; all filters hold."""
-        if limit < 1 or offset < 0:
-            raise InvalidInput("limit must be at least 1, offset at least 0")
-        if not any(term.wanted for term in terms):
-            raise InvalidInput("there is no word to look for")
-        with self.read() as db:
-            scores = _scores(db, terms, filters)
-            if len(scores) == RANKED:
-                for number, score in _scores(db, terms, filters, "ABC").items():
-                    scores[number] = max(score, scores.get(number, score))
-            best = sorted(((score, number) for number, score in scores.items()), reverse=True)[offset : offset + limit]
-            rows = db.execute(
-                f"SELECT {FOUND} FROM unnest(?::bigint[]) WITH ORDINALITY AS r (id, n) JOIN documents d ON d.id = r.id"
-                " JOIN blobs b ON b.sha256 = d.sha256 LEFT JOIN contents c ON c.sha256 = d.sha256 ORDER BY r.n",
-                ([number for _, number in best],),
-            ).fetchall()
-        return [found(score, *row) for (score, _), row in zip(best, rows, strict=True)]
-
-    def texts_of(self, document_ids: Sequence[int]) -> dict[int, str]:
-        """The texts of these documents, as they are kept; documents without any are left out."""
-        rows = self.rows(
-            "SELECT d.id, t.text FROM documents d JOIN contents c ON c.sha256 = d.sha256"
-            " JOIN content_texts t ON t.content_id = c.id WHERE d.id = ANY(?::bigint[])",
-            (list(document_ids),),
+    def _index(self, db: Session, rows: Sequence[Any]) -> None:
+        db.executemany(
+            "INSERT INTO search_rows (document_id, content_id, words) VALUES (?, ?, ?::tsvector)"
+            " ON CONFLICT (document_id) DO UPDATE SET content_id = excluded.content_id, words = excluded.words",
+            [_row(*row) for row in rows],
         )
-        return {number: zlib.decompress(text).decode() for number, text in rows}
 
-
-def _begin(db: Session) -> int:
-    """The last document that was indexed; an index of another form is begun anew."""
-    ((last_id, form),) = db.execute("SELECT last_id, form FROM search_state").fetchall()
-    if form == INDEX_FORM:
-        return int(last_id)
-    db.execute("DELETE FROM search_rows")
-    db.execute("DELETE FROM search_due")
-    db.execute("UPDATE search_state SET last_id = 0, form = ?", (INDEX_FORM,))
-    return 0
+    def _scores(
+        self, db: Session, terms: Sequence[Term], filters: Sequence[Filter], *, by_name: bool = False
+    ) -> dict[int, float]:
+        where, values = conditions([one for one in filters if one.comparison != "~"], _condition)
+        # How letters are folded the server does not know: what contains something is looked at here.
+        contains = [one for one in filters if one.comparison == "~"]
+        asked = "".join(f", {_field(one)}" for one in contains)
+        paths = [list(one.path) for one in contains if one.kind == "json"]
+        query = _query(terms, "ABC" if by_name else "")
+        rows = db.stream(
+            f"SELECT r.document_id, ts_rank({_WEIGHTS}, r.words, CAST(? AS tsquery)){asked} FROM search_rows r"
+            " JOIN documents d ON d.id = r.document_id"
+            " JOIN blobs b ON b.sha256 = d.sha256 LEFT JOIN contents c ON c.id = r.content_id"
+            f" WHERE r.words @@ CAST(? AS tsquery){where} ORDER BY r.document_id DESC"
+            + ("" if contains else f" LIMIT {RANKED}"),
+            (query, *paths, query, *values),
+        )
+        scores: dict[int, float] = {}
+        for number, score, *texts in rows:
+            if all(folded(str(one.value)) in folded(text or "") for one, text in zip(contains, texts, strict=True)):
+                scores[number] = score
+                if len(scores) == RANKED:
+                    break
+        return scores
 
 
 def _row(
@@ -128,31 +91,6 @@ def _row(
     return document_id, content_id, " ".join(f"'{word}':{','.join(found)}" for word, found in places.items())
 
 
-def _scores(db: Session, terms: Sequence[Term], filters: Sequence[Filter], letters: str = "") -> dict[int, float]:
-    """Documents that match, the newest first, and how well: the higher, the better (ts_rank)."""
-    where, values = _where([one for one in filters if one.comparison != "~"])
-    # How letters are folded the server does not know: what contains something is looked at here.
-    contains = [one for one in filters if one.comparison == "~"]
-    asked = "".join(f", {_field(one)}" for one in contains)
-    paths = [list(one.path) for one in contains if one.kind == "json"]
-    query = _query(terms, letters)
-    rows = db.stream(
-        f"SELECT r.document_id, ts_rank({_WEIGHTS}, r.words, CAST(? AS tsquery)){asked} FROM search_rows r"
-        " JOIN documents d ON d.id = r.document_id"
-        " JOIN blobs b ON b.sha256 = d.sha256 LEFT JOIN contents c ON c.id = r.content_id"
-        f" WHERE r.words @@ CAST(? AS tsquery){where} ORDER BY r.document_id DESC"
-        + ("" if contains else f" LIMIT {RANKED}"),
-        (query, *paths, query, *values),
-    )
-    scores: dict[int, float] = {}
-    for number, score, *texts in rows:
-        if all(folded(str(one.value)) in folded(text or "") for one, text in zip(contains, texts, strict=True)):
-            scores[number] = score
-            if len(scores) == RANKED:
-                break
-    return scores
-
-
 def _query(terms: Sequence[Term], letters: str) -> str:
     """The terms in the server's language. Words have letters and digits only, so nothing in them is an operator."""
     return " & ".join(f"{'' if term.wanted else '!'}({_phrase(term, letters)})" for term in terms)
@@ -162,16 +100,6 @@ def _phrase(term: Term, letters: str) -> str:
     ends = [letters] * (len(term.words) - 1) + ["*" * term.prefix + letters]
     words = (f"'{word[:_WORD]}'{f':{end}' if end else ''}" for word, end in zip(term.words, ends, strict=True))
     return " <-> ".join(words)
-
-
-def _where(filters: Iterable[Filter]) -> tuple[str, list[Any]]:
-    """The filters as conditions, and their values."""
-    clauses, values = list[str](), list[Any]()
-    for one in filters:
-        clause, more = _condition(one)
-        clauses.append(f" AND {clause}")
-        values += more
-    return "".join(clauses), values
 
 
 def _condition(one: Filter) -> tuple[str, list[Any]]:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import unicodedata
 import zlib
-from typing import Any, Final
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import Found
-from catalogkit.catalog.sql.base import Database
+from catalogkit.catalog.sql.base import CHUNK, Database
+from catalogkit.errors import InvalidInput
 from catalogkit.model import from_us
 from catalogkit.words import FORM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from catalogkit.catalog.sql.base import Session
+    from catalogkit.filters import Filter
+    from catalogkit.words import Term
 
 # So many documents at most are ranked: where more have all the words, the newest, and those whose title, authors or
 # names have them all. To rank takes 3 µs a document, and by words that most have nothing is told from anything.
@@ -47,8 +56,57 @@ FOUND: Final = (
 )
 
 
+_TOLD: Final = (
+    f"SELECT {FOUND} FROM documents d JOIN blobs b ON b.sha256 = d.sha256 LEFT JOIN contents c ON c.sha256 = d.sha256"
+)
+_TEXTS: Final = (
+    "SELECT d.id, t.text FROM documents d JOIN contents c ON c.sha256 = d.sha256"
+    " JOIN content_texts t ON t.content_id = c.id"
+)
+_DUE: Final = "(SELECT document_id FROM search_due ORDER BY document_id LIMIT ?)"
+
+
 class Finding(Database):
-    """How far the index is behind."""
+    """The catalog's part in finding; engines say how words are kept, looked for and ranked."""
+
+    def index_documents(self, limit: int = 500) -> int:
+        """Index some of the documents that are not, or not as they are now; how many, 0 when nothing is left to do."""
+        if limit < 1:
+            raise InvalidInput("limit must be at least 1")
+        if not self.behind():
+            return 0
+        # Alone: a document that changed between the look at it and its words would be found as it was.
+        with self.write("index") as db:
+            last_id = self._indexed_to(db)
+            rows = db.execute(f"{SOURCE} WHERE d.id IN {_DUE} ORDER BY d.id", (limit,)).fetchall()
+            due = db.execute(f"DELETE FROM search_due WHERE document_id IN {_DUE}", (limit,)).rowcount
+            new = db.execute(f"{SOURCE} WHERE d.id > ? ORDER BY d.id LIMIT ?", (last_id, limit - due)).fetchall()
+            self._index(db, [*rows, *new])
+            if new:
+                db.execute("UPDATE search_state SET last_id = ?", (new[-1][0],))
+        return due + len(new)
+
+    def search(
+        self, terms: Sequence[Term], filters: Sequence[Filter] = (), *, limit: int = 20, offset: int = 0
+    ) -> list[Found]:
+        """Indexed documents with every term that is wanted and none that is not, the best first; all filters hold."""
+        if limit < 1 or offset < 0:
+            raise InvalidInput("limit must be at least 1, offset at least 0")
+        if not any(term.wanted for term in terms):
+            raise InvalidInput("there is no word to look for")
+        with self.read() as db:
+            scores = self._scores(db, terms, filters)
+            if len(scores) == RANKED:
+                for number, score in self._scores(db, terms, filters, by_name=True).items():
+                    scores[number] = max(score, scores.get(number, score))
+            best = sorted(((score, number) for number, score in scores.items()), reverse=True)[offset : offset + limit]
+            told = {row[0]: row for row in _rows(db, _TOLD, [number for _, number in best])}
+        return [found(score, *told[number]) for score, number in best]
+
+    def texts_of(self, document_ids: Sequence[int]) -> dict[int, str]:
+        """The texts of these documents, as they are kept; documents without any are left out."""
+        with self.read() as db:
+            return {number: zlib.decompress(text).decode() for number, text in _rows(db, _TEXTS, document_ids)}
 
     def unindexed(self) -> int:
         """How many documents cannot be found as they are now, at most."""
@@ -67,6 +125,56 @@ class Finding(Database):
             (INDEX_FORM,),
         )
         return bool(behind)
+
+    def _indexed_to(self, db: Session) -> int:
+        """The last document that was indexed; an index of another form, or one that is worn, is begun anew."""
+        ((last_id, form),) = db.execute("SELECT last_id, form FROM search_state").fetchall()
+        if form == INDEX_FORM and not self._worn(db):
+            return int(last_id)
+        db.execute("DELETE FROM search_rows")
+        db.execute("DELETE FROM search_due")
+        db.execute("UPDATE search_state SET last_id = 0, form = ?", (INDEX_FORM,))
+        self._anew(db)
+        return 0
+
+    def _worn(self, db: Session) -> bool:
+        """Whether the index has to be made anew for its own sake."""
+        return False
+
+    def _anew(self, db: Session) -> None:
+        """What else there is to do where an index begins."""
+
+    @abstractmethod
+    def _index(self, db: Session, rows: Sequence[Any]) -> None:
+        """Give documents their rows of the index; what each has is a row of `SOURCE`."""
+
+    @abstractmethod
+    def _scores(
+        self, db: Session, terms: Sequence[Term], filters: Sequence[Filter], *, by_name: bool = False
+    ) -> dict[int, float]:
+        """Documents that match, at most `RANKED`, the newest, and how well: the higher, the better.
+
+        By name, if every word that is wanted is in the title, among the authors or in the names.
+        """
+
+
+def _rows(db: Session, sql: str, ids: Sequence[int]) -> Iterator[Any]:
+    """What a statement says of these documents."""
+    for start in range(0, len(ids), CHUNK):
+        some = ids[start : start + CHUNK]
+        yield from db.execute(f"{sql} WHERE d.id IN ({', '.join('?' * len(some))})", some)
+
+
+def conditions(
+    filters: Iterable[Filter], condition: Callable[[Filter], tuple[str, list[Any]]]
+) -> tuple[str, list[Any]]:
+    """The filters as conditions of a statement, each as an engine says it, and their values."""
+    clauses, values = list[str](), list[Any]()
+    for one in filters:
+        clause, more = condition(one)
+        clauses.append(f" AND {clause}")
+        values += more
+    return "".join(clauses), values
 
 
 def columns(
