@@ -23,6 +23,7 @@ from benchmarks import ours
 from benchmarks.bench import Bench
 from benchmarks.catalogs import TYPES, _bytes, _digest, content_of
 from benchmarks.race import Failed, Goal, Race, Sample, Untrue, environment
+from catalogkit.batching import BATCH_FILES
 
 if TYPE_CHECKING:
     from catalogkit.catalog.contract import Registration
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 COUNT, QUICK_COUNT = 200_000, 20_000
 LOOKUPS: Final = 5_000
 PROGRAMS, MIXED_SECONDS, QUICK_SECONDS = 8, 20, 4
-BATCH: Final = 1_000  # as many as a batch of ingest has
+BATCH: Final = BATCH_FILES  # as many as a batch of ingest has
 AS_OF: Final = datetime(2026, 1, 1, tzinfo=UTC)
 DURABLE: Final = {
     "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "shared_buffers": "1GB",

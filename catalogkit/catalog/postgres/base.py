@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 import tenacity
 from psycopg.raw_cursor import RawCursor
-from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, IntLoader
+from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import ConnectionPool
 
 from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.postgres.errors import Undone, driver_errors
 from catalogkit.catalog.postgres.hands import LOOK, Promise, over
+from catalogkit.catalog.postgres.lists import Lists
 from catalogkit.catalog.postgres.migrations import LOCK, STILL, WRITE, migrate
 from catalogkit.catalog.postgres.session import Session
 from catalogkit.catalog.sql.base import Database as Common
@@ -360,7 +361,9 @@ def _configure(db: psycopg.Connection[Any]) -> None:
     db.adapters.register_dumper(int, Int8BinaryDumper)
     db.adapters.register_loader("numeric", IntLoader)
     # As text, each of thousands of digests in a list would be looked through for what needs quotes.
-    db.adapters.register_dumper(list, ListBinaryDumper)
+    db.adapters.register_dumper(list, Lists)
+    # The last that is registered writes bytes for COPY, and the driver's last one looks twice at each.
+    db.adapters.register_dumper(bytes, BytesBinaryDumper)
     # A committed row outlives a power cut; the bytes it names were made durable before it.
     db.execute(
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"

@@ -56,7 +56,7 @@ class Put(NamedTuple):
 
 def next_ids(db: Session, table: str, count: int) -> list[int]:
     """The next ids of a table."""
-    rows = db.execute(f"SELECT nextval('{table}_id_seq') FROM generate_series(1, ?)", (count,))
+    rows = db.execute(f"SELECT nextval('{table}_id_seq') FROM generate_series(1, ?)", (count,)).fetchall()
     return [number for (number,) in rows]
 
 
@@ -76,7 +76,7 @@ def wanted(identities: Sequence[tuple[str, bytes]]) -> tuple[list[str], list[byt
 
 def documents_of(db: Session, identities: Sequence[tuple[str, bytes]]) -> dict[tuple[str, bytes], tuple[Any, ...]]:
     """Documents by their identity: id, content, when fetched, since when they are so; locked until the end."""
-    rows = db.execute(f"{KNOWN} ORDER BY d.id FOR NO KEY UPDATE OF d", wanted(identities))
+    rows = db.execute(f"{KNOWN} ORDER BY d.id FOR NO KEY UPDATE OF d", wanted(identities)).fetchall()
     return {(row[0], row[1]): row[2:] for row in rows}
 
 

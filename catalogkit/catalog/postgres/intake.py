@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import errors
@@ -214,7 +215,7 @@ def _blobs(db: Session, digests: Iterable[Digest]) -> dict[Digest, tuple[int, st
     rows = db.execute(
         "SELECT sha256, bytes, state FROM blobs WHERE sha256 = ANY(?::bytea[]) ORDER BY sha256 FOR NO KEY UPDATE",
         (list(digests),),
-    )
+    ).fetchall()
     return {Digest(digest): (size, state) for digest, size, state in rows}
 
 
@@ -296,7 +297,7 @@ def _locate(db: Session, entries: Sequence[Registration], incoming: Set[Digest],
                 store, key, str(entry.layout), fold(key) if entry.layout == "policy" else None, entry.digest,
                 entry.inode, entry.mtime_ns, at_us, at_us,
             )
-            for (store, key), entry in wanted.items()
+            for (store, key), entry in sorted(wanted.items(), key=itemgetter(0))  # which is the order of two indexes
             if (store, key) not in there
         ],
     )  # fmt: skip

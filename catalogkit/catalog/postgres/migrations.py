@@ -43,6 +43,7 @@ MIGRATIONS: Final = (
     Migration(4, ("late",)),
     Migration(5, ("sites",)),
     Migration(6, ("waiting",)),
+    Migration(7, ("counted",)),
 )
 
 
