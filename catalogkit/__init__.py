@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     from catalogkit.demo import is_demo as is_demo
     from catalogkit.extract.backfill import extract as extract
     from catalogkit.extract.extractor import MetadataExtractor as MetadataExtractor
+    from catalogkit.federation.conflicts import ConflictReport as ConflictReport
+    from catalogkit.federation.conflicts import conflicts as conflicts
+    from catalogkit.federation.conflicts import plan_reconcile as plan_reconcile
+    from catalogkit.federation.federated import FederatedCatalog as FederatedCatalog
+    from catalogkit.federation.following import follow as follow
+    from catalogkit.federation.syncing import SyncReport as SyncReport
+    from catalogkit.federation.syncing import sync as sync
     from catalogkit.fetching import Fetcher as Fetcher
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
     from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
     from catalogkit.planners.evict import EvictionPolicy as EvictionPolicy
+    from catalogkit.planners.reconcile import ReconcilePolicy as ReconcilePolicy
     from catalogkit.planners.repair import RepairPolicy as RepairPolicy
     from catalogkit.planning import EvictionCandidate as EvictionCandidate
     from catalogkit.planning import NearDuplicates as NearDuplicates
@@ -148,6 +156,14 @@ _WHERE: Final = {
     "eviction_regret": "planning",
     "plan_evict": "planning",
     "plan_fetch": "planning",
+    "ConflictReport": "federation.conflicts",
+    "FederatedCatalog": "federation.federated",
+    "ReconcilePolicy": "planners.reconcile",
+    "SyncReport": "federation.syncing",
+    "conflicts": "federation.conflicts",
+    "follow": "federation.following",
+    "plan_reconcile": "federation.conflicts",
+    "sync": "federation.syncing",
     "approve": "planning",
     "audit": "auditing",
     "backtest_retention": "planning",

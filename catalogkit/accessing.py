@@ -95,4 +95,9 @@ def not_there(catalog: Catalog, record: DocumentRecord) -> StoreUnreachable:
             f"document {record.id} was evicted on {gone[0].evicted_at:%Y-%m-%d} by plan {gone[0].plan_id[:12]};"
             f" `catalogkit plan fetch {record.id}` brings it back from where it came from"
         )
+    if not catalog.locations_of(record.sha256) and (sites := catalog.sites_with(record.sha256)):
+        return StoreUnreachable(
+            f"the bytes of document {record.id} lie at {', '.join(sites)}, and have not come here;"
+            f" `catalogkit sync {sites[0]} --fetch {record.id}` has them come"
+        )
     return StoreUnreachable(f"every copy of document {record.id} is known to be bad; run `catalogkit verify`")

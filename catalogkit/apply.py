@@ -57,7 +57,7 @@ SHRUNKEN: Final = 0.5
 MAX_SHARE: Final = 0.5
 # What changes facts needs no place; some of that may be about a stray, which has nothing else.
 _OF_STRAYS: Final = frozenset({StepKind.CONDEMN, StepKind.REARM, StepKind.PURGE})
-_FACTS: Final = _OF_STRAYS | {StepKind.FORGET, StepKind.RECALL, StepKind.EVICT}
+_FACTS: Final = _OF_STRAYS | {StepKind.FORGET, StepKind.RECALL, StepKind.EVICT, StepKind.RESOLVE}
 
 
 @dataclass(slots=True)

@@ -161,6 +161,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         (``$CATALOGKIT_REPLICA``) asks that one.
     stores
         Stores beside the one that new bytes go to, by name: ``{ cold = "s3://papers-cold" }``.
+    regions
+        Other sites that this one syncs with, by name: a collection's folder, seen from this one's, or the address of a
+        catalog on a server.
     cadence
         By the name of a store, how often its copies are checked at most, such as ``{ cold = "365d" }``.
     """
@@ -169,6 +172,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     replica: str = ""
     store: StoreConfig = StoreConfig()
     stores: dict[str, str] = {}  # more of them: name and URL
+    regions: dict[str, str] = {}
     prices: dict[str, Price] = {}  # what it costs, by the name of the store
     cadence: dict[str, str] = {}
     tiering: TierPolicy = TierPolicy()
@@ -181,7 +185,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     extract: Limits = Limits()
 
     def __repr__(self) -> str:
-        shown = msgspec.structs.replace(self, catalog=public(self.catalog), replica=public(self.replica))
+        regions = {name: public(place) for name, place in self.regions.items()}
+        shown = msgspec.structs.replace(
+            self, catalog=public(self.catalog), replica=public(self.replica), regions=regions
+        )
         return f"Config({', '.join(f'{name}={getattr(shown, name)!r}' for name in self.__struct_fields__)})"
 
 

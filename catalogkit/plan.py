@@ -50,6 +50,7 @@ class StepKind(enum.StrEnum):
     QUARANTINE = "quarantine"
     FETCH = "fetch"
     EVICT = "evict"
+    RESOLVE = "resolve"
 
 
 # They never free anything.

@@ -29,11 +29,11 @@ _GRAVEST: Final = (
         StepKind.FORGET,
         StepKind.CONDEMN,
     ),
-    *(StepKind.FETCH, StepKind.CLONE, StepKind.LINK, StepKind.COPY, StepKind.RECALL, StepKind.REARM),
+    *(StepKind.FETCH, StepKind.RESOLVE, StepKind.CLONE, StepKind.LINK, StepKind.COPY, StepKind.RECALL, StepKind.REARM),
 )
 _NOUNS: Final[dict[str, str]] = {
     StepKind.PURGE: "RECORD", StepKind.FORGET: "DOCUMENT", StepKind.RECALL: "DOCUMENT", StepKind.ABANDON: "INGEST",
-    StepKind.EVICT: "CONTENT",
+    StepKind.EVICT: "CONTENT", StepKind.RESOLVE: "CONFLICT",
 }  # fmt: skip
 # These are facts in the catalog alone, and change no file.
 _FACTS: Final = {StepKind.CONDEMN, StepKind.REARM, StepKind.FORGET, StepKind.RECALL}
@@ -76,6 +76,7 @@ def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False
         (StepKind.EVICT, "content", "gone until it is fetched again from where it came from"),
         (StepKind.QUARANTINE, "bad file", "put aside"),
         (StepKind.FETCH, "file", "fetched again"),
+        (StepKind.RESOLVE, "conflict", "decided at all sites, and the other values let go of"),
         (StepKind.CLONE, "file", "made to share its data with another, which shows nowhere"),
     ):
         if number := kinds.get(kind, 0):

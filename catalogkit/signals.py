@@ -27,14 +27,14 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     for name, values in {
         "operation": "apply audit backup drill extract ingest maintain mirror_refresh plan query rebuild recover"
         " report snapshot sync verify",
-        "kind": "dedup evict fetch forget gc migrate near purge relocate repair retention tier undo",
+        "kind": "dedup evict fetch forget gc migrate near purge reconcile relocate repair retention tier undo",
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown waiting",
         "query": "find frame near search sql",
         "report": "audit_report content_quality dedup_analytics eviction_scoring gc_review migration_review"
         " recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
-        "step": "abandon clone condemn copy drop evict fetch forget link purge quarantine rearm recall",
+        "step": "abandon clone condemn copy drop evict fetch forget link purge quarantine rearm recall resolve",
         "store": "local memory reference s3",
         "error": "Archived CatalogBusy CatalogError ConstraintError InvalidInput KeyTaken NotACollection PlanError"
         " ReportError MaintenanceRuns QuotaExceeded SchemaTooNew SourceError StoreError StoreFull StoreMismatch"

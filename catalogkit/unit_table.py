@@ -11,7 +11,11 @@ from catalogkit.plan import StepKind
 
 # What has no way back; of all the rest `plan_undo` makes one.
 FINAL: Final = tuple(
-    kind.value for kind in (StepKind.PURGE, StepKind.ABANDON, StepKind.QUARANTINE, StepKind.FETCH, StepKind.CLONE)
+    kind.value
+    for kind in (
+        *(StepKind.PURGE, StepKind.ABANDON, StepKind.QUARANTINE, StepKind.FETCH, StepKind.CLONE),
+        StepKind.RESOLVE,
+    )
 )
 _TABLE: Final = (
     *("unit", "kind", "reason", "sha256", "document_id", "store", "key", "artifact_id", "resolver", "media_type"),

@@ -13,7 +13,8 @@ import catalogkit as ck
 
 # What the fixture below shows (`init`), results of what has an example, and what takes long, a server or a person.
 WITHOUT = {
-    "__version__", "AuditReport", "BackupMetadata", "CatalogSnapshot", "Collection", "ContentMetadata", "DataIssue",
+    "__version__", "AuditReport", "BackupMetadata", "CatalogSnapshot", "Collection", "ConflictReport",
+    "ContentMetadata", "DataIssue", "SyncReport",
     "DedupOpportunities", "demo_collection", "drill", "drop_reader", "EnrichedDocumentRecord", "EvictionCandidate",
     "Fetcher", "HashMismatch", "init", "maintain", "Maintenance", "MigrationReport", "MissingFile", "NearDuplicates",
     "open_reader", "OrphanFile", "plan_relocate", "rebuild_catalog", "recover_from_backup", "RetentionDecision",

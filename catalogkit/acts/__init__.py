@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.acts.facts import condemn, evict, forget, rearm, recall
+from catalogkit.acts.facts import condemn, evict, forget, rearm, recall, resolve
 from catalogkit.acts.leaving import drop, prepare_drop, prepare_quarantine, quarantine
 from catalogkit.acts.placing import copy, link, prepare_copy, prepare_fetch, prepare_link
 from catalogkit.acts.purging import purge
@@ -28,6 +28,7 @@ ACTS: Final[dict[str, Callable[[World, Step], Result]]] = {
     StepKind.QUARANTINE: quarantine,
     StepKind.FETCH: copy,
     StepKind.EVICT: evict,
+    StepKind.RESOLVE: resolve,
 }
 # What is done with all steps of a batch together: there are many, and what each has to ask can be asked at once.
 TOGETHER: Final[dict[str, Callable[[World, Sequence[Step]], list[Result]]]] = {StepKind.PURGE: purge}

@@ -1,4 +1,4 @@
-"""Steps that change what the catalog says: condemn, rearm, forget, recall, evict."""
+"""Steps that change what the catalog says: condemn, rearm, forget, recall, evict, resolve."""
 
 from __future__ import annotations
 
@@ -42,6 +42,12 @@ def recall(world: World, step: Step) -> Result:
 def evict(world: World, step: Step) -> Result:
     """Note that a blob's last copy is about to go on purpose; the drops that follow in its unit take its copies."""
     return unless(world.hand.evict(step.digest))
+
+
+def resolve(world: World, step: Step) -> Result:
+    """Write one of the values that sites left of a document, if they still are those that were planned."""
+    chosen, _, values = step.origin.partition(" of ")
+    return unless(world.hand.resolve(step.document_id, step.key, chosen, values))
 
 
 def _lost(world: World, step: Step) -> str:

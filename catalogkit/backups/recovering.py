@@ -362,6 +362,8 @@ def stores_of(manifest: Manifest, folder: str) -> dict[str, AnyStore]:
 def _renew(new: str, manifest: Manifest, where: str, when: datetime) -> None:
     """Open the restored catalog the usual way, which brings its schema up to date, and have it keep the backup."""
     with contextlib.closing(open_catalog(f"sqlite:///{new}", base=Path(new).parent, as_of=when)) as catalog:
+        # Other sites may have seen more of it than it has now, under the same numbers.
+        catalog.renew_site(as_of=when)
         keep(catalog, manifest, where, when)
 
 

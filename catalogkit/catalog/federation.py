@@ -85,6 +85,12 @@ class Taken:
         for name in self.__slots__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def words(self) -> dict[str, int]:
+        """What a person should know: all that is not nothing, new, changed and gone documents always."""
+        told = {"new": self.new, "changed": self.changed, "gone": self.gone}
+        more = {"deletions not carried out": self.overruled, "holds": self.holds}
+        return told | {name: number for name, number in more.items() if number}
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {name: getattr(self, name) for name in self.__slots__}
@@ -139,6 +145,9 @@ class Federation(Protocol):
 
     def record_of(self, identity: Identity) -> Record | None:
         """What is known of a document by all sites; None where there is no such, or it was never told of."""
+
+    def sites_with(self, digest: Digest) -> list[str]:
+        """The names of other sites that say they have bytes of this content, by what they know of them."""
 
     def content_digest(self) -> Digest:
         """What all documents amount to, whatever their ids here: sites that agree have the same."""

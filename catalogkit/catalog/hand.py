@@ -100,6 +100,9 @@ class Hand(Protocol):
     def recall(self, document_id: int, digest: Digest) -> str:
         """Bring a forgotten document back, under its old id, as it was."""
 
+    def resolve(self, document_id: int, group: str, chosen: str, values: str) -> str:
+        """Write one of the values that sites left of a document (its dot, of all dots) in the knowledge of all."""
+
     def purgeable(self, copies: Sequence[tuple[bytes, int, int | None, str | None]]) -> list[str]:
         """For each (digest, garbage since, store id, key) why it may not be removed; empty where it may.
 

@@ -9,6 +9,7 @@ from catalogkit.commands import (
     checking,
     dedup,
     evicting,
+    federation,
     holding,
     inside,
     maintaining,
@@ -54,6 +55,7 @@ _ROOMS = (
     tiering,
     maintaining,
     tenants,
+    federation,
 )
 
 

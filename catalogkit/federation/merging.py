@@ -172,6 +172,8 @@ def _tie(write: Write[Any]) -> tuple[int, str, int]:
 def contested(record: Record) -> list[str]:
     """The groups that somebody should look at: their values differ, or a deletion was overruled."""
     found = []
+    if not any(one.value.live for one in record.life):
+        return []
     if len({one.value.sha256 for one in record.content}) > 1:
         found.append("content")
     if len({one.value for one in record.notes}) > 1:

@@ -37,6 +37,8 @@ class SyncReport:
         The name of the other site.
     received, sent : Taken
         What this site took in, and what the other one did; None where it takes it in by itself, later.
+    written : int
+        Bytes of change sets that were left for others.
     conflicts : int
         Documents here that somebody should look at.
     wanted : int
@@ -46,6 +48,7 @@ class SyncReport:
     site: str
     received: Taken = field(default_factory=Taken)
     sent: Taken | None = None
+    written: int = 0
     conflicts: int = 0
     wanted: int = 0
 
@@ -55,6 +58,7 @@ class SyncReport:
             "site": self.site,
             "received": self.received.to_dict(),
             "sent": None if self.sent is None else self.sent.to_dict(),
+            "written": self.written,
             "conflicts": self.conflicts,
             "wanted": self.wanted,
         }
@@ -84,11 +88,18 @@ def sync(
         If one of them is no site yet.
     CatalogError
         If both are one site, or one was put back to an older state.
+
+    Examples
+    --------
+    >>> with ck.init("elsewhere") as other:
+    ...     sites = [one.catalog.begin_site(name, as_of=c.now()) for name, one in (("east", c), ("west", other))]
+    ...     ck.sync(c, other).sent.new
+    3
     """
     when = as_of or collection.now()
     here, there = collection.catalog, other.catalog
-    mine = _site(here, collection)
-    theirs = _site(there, other)
+    mine = site_of(collection)
+    theirs = site_of(other)
     if theirs.id == mine.id:
         raise CatalogError(SAME)
     report = SyncReport(theirs.name, sent=Taken())
@@ -123,12 +134,13 @@ def counted(collection: Collection, report: SyncReport) -> SyncReport:
     return report
 
 
-def _site(catalog: Catalog, collection: Collection) -> SiteRow:
-    found = catalog.own_site()
+def site_of(collection: Collection) -> SiteRow:
+    """Which site a collection is; refused where it is none."""
+    found = collection.catalog.own_site()
     if found is None:
         at = collection.path
         raise InvalidInput(f"{at} is no site yet; `catalogkit -C {at} sync --as NAME` makes it one")
     return found
 
 
-__all__ = ["PART", "SyncReport", "counted", "pull", "sync"]
+__all__ = ["PART", "SyncReport", "counted", "pull", "site_of", "sync"]

@@ -173,11 +173,31 @@ def stored_copies(collection: Collection, locations: pl.DataFrame | None = None)
             unreachable.append(store.name)
     rows = collection.catalog.stores()
     known = {store.name for store in collection.stores.values()}
-    return deciding.copies_of(
+    copies = deciding.copies_of(
         frames(collection, "locations")[0] if locations is None else locations,
         # A store that this collection cannot open says as little as one that does not answer.
         unreachable=[*unreachable, *(row.name for row in rows if row.name not in known)],
         in_place=[row.name for row in rows if row.kind == "reference"],
+    )
+    return _with_regions(copies, collection.catalog.frame("elsewhere"))
+
+
+def _with_regions(copies: pl.DataFrame, elsewhere: pl.DataFrame) -> pl.DataFrame:
+    """Every other site that says it has good bytes of a content counts as one more copy, as of its last word."""
+    good = (pl.col("copies") > 0) & pl.col("outcome").fill_null("ok").eq("ok")
+    regions = elsewhere.filter(good).group_by("sha256").agg(regions=pl.len().cast(pl.Int64))
+    if regions.is_empty():
+        return copies
+    return (
+        copies.join(regions, on="sha256", how="full", coalesce=True)
+        .with_columns(
+            # What lies nowhere here is not unknown; what is unknown here stays so.
+            healthy=pl.when(pl.col("stored_bytes").is_null()).then(0).otherwise("healthy")
+            + pl.col("regions").fill_null(0),
+            stored_bytes=pl.col("stored_bytes").fill_null(0),
+        )
+        .select(copies.columns)
+        .cast(copies.schema)
     )
 
 

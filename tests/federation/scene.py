@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from catalogkit.errors import StoreError
 from catalogkit.federation.merging import contested, shown
 from catalogkit.federation.syncing import SyncReport, sync
 from catalogkit.planning import plan_forget
@@ -79,6 +81,23 @@ def agree(*collections: Collection) -> None:
             frame = one.catalog.frame("blobs")
             assert {d.hex() for d in digests} <= set(frame.filter(frame["state"] == "live")["sha256"])
         assert one.catalog.integrity() == []
+
+
+def lost(*collections: Collection) -> list[str]:
+    """Documents of any site of which no site has right bytes, unless they were evicted; and live blobs likewise."""
+    there: set[str] = set()
+    for one in collections:
+        for sha256, store, key in one.catalog.frame("locations").select("sha256", "store", "key").iter_rows():
+            with contextlib.suppress(StoreError), one.stores[one.store_id(store)].open(key) as file:
+                if hashlib.sha256(file.read()).hexdigest() == sha256:
+                    there.add(sha256)
+    needed = set()
+    for one in collections:
+        blobs = one.catalog.frame("blobs")
+        needed |= set(blobs.filter((blobs["state"] == "live") & (blobs["refs"] > 0))["sha256"])
+        roots = one.catalog.frame("roots")
+        needed |= set(roots.filter(roots["kind"] == "conflict")["sha256"])
+    return sorted(needed - there)
 
 
 def all_agree(*collections: Collection) -> list[SyncReport]:

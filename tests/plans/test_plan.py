@@ -70,7 +70,7 @@ def test_missing_columns_and_naive_times_are_refused() -> None:
 
 def test_the_kinds_of_steps_are_a_closed_set() -> None:
     """Whoever adds a kind has to come by here, and by the executor."""
-    facts = {"condemn", "rearm", "purge", "forget", "recall", "abandon", "evict"}
+    facts = {"condemn", "rearm", "purge", "forget", "recall", "abandon", "evict", "resolve"}
     assert {kind.value for kind in StepKind} == facts | {"copy", "link", "clone", "drop", "quarantine", "fetch"}
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.sql.queries import copies_of
+from catalogkit.catalog.sql.resolving import resolve
 from catalogkit.layouts import digest_of, fold, layout_of
 from catalogkit.model import Digest, Layout
 
@@ -45,7 +46,8 @@ _END: Final = (
 class Hand:
     """Changes facts, each guarded by what is true now. Every method returns why not, or an empty text when done."""
 
-    def __init__(self, db: Session, plan_id: str, at_us: int, promise: Promise) -> None:
+    def __init__(self, db: Session, plan_id: str, at_us: int, promise: Promise, sequence: str) -> None:
+        self._sequence = sequence
         self._db, self._plan_id, self._at_us, self._promise = db, plan_id, at_us, promise
         self._notes: list[tuple[Any, ...]] = []
         self._told: dict[int, dict[int, str]] = {}  # of the notes that somebody asked about: unit, step, outcome
@@ -229,6 +231,10 @@ class Hand:
             self._db.execute("ROLLBACK TO recall")
         self._db.execute("RELEASE recall")
         return why
+
+    def resolve(self, document_id: int, group: str, chosen: str, values: str) -> str:
+        """Write one of the values that sites left of a document in the knowledge of all."""
+        return resolve(self._db, self._sequence, document_id, group, chosen, values, self._at_us)
 
     def purgeable(self, copies: Sequence[tuple[bytes, int, int | None, str | None]]) -> list[str]:
         """For each (digest, garbage since, store id, key) why it may not be removed; empty where it may."""

@@ -225,7 +225,7 @@ class Plans(Database):
         """The hand of the executor for one batch: everything it does is one transaction, its notes included."""
         with self.promise() as promise, self.write("apply", to_us(as_of), plan_id) as db:
             _refuse_given_up(db, plan_id)
-            hand = Hand(db, plan_id, to_us(as_of), promise)
+            hand = Hand(db, plan_id, to_us(as_of), promise, self.sequence.format("documents"))
             yield hand
             hand.write_down()
             promise.end(db)

@@ -152,6 +152,15 @@ class Sites(Database):
             db.execute("UPDATE sites SET expired_us = ? WHERE site = ?", (to_us(as_of), found[0].id))
         return next(one for one in self.sites() if one.id == found[0].id)
 
+    def sites_with(self, digest: Digest) -> list[str]:
+        """The names of other sites that say they have bytes of this content, those that proved it lately first."""
+        rows = self.rows(
+            "SELECT s.name FROM elsewhere e JOIN sites s ON s.id = e.site_id WHERE e.sha256 = ? AND e.copies > 0"
+            " ORDER BY e.checked_us DESC, s.name",
+            (digest,),
+        )
+        return [row[0] for row in rows]
+
     def content_digest(self) -> Digest:
         """What all documents amount to, whatever their ids here: the sum (modulo 2 to the 256th) of their SHA-256."""
         total, encode = 0, msgspec.json.Encoder().encode

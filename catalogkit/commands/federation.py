@@ -1,0 +1,190 @@
+"""The commands that sync with other sites, and show what they said without knowing of each other."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from catalogkit.commands.planned import Out, planned
+from catalogkit.commands.plans import planning
+from catalogkit.door import DONE, LOOK, Json, machine
+
+if TYPE_CHECKING:
+    from catalogkit.catalog.federation import SiteRow
+    from catalogkit.collection import Collection
+    from catalogkit.federation.conflicts import ConflictReport
+
+SHOWN = 20
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(sync)
+    app.command()(conflicts)
+    planning.command("reconcile")(plan_reconcile)
+
+
+def sync(
+    context: typer.Context,
+    region: Annotated[
+        str | None, typer.Argument(metavar="[REGION]", help="A region of the settings, a folder, or an address.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What this site is called.")] = None,
+    through: Annotated[
+        str | None, typer.Option("--through", metavar="PLACE", help="Leave and take change sets there, and no more.")
+    ] = None,
+    fetch: Annotated[list[int] | None, typer.Option("--fetch", metavar="ID", help="Have these bytes come.")] = None,
+    size: Annotated[str | None, typer.Option("--bytes", help="Have so many bytes come, such as 10GB.")] = None,
+    everything: Annotated[bool, typer.Option("--all-bytes", help="Have all bytes come.")] = False,
+    expire: Annotated[str | None, typer.Option(metavar="SITE", help="Keep nothing for its sake any more.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Say yes to that.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Be another site: this one was put back, or copied.")] = False,
+    as_json: Json = False,
+) -> int:
+    """Sync with another site; without one, say who they are and what waits."""
+    from catalogkit.errors import InvalidInput
+
+    with context.obj.open() as collection:
+        now = collection.now()
+        if name:
+            collection.catalog.begin_site(name, as_of=now)
+        if renew and collection.catalog.renew_site(as_of=now) is None:
+            raise InvalidInput("this is no site; `catalogkit sync --as NAME` makes it one")
+        if expire:
+            return _expire(context, collection, expire, yes, as_json)
+        if region and through:
+            raise InvalidInput("name a region, or a place to leave change sets at, not both")
+        if region or through:
+            return _sync(context, collection, region, through, (fetch or [], size, everything), as_json)
+        return _status(context, collection, as_json)
+
+
+def _sync(
+    context: typer.Context,
+    collection: Collection,
+    region: str | None,
+    through: str | None,
+    wanted: tuple[list[int], str | None, bool],
+    as_json: bool,
+) -> int:
+    from catalogkit.collection import open_collection
+    from catalogkit.federation import exchange, following, syncing
+    from catalogkit.federation.federated import region_place
+    from catalogkit.terminal import say, tell
+    from catalogkit.units import parse_bytes
+
+    came: dict[str, Any] = {}
+    if region is None:
+        report = exchange.exchange(collection, str(through))
+    else:
+        known = collection.config.regions.get(region)
+        with open_collection(region_place(collection, known) if known else region) as other:
+            if other.catalog.own_site() is None and known:
+                other.catalog.begin_site(region, as_of=other.now())
+            report = syncing.sync(collection, other)
+            ids, size, everything = wanted
+            if ids or size or everything:
+                budget = parse_bytes(size) if size else None
+                done = following.follow(collection, [other], document_ids=ids or None, bytes_budget=budget)
+                came = {"fetched": done.done if done else 0, "not_fetched": done.failed if done else 0}
+                syncing.counted(collection, report)
+    values = report.to_dict() | came
+    if machine(context, as_json):
+        say(values, True, "Sync")
+        return LOOK if report.conflicts or came.get("not_fetched") else DONE
+    told = {"site": report.site, **{f"{what} here": n for what, n in report.received.words().items()}}
+    told |= {f"{what} there": n for what, n in report.sent.words().items()} if report.sent else {}
+    told |= {"bytes written": report.written} if report.written else {}
+    say(told | came | {"conflicts": report.conflicts, "contents elsewhere alone": report.wanted}, False, "Sync")
+    if report.conflicts:
+        tell("`catalogkit conflicts` lists what sites said without knowing of each other.")
+    return LOOK if report.conflicts or came.get("not_fetched") else DONE
+
+
+def _status(context: typer.Context, collection: Collection, as_json: bool) -> int:
+    from catalogkit.terminal import say, tell
+
+    sites, waiting = collection.catalog.sites(), len(collection.catalog.contests())
+    if machine(context, as_json):
+        say({"sites": [_site(one) for one in sites], "conflicts": waiting}, True, "Sites")
+        return LOOK if waiting else DONE
+    if not sites:
+        tell("this catalog is by itself; `catalogkit sync --as NAME` makes it a site, `sync REGION` talks to another")
+        return DONE
+    for one in sites:
+        heard = f"{one.heard_at:%Y-%m-%d %H:%M}" if one.heard_at else "never"
+        how = "this one" if one.own else "expired" if one.expired_at else f"heard of {heard}, has {one.reached.seq:,}"
+        sys.stdout.write(f"{one.name:<20} {one.id}  {how}\n")
+    own = next(one for one in sites if one.own)
+    tell(f"{own.name} has made {own.heard.seq:,} changes; {waiting:,} documents are in conflict")
+    return LOOK if waiting else DONE
+
+
+def _site(one: SiteRow) -> dict[str, Any]:
+    names = ("id", "name", "own", "follows", "met_at", "heard_at", "expired_at")
+    return {name: getattr(one, name) for name in names} | {"reached": one.reached.seq, "heard": one.heard.seq}
+
+
+def _expire(context: typer.Context, collection: Collection, site: str, yes: bool, as_json: bool) -> int:
+    from catalogkit.planning.gc import kept_garbage
+    from catalogkit.terminal import say, tell
+
+    if not yes:
+        kept = kept_garbage(collection).filter(by="region")
+        say({"site": site, "kept": kept.to_dicts()}, machine(context, as_json), "To expire")
+        tell(
+            f"What only sites need that were not heard of may go then. `catalogkit sync --expire {site} --yes` does it."
+        )
+        return LOOK
+    row = collection.catalog.expire_site(site, as_of=collection.now())
+    say({"expired": row.name, "id": row.id}, machine(context, as_json), "Expired")
+    return DONE
+
+
+def conflicts(context: typer.Context, as_json: Json = False) -> int:
+    """What sites said of documents without knowing of each other: all values, and which one is shown."""
+    from catalogkit.federation.conflicts import conflicts as found
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        report = found(collection)
+    if machine(context, as_json):
+        say(report.to_dict(), True, "Conflicts")
+        return LOOK if report.documents else DONE
+    _write(report)
+    if not report.documents:
+        tell("no conflicts")
+        return DONE
+    tell("`catalogkit plan reconcile` plans to keep what is shown, or what one site wrote (--prefer SITE).")
+    return LOOK
+
+
+def _write(report: ConflictReport) -> None:
+    for (document, artifact, group), rows in report.frame.head(5 * SHOWN).group_by(
+        "document_id", "artifact_id", "group", maintain_order=True
+    ):
+        sys.stdout.write(f"{document:>6}  {artifact}  {group}\n")
+        for row in rows.iter_rows(named=True):
+            mark = "shown" if row["shown"] else "kept"
+            sys.stdout.write(
+                f"        {mark:<6} {row['site']:<12} {row['written_at']:%Y-%m-%d %H:%M}  {row['value']}\n"
+            )
+    if report.frame.height > 5 * SHOWN:
+        sys.stdout.write(f"        and {report.frame.height - 5 * SHOWN:,} more; --json has all\n")
+
+
+def plan_reconcile(
+    context: typer.Context,
+    prefer: Annotated[str, typer.Option(metavar="SITE", help="Take what was written there; else what is shown.")] = "",
+    deletions: Annotated[bool, typer.Option("--deletions", help="What one site deleted goes after all.")] = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> int:
+    """End conflicts between sites: one value of each is written in the knowledge of all."""
+    from catalogkit.federation.conflicts import plan_reconcile as make
+    from catalogkit.planners.reconcile import ReconcilePolicy
+
+    policy = ReconcilePolicy(site=prefer, deletions=deletions)
+    return planned(context, lambda collection: make(collection, policy), out, as_json)
