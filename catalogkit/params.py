@@ -74,7 +74,7 @@ class Parameter:
         values = {"true": True, "false": False}
         try:
             value = values[text.strip().lower()] if self.type is bool else _literal(text)
-        except (KeyError, ValueError, SyntaxError, RecursionError):
+        except (KeyError, ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             wanted = "true or false" if self.type is bool else self.type.__name__
             raise InvalidInput(f"parameter {self.name!r} takes {wanted}, not {_short(text)}") from None
         return self.accept(value)
@@ -223,7 +223,7 @@ def _is_setting(node: ast.stmt) -> bool:
         return False
     try:
         ast.literal_eval(node.value)
-    except ValueError:
+    except (ValueError, TypeError):  # the latter for a key that cannot be one
         return False
     return True
 

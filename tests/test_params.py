@@ -70,6 +70,7 @@ def test_text_becomes_the_declared_type(notebook: Path) -> None:
         ({"dry_run": "yes"}, "'dry_run' takes true or false"),
         ({"names": "a,b"}, "'names' takes list"),
         ({"limits": "[]"}, "'limits' takes dict, not list"),
+        ({"limits": "{{2: 4}: 4}"}, "'limits' takes dict"),
         ({"collection": 5}, "'collection' takes str, not int 5; quote it"),
         ({"top": "__import__('os')"}, "'top' takes int"),
     ],
@@ -100,6 +101,7 @@ def test_no_text_at_all_passes_for_a_type_it_is_not(text: str) -> None:
         ("import os", "line 1"),
         ("a = b = 1", "line 1"),
         ("top: int = (", "not Python"),
+        ("top: dict = {{2: 4}: 4}", "is not 'name: type"),
     ],
 )
 def test_a_line_that_declares_nothing_is_refused(tmp_path: Path, source: str, message: str) -> None:

@@ -259,6 +259,34 @@ class Intake:
         (done,) = desk.catalog.commit([(intent, later)], as_of=NOW + DAY)
         assert (done.outcome, desk.catalog.document(number).sha256) == ("changed", sha("third"))
 
+    @pytest.mark.parametrize("there", ["before", "since", "again"])
+    def test_no_clock_says_which_version_is_newer(self, desk: Desk, there: str) -> None:
+        """An ingest that began first gives an older version, also where all that came since has an earlier time."""
+        if there != "since":
+            number = desk.put_one("zero", "a", as_of=NOW + 2 * DAY)
+        entry = desk.entry("first", "a", in_order=False)
+        (intent,) = desk.stage(entry, as_of=NOW + 3 * DAY)
+        number = desk.put_one("second", "a", as_of=NOW - DAY)
+        if there == "again":
+            number = desk.put_one("zero", "a", as_of=NOW - 2 * DAY)
+        (done,) = desk.catalog.commit([(intent, entry)], as_of=NOW + 4 * DAY, late=True)
+        wanted = sha("zero" if there == "again" else "second")
+        assert (done.outcome, desk.catalog.document(number).sha256) == ("older", wanted)
+        # What began last comes last, whatever time it says.
+        entry = desk.entry("third", "a", in_order=False)
+        (intent,) = desk.stage(entry, as_of=NOW - 9 * DAY)
+        (done,) = desk.catalog.commit([(intent, entry)], as_of=NOW - 9 * DAY, late=True)
+        assert (done.outcome, desk.catalog.document(number).sha256) == ("changed", sha("third"))
+
+    def test_an_ingest_does_not_overtake_itself(self, desk: Desk) -> None:
+        """Two versions of one document in a batch: the later in the batch is the newer one."""
+        number = desk.put_one("zero", "a")
+        entries = [desk.entry(content, "a", in_order=False) for content in ("first", "second")]
+        staged = list(zip(desk.stage(*entries), entries, strict=True))
+        done = desk.catalog.commit(staged, as_of=NOW + DAY)
+        assert [one.outcome for one in done] == ["changed", "changed"]
+        assert desk.catalog.document(number).sha256 == sha("second")
+
     @pytest.mark.parametrize("late", [True, False])
     def test_what_was_forgotten_meanwhile(self, desk: Desk, late: bool) -> None:
         """Completed by others, an ingest brings no document back that was forgotten since it began; its own may."""
@@ -281,7 +309,7 @@ class Intake:
 
     @pytest.mark.parametrize("back", ["begun anew", "there again"])
     def test_what_was_forgotten_before_comes_late_all_the_same(self, desk: Desk, back: str) -> None:
-        """An ingest that began after its document was forgotten is completed; so is one whose document came back."""
+        """An ingest that began after its document was forgotten is completed; one whose document came back is older."""
         number = desk.put_one("first", "a")
         entry = desk.entry("second", "a", in_order=False)
         if back == "begun anew":
@@ -292,7 +320,7 @@ class Intake:
             desk.forget(number)
             desk.put_one("third", "a", as_of=NOW + HOUR)
         (done,) = desk.catalog.commit([(intent, entry)], as_of=NOW + DAY, late=True)
-        assert done.outcome == {"begun anew": "new", "there again": "changed"}[back]
+        assert done.outcome == {"begun anew": "new", "there again": "older"}[back]
         assert desk.catalog.intents() == []
 
 

@@ -159,12 +159,12 @@ def blinded(weather: Weather, tally: Tally, chance: random.Random, root: str) ->
 class Known:
     """What is certain of one document: whether it must be there, and which contents it may have.
 
-    What was begun and never confirmed may be completed later by somebody else, also of a document that was forgotten.
+    What was begun and never confirmed may be completed later by somebody else, but nothing that came since is undone
+    by it: not a version, not that the document was forgotten.
     """
 
     must: bool = False
     allowed: set[str] = field(default_factory=set)
-    begun: set[str] = field(default_factory=set)
 
 
 class Diary:
@@ -184,13 +184,13 @@ def known_from(path: Path) -> dict[str, Known]:
         what, name, digest = json.loads(line)
         one = found.setdefault(name, Known())
         if what == "will take":
-            one.allowed, one.begun = one.allowed | {digest}, one.begun | {digest}
+            one.allowed = one.allowed | {digest}
         elif what == "took":
-            one.must, one.allowed, one.begun = True, {digest}, one.begun - {digest}
+            one.must, one.allowed = True, {digest}
         elif what == "will forget":
             one.must = False
         elif what == "forgot":
-            one.must, one.allowed = False, set(one.begun)
+            one.must, one.allowed = False, set()
         elif what == "kept":
             one.must = True
     return found

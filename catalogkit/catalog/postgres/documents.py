@@ -37,14 +37,14 @@ class Put(NamedTuple):
 
     identity: tuple[str, bytes]
     entry: Registration
-    begun_us: int
+    overtaken: bool | None
     fetched_us: int | None
 
     @classmethod
-    def of(cls, identity: tuple[str, bytes], entry: Registration, begun_us: int) -> Put:
+    def of(cls, identity: tuple[str, bytes], entry: Registration, overtaken: bool | None) -> Put:
         """All that is asked more than once."""
         at = entry.arrival.fetched_at
-        return cls(identity, entry, begun_us, None if at is None else to_us(at))
+        return cls(identity, entry, overtaken, None if at is None else to_us(at))
 
     @property
     def facts(self) -> tuple[Any, ...]:
@@ -106,9 +106,11 @@ def put_documents(
             continue
         # What is already written of this batch must be there before it can be changed.
         added = _add(db, added)
-        # Which came first: where nobody says, what was there already when this one's ingest began.
+        # Which came first: where nobody says, what was there already when this one's ingest began. One without a
+        # beginning is compared by time.
         dated = put.fetched_us is not None and known_fetched_us is not None
-        late = put.fetched_us < known_fetched_us if dated else put.begun_us < known_changed_us
+        by_order = at_us < known_changed_us if put.overtaken is None else put.overtaken
+        late = put.fetched_us < known_fetched_us if dated else by_order
         if late and not put.entry.in_order:
             told.append((document_id, "older" if _keep_older(db, document_id, put.facts, at_us) else "same"))
             continue

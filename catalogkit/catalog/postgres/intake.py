@@ -28,7 +28,7 @@ from catalogkit.catalog.postgres.documents import (
 )
 from catalogkit.catalog.postgres.errors import Undone
 from catalogkit.catalog.rows import Committed, Known, Registration
-from catalogkit.catalog.sql.facts import HEALTH, NEWEST, Intents, stay_forgotten
+from catalogkit.catalog.sql.facts import HEALTH, POSITION, Begun, Intents, is_overtaken, stay_forgotten
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
 from catalogkit.model import BlobState, Digest, Layout, Outcome, json_text, to_us
@@ -89,14 +89,14 @@ class Intake(Database, Intents):
             _rearm(db, again, at_us)
             ids = next_ids(db, "intents", len(registrations))
             # Nobody who forgets anything writes beside this.
-            ((changes,),) = db.execute(NEWEST).fetchall()
+            (position,) = db.execute(POSITION).fetchall()
             db.copy(
                 "intents",
-                ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us", "changes"),
-                ("int8", "text", "int8", "text", "bytea", "text", "int8", "int8", "int8"),
+                ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us", "changes", "last_id"),
+                ("int8", "text", "int8", "text", "bytea", "text", "int8", "int8", "int8", "int8"),
                 [
-                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us, changes)
-                    for number, entry in zip(ids, registrations, strict=True)
+                    (number, owner, one.store_id, one.key, one.digest, json_text(one), at_us, until_us, *position)
+                    for number, one in zip(ids, registrations, strict=True)
                 ],
             )
         return ids
@@ -121,23 +121,24 @@ class Intake(Database, Intents):
         at_us = to_us(as_of)
         with _racing(), self.write("ingest", at_us, run_id, alone=False) as db:
             rows = db.execute(
-                "DELETE FROM intents WHERE id = ANY(?::bigint[]) RETURNING id, created_us, changes",
+                "DELETE FROM intents WHERE id = ANY(?::bigint[]) RETURNING id, changes, last_id",
                 ([intent for intent, _ in staged if intent is not None],),
             ).fetchall()
-            ended = {number: (created_us, changes) for number, created_us, changes in rows}
-            ends = [(at_us, 0) if intent is None else ended.get(intent) for intent, _ in staged]
-            begun = [end and end[0] for end in ends]
+            ended = {number: Begun(*position) for number, *position in rows}
+            ends = [None if intent is None else ended.get(intent) for intent, _ in staged]
+            gone = [intent is not None and end is None for (intent, _), end in zip(staged, ends, strict=True)]
             identities = [identity_of(entry.arrival) for _, entry in staged]
-            puts = [
-                Put.of(identity, entry, since)
-                for identity, (_, entry), since in zip(identities, staged, begun, strict=True)
-                if since is not None
-            ]
             # Locked before anything is changed, those that lose a document included.
             known = documents_of(db, identities)
             if late:
                 mine = zip(identities, staged, ends, strict=True)
-                stay_forgotten(db, [(e.arrival, end[1]) for one, (_, e), end in mine if end and one not in known])
+                stay_forgotten(db, [(e.arrival, end) for one, (_, e), end in mine if end and one not in known])
+            # Before anything of this is written: it does not overtake itself.
+            puts = [
+                Put.of(identity, entry, end and _overtaken(db, known.get(identity), entry, end))
+                for identity, (_, entry), end, lost in zip(identities, staged, ends, gone, strict=True)
+                if not lost
+            ]
             blobs = _blobs(db, {entry.digest for _, entry in staged} | {Digest(row[1]) for row in known.values()})
             # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile. Those that
             # nobody heard of come last, and whole.
@@ -154,8 +155,8 @@ class Intake(Database, Intents):
             done = put_documents(db, puts, known, at_us)
             _add(db, whole, "live", Counter(content for _, content, *_ in known.values()), at_us)
             documents = [
-                next(done) if since is not None else _meanwhile(known.get(identity), entry)
-                for identity, (_, entry), since in zip(identities, staged, begun, strict=True)
+                _meanwhile(known.get(identity), entry) if lost else next(done)
+                for identity, (_, entry), lost in zip(identities, staged, gone, strict=True)
             ]
             _remember(db, [entry for _, entry in staged], documents)
         told = []
@@ -193,6 +194,11 @@ class Intake(Database, Intents):
         at_us = to_us(as_of)
         with self.write("touch", at_us, alone=False) as db:
             note_seen(db, document_ids, at_us)
+
+
+def _overtaken(db: Session, row: tuple[Any, ...] | None, entry: Registration, begun: Begun) -> bool:
+    """Whether its document was given another version since; nobody asks where versions come in their order."""
+    return row is not None and not entry.in_order and is_overtaken(db, row[0], row[1], begun)
 
 
 @contextlib.contextmanager

@@ -35,7 +35,7 @@ class Migration:
 
 
 # The embedded engine's schema that ours says the same as; whoever adds a migration there sees to one here.
-EMBEDDED: Final = 14
+EMBEDDED: Final = 15
 MIGRATIONS: Final = (
     Migration(1, ("core", "rules", "search")),
     Migration(2, ("whole", "hands")),
@@ -44,6 +44,7 @@ MIGRATIONS: Final = (
     Migration(5, ("sites",)),
     Migration(6, ("waiting",)),
     Migration(7, ("counted",)),
+    Migration(8, ("overtaking",)),
 )
 
 

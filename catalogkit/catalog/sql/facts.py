@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from catalogkit.catalog.rows import Intent, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sql.base import Database
@@ -36,11 +36,31 @@ def from_facts(text: str) -> Registration:
     )
 
 
-# The last change of a document that there is: what is forgotten later has a higher number, whatever clocks say.
-NEWEST: Final = "SELECT coalesce(max(hid), 0) FROM documents_history"
+# How far documents have come: the last change of one, and the last that was new. What is changed, forgotten or new
+# later has a higher number, whatever clocks say.
+POSITION: Final = (
+    "SELECT (SELECT coalesce(max(hid), 0) FROM documents_history), (SELECT coalesce(max(id), 0) FROM documents)"
+)
 
 
-def stay_forgotten(db: Session, ended: Sequence[tuple[Arrival, int]]) -> None:
+class Begun(NamedTuple):
+    """Where documents stood when an intent was written."""
+
+    changes: int
+    last_id: int
+
+
+def is_overtaken(db: Session, document_id: int, content: bytes, begun: Begun) -> bool:
+    """Whether a document that is there was new, or given its content, after that."""
+    return document_id > begun.last_id or bool(
+        db.execute(
+            "SELECT 1 FROM documents_history WHERE id = ? AND hid > ? AND op = 'update' AND sha256 <> ? LIMIT 1",
+            (document_id, begun.changes, content),
+        ).fetchone()
+    )
+
+
+def stay_forgotten(db: Session, ended: Sequence[tuple[Arrival, Begun]]) -> None:
     """Refuse documents that are not there, and were forgotten after that change, when their ingest had begun.
 
     Raises
@@ -51,7 +71,7 @@ def stay_forgotten(db: Session, ended: Sequence[tuple[Arrival, int]]) -> None:
     if not ended:
         return
     begun: dict[tuple[str, ...], int] = {}
-    for arrival, changes in ended:
+    for arrival, (changes, _) in ended:
         begun[arrival.identity] = min(changes, begun.get(arrival.identity, changes))
     rows = db.stream(
         "SELECT hid, tenant, artifact_id, source_url, resolver, variant FROM documents_history"

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Committed, Known, Registration
-from catalogkit.catalog.sql.facts import HEALTH, NEWEST, Intents, stay_forgotten
-from catalogkit.catalog.sqlite.base import Database
+from catalogkit.catalog.sql.facts import HEALTH, POSITION, Begun, Intents, is_overtaken, stay_forgotten
+from catalogkit.catalog.sqlite.base import Connection, Database
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
 from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, json_text, to_us
@@ -58,13 +58,13 @@ class Intake(Database, Intents):
             # This transaction is the only writer, so the ids that come next are its own to give.
             (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'intents'").fetchone()
             ids = list(range(last + 1, last + 1 + len(registrations)))
-            (changes,) = db.execute(NEWEST).fetchone()
+            position = db.execute(POSITION).fetchone()
             db.executemany(
-                "INSERT INTO intents (id, owner, store_id, key, sha256, facts, created_us, expires_us, changes)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO intents (id, owner, store_id, key, sha256, facts, created_us, expires_us, changes,"
+                " last_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (number, owner, entry.store_id, entry.key, entry.digest, json_text(entry), at_us, until_us, changes)
-                    for number, entry in zip(ids, registrations, strict=True)
+                    (number, owner, one.store_id, one.key, one.digest, json_text(one), at_us, until_us, *position)
+                    for number, one in zip(ids, registrations, strict=True)
                 ],
             )
         return ids
@@ -88,19 +88,21 @@ class Intake(Database, Intents):
         """
         at_us = to_us(as_of)
         with self.write("ingest", at_us, run_id) as db:
-            ends = [(at_us, 0) if intent is None else _end(db, intent) for intent, _ in staged]
-            begun = [end and end[0] for end in ends]
+            ends = [_end(db, intent) if intent is not None else None for intent, _ in staged]
+            gone = [intent is not None and end is None for (intent, _), end in zip(staged, ends, strict=True)]
             if late:
-                ended = [(entry.arrival, end[1]) for (_, entry), end in zip(staged, ends, strict=True) if end]
+                ended = [(entry.arrival, end) for (_, entry), end in zip(staged, ends, strict=True) if end]
                 stay_forgotten(db, [one for one in ended if _document_of(db, one[0]) is None])
-            entries = [entry for (_, entry), since in zip(staged, begun, strict=True) if since is not None]
+            # Before anything of this is written: it does not overtake itself.
+            overtaken = [end and _overtaken(db, entry, end) for (_, entry), end in zip(staged, ends, strict=True)]
+            entries = [entry for (_, entry), lost in zip(staged, gone, strict=True) if not lost]
             # Without an intent to protect them, blobs may have been condemned or forgotten meanwhile.
             _expect(db, [entry for intent, entry in staged if intent is None], at_us)
             _locate(db, entries, at_us)
             fresh = _bring_alive(db, entries, at_us)
             documents = [
-                _meanwhile(db, entry) if since is None else _put_document(db, entry, at_us, since)
-                for (_, entry), since in zip(staged, begun, strict=True)
+                _meanwhile(db, entry) if lost else _put_document(db, entry, at_us, late_by)
+                for (_, entry), lost, late_by in zip(staged, gone, overtaken, strict=True)
             ]
             _remember(db, [entry for _, entry in staged], documents)
         done = []
@@ -137,10 +139,16 @@ class Intake(Database, Intents):
             )
 
 
-def _end(db: sqlite3.Connection, intent: int) -> tuple[int, int] | None:
-    """End an intent; when and after which change it was written, None where it is not there any more."""
-    row = db.execute("DELETE FROM intents WHERE id = ? RETURNING created_us, changes", (intent,)).fetchone()
-    return row and (row[0], row[1])
+def _end(db: sqlite3.Connection, intent: int) -> Begun | None:
+    """End an intent; where documents stood when it was written, None where it is not there any more."""
+    row = db.execute("DELETE FROM intents WHERE id = ? RETURNING changes, last_id", (intent,)).fetchone()
+    return row and Begun(*row)
+
+
+def _overtaken(db: Connection, entry: Registration, begun: Begun) -> bool:
+    """Whether its document was given another version since; nobody asks where versions come in their order."""
+    row = None if entry.in_order else _document_of(db, entry.arrival)
+    return row is not None and is_overtaken(db, row[0], row[1], begun)
 
 
 def _expect(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> None:
@@ -225,7 +233,7 @@ def _document_of(db: sqlite3.Connection, arrival: Arrival) -> Any:
     ).fetchone()
 
 
-def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, begun_us: int) -> tuple[int, str]:
+def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, overtaken: bool | None) -> tuple[int, str]:
     arrival = entry.arrival
     fetched_us = None if arrival.fetched_at is None else to_us(arrival.fetched_at)
     metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
@@ -243,9 +251,11 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, begun
     if content == entry.digest:
         db.execute("UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", (at_us, document_id))
         return document_id, "same"
-    # Which came first: where nobody says, what was there already when this one's ingest began.
+    # Which came first: where nobody says, what was there already when this one's ingest began. One without a
+    # beginning is compared by time.
     told = fetched_us is not None and known_fetched_us is not None
-    late = fetched_us < known_fetched_us if told else begun_us < known_changed_us
+    by_order = at_us < known_changed_us if overtaken is None else overtaken
+    late = fetched_us < known_fetched_us if told else by_order
     if late and not entry.in_order:
         return document_id, "older" if _keep_older(db, document_id, facts, at_us) else "same"
     db.execute(

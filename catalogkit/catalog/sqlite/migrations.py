@@ -45,6 +45,7 @@ MIGRATIONS: Final = (
     Migration(12, "late"),
     Migration(13, "sites"),
     Migration(14, "waiting"),
+    Migration(15, "overtaking"),
 )
 
 
