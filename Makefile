@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench stress soak lock lab sample clean programs
+.PHONY: help demo test lint bench stress soak fuzz lock lab sample clean programs
 
 PY := .venv/bin/python
 
@@ -66,6 +66,9 @@ stress: .venv/.installed ## The long race and crash tests, and every property at
 export MINUTES SEED
 soak: .venv/.installed ## Mixed load with faults, and a look at everything; MINUTES=60 SEED=...
 	@$(PY) -m tests.stress.soak --minutes $${MINUTES:-60} $${SEED:+--seed "$$SEED"}
+
+fuzz: .venv/.installed ## Every reader of words and documents, by coverage; ARGS="--seconds 60 --only settings"
+	$(PY) -m tests.fuzz.guided $(ARGS)
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab; ARGS=... is passed on
 	$(PY) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks $(ARGS)

@@ -1,4 +1,4 @@
-"""Fuzzing that looks where it gets to: ``make fuzz SECONDS=60``. What it finds becomes a test of its own.
+"""Fuzzing that looks where it gets to: ``make fuzz``. What it finds becomes a test of its own.
 
 Each door has a process of its own, in which atheris watches the lines of the package that are reached and changes
 bytes until it reaches more. A door is understood or refused with `InvalidInput`; a document is told or refused, and
