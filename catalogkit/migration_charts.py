@@ -18,21 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["by_type", "names", "types"]
 
 
-def types(plan: Plan, locations: pl.DataFrame, top: int = 12) -> pl.DataFrame:
-    """Copies that a plan moves, by media type; the least are summed up.
+def types(moves: pl.DataFrame, top: int = 12) -> pl.DataFrame:
+    """Copies that are to move, as `planning.misplaced` tells them, the largest first; the least are summed up.
 
     Returns
     -------
     DataFrame
-        ``media_type``, ``copies``, ``bytes`` (of the copies, which a move neither adds nor frees), largest first.
+        ``media_type``, ``copies``, ``bytes`` (of the copies, which a move neither adds nor frees).
     """
-    sizes = locations.group_by("store", "sha256").agg(pl.col("bytes").max().alias("size"))
-    moved = plan.frame.unique("unit", keep="first", maintain_order=True).join(sizes, on=["store", "sha256"], how="left")
-    counted = (
-        moved.group_by(pl.col("media_type").fill_null("unknown"))
-        .agg(pl.len().cast(pl.Int64).alias("copies"), pl.col("size").sum().alias("bytes"))
-        .sort("bytes", "copies", "media_type", descending=[True, True, False])
-    )
+    counted = moves.sort("bytes", "copies", "media_type", descending=[True, True, False])
     rest = counted.slice(top).select(
         media_type=pl.lit("all others"), copies=pl.col("copies").sum(), bytes=pl.col("bytes").sum()
     )

@@ -304,8 +304,7 @@ class Plan:
         if self.units <= limit:
             return self
         keep = self.frame["unit"].unique().sort().head(limit)
-        left = self.units - limit
-        few = f"{left:,} more {'unit was' if left == 1 else 'units were'} left out"
+        few = left_out(self.units - limit)
         head = replace(self.head, complete="; ".join(filter(None, [self.head.complete, few])))
         return Plan(head, self.frame.filter(pl.col("unit").is_in(keep.implode())))
 
@@ -365,6 +364,11 @@ class Saved:
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise PlanError(f"the plan at {home} cannot be read: {problem}; make a new one") from None
         raise InvalidInput(f"{home} has format {form}; this catalogkit reads formats up to {FORMAT}")
+
+
+def left_out(units: int) -> str:
+    """That a plan could have so many units more."""
+    return f"{units:,} more {'unit was' if units == 1 else 'units were'} left out"
 
 
 def _later_than(form: int) -> set[str]:

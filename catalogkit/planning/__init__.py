@@ -9,7 +9,7 @@ from catalogkit.planning.evict import EvictionCandidate, SmartEvictionPolicy, pl
 from catalogkit.planning.evicted import eviction_promises, eviction_regret, plan_fetch
 from catalogkit.planning.gc import gc_incremental, plan_gc, plan_purge
 from catalogkit.planning.keeping import approve, earlier_plan, give_up, unfinished_plans, waiting_plans
-from catalogkit.planning.migrate import plan_migrate
+from catalogkit.planning.migrate import misplaced, plan_migrate
 from catalogkit.planning.near import NearDuplicates, near_duplicates, plan_near
 from catalogkit.planning.reasons import why
 from catalogkit.planning.relocate import plan_relocate
@@ -32,6 +32,7 @@ __all__ = [
     "eviction_regret",
     "gc_incremental",
     "give_up",
+    "misplaced",
     "near_duplicates",
     "plan_dedup",
     "plan_evict",

@@ -16,7 +16,7 @@ from catalogkit.plan import VALID_FOR, Head
 from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from catalogkit.catalog.contract import PlanRow
@@ -28,12 +28,12 @@ MANY: Final = 100_000
 _LOG: Final = logging.getLogger(__name__)
 
 
-def head_of(collection: Collection, kind: str, when: datetime, figures: Figures | None = None) -> Head:
+def head_of(collection: Collection, kind: str, when: datetime, much: Mapping[str, int] | None = None) -> Head:
     """The head of a plan that is made now: for which catalog, how much there is, until when it may be applied.
 
-    Figures, where somebody has them at hand, tell how much in far less time than the catalog.
+    Where somebody has a mirror at hand, it tells how much (`Figures.much`) in far less time than the catalog.
     """
-    totals = collection.catalog.totals() if figures is None else figures.much
+    totals = collection.catalog.totals() if much is None else much
     return Head(
         kind=kind,
         catalog=collection.identity,

@@ -222,7 +222,7 @@ class SmartEvictionPolicy:
         chosen = self.chosen(n, bytes_to_free=bytes_to_free).with_row_index("rank")
         # Most last copies are kept, and of those nobody has to know where they lie.
         going = chosen.filter(pl.col("elsewhere") | self.policy.last_copies)
-        head = head_of(self.collection, "evict", self.as_of, self._known.figures)
+        head = head_of(self.collection, "evict", self.as_of, figures.much if (figures := self._known.figures) else None)
         reason = {scoring.MODEL: "model", scoring.SIZE_AGE: "size x age"}.get(self.card.method, "rate")
         kept = chosen.height - going.height
         copies = self._copies(self.named(going))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
+from catalogkit.catalog.misplaced import Misplaced
 from catalogkit.errors import InvalidInput
-from catalogkit.layouts import Template, basename_of, beside, cas_key, fold
+from catalogkit.layouts import Template, basename_of, beside, fold
 from catalogkit.model import Arrival, Digest, Layout
+from catalogkit.plan import left_out
 from catalogkit.planners import migrate
-from catalogkit.planning.common import framed, head_of, names_of
+from catalogkit.planning.common import head_of, mirrored_figures, names_of
 from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
     from catalogkit.collection import Collection
     from catalogkit.plan import Plan
-
-Names = dict[str, list[str]]
 
 
 @operation("plan", kind="migrate")
@@ -66,47 +66,80 @@ def plan_migrate(
         raise InvalidInput(
             f"in {store.root} objects have one name each; `catalogkit plan relocate` moves them elsewhere"
         )
-    locations = collection.frame("locations").filter(pl.col("store") == store.name)
-    live = collection.frame("blobs").filter(pl.col("state") == "live").select("sha256")
-    wrong = locations.filter(pl.col("layout") != to).join(live, on="sha256").sort("id")
-    bad = wrong.filter(pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False))
-    good = wrong.join(bad, on="id", how="anti")
-    documents = collection.frame("documents").sort("id")
-    about = documents.group_by("sha256", maintain_order=True).first()
-    about = about.select("sha256", "artifact_id", "resolver", "media_type", "tenant")
-    there = locations.filter(pl.col("layout") == to)
-    targets = _readable(collection, documents, there) if to == "policy" else None
-    names, taken = names_of(collection), set(there["key"])
-    rows = [
-        (one["id"], target, target in taken, one["sha256"], one["bytes"], store.name, one["key"], one["inode"],
-         one["mtime_ns"], max(1, names(store.name, one["key"])), *facts)
-        for one, facts in _with(good, about)
-        for target in ([cas_key(Digest.parse(one["sha256"]))] if targets is None else targets.get(one["sha256"], []))
-    ]  # fmt: skip
-    head = head_of(collection, "migrate", when)
-    if bad.height:
-        head = replace(head, complete=f"{bad.height} copies that are known to be bad stay; repair them first")
+    # Of those that have their new names, and keep the old ones, a plan of few would name the first again and again.
+    found = _gathered(collection, to, None if keep else limit)
+    names = names_of(collection)
+    users = [max(1, names(store.name, key)) for key in found.copies["key"]]
+    about = found.documents.unique("sha256", keep="first", maintain_order=True)
+    moves = (
+        found.copies.with_columns(location="id", store=pl.lit(store.name), users=pl.Series(users, dtype=pl.Int64))
+        .join(_targets(collection, found, to), on="sha256", maintain_order="left")
+        .join(about.select("sha256", "artifact_id", "resolver", "media_type", "tenant"), on="sha256", how="left")
+        .with_columns(exists=pl.col("target").is_in(found.in_place["key"].implode()))
+    )
+    complete = []
+    if found.bad:
+        complete.append(f"{found.bad} copies that are known to be bad stay; repair them first")
+    if found.left:
+        complete.append(left_out(found.left))
+    head = replace(head_of(collection, "migrate", when, found.much), complete="; ".join(complete))
     views = views and to == Layout.CAS
-    plan = migrate.plan_migrate(head, framed(rows, migrate.MOVES), to=to, views=views, keep=keep)
+    plan = migrate.plan_migrate(head, moves.select(migrate.MOVES.names()), to=to, views=views, keep=keep)
     return plan if limit is None else plan.limited(limit)
 
 
-def _with(good: pl.DataFrame, about: pl.DataFrame) -> Iterator[tuple[dict[str, Any], tuple[Any, ...]]]:
-    """Each copy, and what the first document with its content is."""
-    columns = ("artifact_id", "resolver", "media_type", "tenant")
-    for row in good.join(about, on="sha256", how="left", maintain_order="left").iter_rows(named=True):
-        yield row, tuple(row[name] for name in columns)
+def misplaced(collection: Collection, to: str) -> pl.DataFrame:
+    """What `plan_migrate` without a limit would move: ``media_type``, ``copies``, ``bytes`` of these."""
+    figures = mirrored_figures(collection)
+    if figures is not None:
+        with figures:
+            return Misplaced(figures, collection.store.name, to).by_type()
+    found = _gathered(collection, to, None)
+    typed = found.copies.join(collection.frame("blobs").select("sha256", "media_type"), on="sha256")
+    counted = typed.group_by("media_type").agg(copies=pl.len().cast(pl.Int64), bytes=pl.col("bytes").sum())
+    return counted.sort("media_type")
 
 
-def _readable(collection: Collection, documents: pl.DataFrame, there: pl.DataFrame) -> Names:
-    """The readable keys of every content: one for each document that has it, none that other bytes have."""
-    taken = {fold(key): (key, sha256) for key, sha256 in there.select("key", "sha256").iter_rows()}
-    found: Names = {}
-    for key, row in readable_keys(documents, collection.template, taken):
-        keys = found.setdefault(row["sha256"], [])
-        if key not in keys:
-            keys.append(key)
-    return found
+class _Found(NamedTuple):
+    """Healthy copies of another layout, the documents of their contents, what lies in place, and how much is left."""
+
+    copies: pl.DataFrame
+    documents: pl.DataFrame
+    in_place: pl.DataFrame
+    bad: int
+    left: int
+    much: dict[str, int] | None
+
+
+def _gathered(collection: Collection, to: str, limit: int | None) -> _Found:
+    store, figures = collection.store.name, mirrored_figures(collection)
+    if figures is not None:
+        with figures:
+            there = Misplaced(figures, store, to)
+            good, bad = there.counts()
+            copies = there.copies(limit)
+            return _Found(copies, there.documents(), there.in_place(), bad, good - copies.height, figures.much)
+    locations, blobs, documents = (collection.frame(table) for table in ("locations", "blobs", "documents"))
+    locations = locations.filter(pl.col("store") == store)
+    # Readable paths are those of documents: what none has keeps its address.
+    live = blobs.filter(pl.col("state") == "live", (pl.col("refs") > 0) | pl.lit(to != "policy"))
+    wrong = locations.filter(pl.col("layout") != to).join(live, on="sha256", how="semi").sort("id")
+    bad_ones = pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
+    every = wrong.filter(~bad_ones)
+    copies = every if limit is None else every.head(limit)
+    about = documents.join(copies, on="sha256", how="semi").sort("id")
+    in_place = locations.filter(pl.col("layout") == to).select("key", "sha256")
+    return _Found(copies, about, in_place, wrong.height - every.height, every.height - copies.height, None)
+
+
+def _targets(collection: Collection, found: _Found, to: str) -> pl.DataFrame:
+    """The new names of every content: ``sha256``, ``target``."""
+    if to == "cas":
+        address = pl.format("cas/{}/{}", pl.col("sha256").str.head(2), "sha256")
+        return found.copies.select("sha256", target=address).unique("sha256")
+    taken = {fold(key): (key, sha256) for key, sha256 in found.in_place.iter_rows()}
+    named = [(row["sha256"], key) for key, row in readable_keys(found.documents, collection.template, taken)]
+    return pl.DataFrame(named, schema={"sha256": pl.String, "target": pl.String}, orient="row").unique()
 
 
 def readable_keys(
@@ -120,7 +153,8 @@ def readable_keys(
         fields = ("tenant", "artifact_id", "source_url", "resolver", "variant", "run_id")
         arrival, digest = Arrival(**{name: row[name] for name in fields}), Digest.parse(row["sha256"])
         plain = template.key(arrival, basename_of(row["source_url"], ""), digest)
-        for key in (plain, beside(plain, digest), beside(plain, digest, 64)):
+        for digits in (0, 12, 64):
+            key = beside(plain, digest, digits) if digits else plain
             held, sha256 = taken.setdefault(fold(key), (key, row["sha256"]))
             if sha256 == row["sha256"]:
                 yield held, row

@@ -14,7 +14,7 @@ import nbformat
 from catalogkit import migration_charts
 from catalogkit.collection import open_collection
 from catalogkit.demo import demo_collection
-from catalogkit.planning import approve, plan_migrate
+from catalogkit.planning import approve, misplaced, plan_migrate
 from catalogkit.reports import ReportResult, run_report
 
 
@@ -59,11 +59,11 @@ def test_the_migration_is_applied_only_when_approved(surroundings: None, tmp_pat
 def test_what_moves_adds_up() -> None:
     """The bars sum to the copies of the plan, also where the least types are summed up."""
     with demo_collection() as demo:
-        plan, locations = plan_migrate(demo, "policy"), demo.frame("locations")
-    whole, few = migration_charts.types(plan, locations), migration_charts.types(plan, locations, top=2)
+        plan, moves = plan_migrate(demo, "policy"), misplaced(demo, "policy")
+    whole, few = migration_charts.types(moves), migration_charts.types(moves, top=2)
     assert whole["copies"].sum() == few["copies"].sum() == plan.units
     assert whole["bytes"].sum() == few["bytes"].sum()
     assert few["media_type"].to_list()[-1] == "all others" and few.height == 3
     assert migration_charts.names(plan).height == plan.units
-    nothing = migration_charts.types(plan.limited(0), locations)
+    nothing = migration_charts.types(moves.head(0))
     assert nothing.is_empty() and migration_charts.by_type(nothing).layout.annotations
