@@ -109,6 +109,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "id": "int",
         "seen_at": "time",
     },
+    "later_sightings": {
+        "id": "int",
+        "seen_at": "time",
+    },
     "accesses": {
         "document_id": "int",
         "accessed_at": "time",

@@ -283,7 +283,8 @@ def schema(table: str) -> dict[str, pl.DataType]:
     ----------
     table
         ``documents``, ``versions``, ``document_versions``, ``blobs``, ``locations``, ``checks``, ``accesses``,
-        ``sightings``, ``contents``, ``found`` (what a search answers), ``roots``, ``elsewhere`` or ``wanted``.
+        ``sightings``, ``later_sightings``, ``contents``, ``found`` (what a search answers), ``roots``, ``elsewhere`` or
+        ``wanted``.
 
     Notes
     -----

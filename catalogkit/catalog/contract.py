@@ -214,7 +214,8 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Federation, P
         ``documents``, ``blobs``, ``locations``, ``checks``, ``accesses`` and ``contents`` are what they are called.
         ``elsewhere`` is what other sites say that they have, ``wanted`` what documents have, and lies there alone.
         ``document_versions`` has every version of every document, by id and age, also of forgotten ones; the current
-        one has no ``valid_to``. ``roots`` keep bytes beside documents, holds and moments: plans, ingests in flight.
+        one has no ``valid_to``. ``later_sightings`` leave out documents that were seen last when they last changed.
+        ``roots`` keep bytes beside documents, holds and moments: plans, ingests in flight.
         """
 
     def versions(self, document_id: int) -> pl.DataFrame:

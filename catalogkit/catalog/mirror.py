@@ -302,7 +302,8 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         name = str(path).replace("'", "''")
         for statement in (
             f"ATTACH '{name}' AS mirror (READ_ONLY)", "USE mirror", "SET TimeZone = 'UTC'",
-            "SET enable_external_access = false", "SET lock_configuration = true",
+            # In a notebook DuckDB would draw a bar, in the midst of a report.
+            "SET enable_progress_bar = false", "SET enable_external_access = false", "SET lock_configuration = true",
         ):  # fmt: skip
             db.execute(statement)
     except BaseException:

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from catalogkit.policies.retention import RetentionPolicy
 
 
-def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy) -> Plan:
+def longest_overdue(decided: pl.DataFrame, limit: int | None = None) -> pl.DataFrame:
+    """The decisions about what is to be forgotten, longest overdue first; of all, or of at most so many."""
+    due = decided.filter(~pl.col("keep"))
+    order = due.select("score", "id").with_row_index().sort("score", "id", descending=[True, False])["index"]
+    return due[order if limit is None else order.head(limit)]
+
+
+def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy, due: pl.DataFrame | None = None) -> Plan:
     """Forget what the decisions say, longest overdue first; each document is a unit.
 
     Bytes that then nobody refers to become garbage, which is collected later, by a plan of its own and after a grace.
@@ -24,19 +31,25 @@ def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy) -
     ----------
     decided
         What `catalogkit.policies.deciding.decisions` returned: all of it, so that the plan can say what is kept.
+    due
+        What to forget, as `longest_overdue` tells it; all of it without this.
     """
     about = ["id", "score", "reason", "last_seen", "sha256", "stored_bytes", "users", "artifact_id", "resolver"]
-    due = decided.lazy().filter(~pl.col("keep")).select(*about, "media_type", "tenant")
-    rows = due.sort("score", "id", descending=[True, False]).with_columns(
-        unit=pl.int_range(pl.len(), dtype=pl.Int64),
-        step=pl.lit(0),
-        kind=pl.lit(StepKind.FORGET.value),
-        document_id=pl.col("id"),
-        bytes=pl.col("stored_bytes"),
-        object=pl.format("blob:{}", "sha256"),
-        since=pl.col("last_seen"),
-        # Nobody named these documents: the policy did, and letting go of the last one is what it is for.
-        last_copy=pl.lit(False),
+    first = longest_overdue(decided) if due is None else due
+    rows = (
+        first.lazy()
+        .select(*about, "media_type", "tenant")
+        .with_columns(
+            unit=pl.int_range(pl.len(), dtype=pl.Int64),
+            step=pl.lit(0),
+            kind=pl.lit(StepKind.FORGET.value),
+            document_id=pl.col("id"),
+            bytes=pl.col("stored_bytes"),
+            object=pl.format("blob:{}", "sha256"),
+            since=pl.col("last_seen"),
+            # Nobody named these documents: the policy did, and letting go of the last one is what it is for.
+            last_copy=pl.lit(False),
+        )
     )
     missing = [
         pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.collect_schema()

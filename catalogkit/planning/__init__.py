@@ -14,13 +14,14 @@ from catalogkit.planning.near import NearDuplicates, near_duplicates, plan_near
 from catalogkit.planning.reasons import why
 from catalogkit.planning.relocate import plan_relocate
 from catalogkit.planning.repair import plan_repair, repair_report
-from catalogkit.planning.retention import RetentionPolicy, plan_retention, retention_decisions
+from catalogkit.planning.retention import Retention, RetentionPolicy, plan_retention, retention_decisions
 from catalogkit.planning.tier import Tiering, plan_tier
 from catalogkit.planning.undo import plan_undo
 
 __all__ = [
     "EvictionCandidate",
     "NearDuplicates",
+    "Retention",
     "RetentionPolicy",
     "SmartEvictionPolicy",
     "Tiering",

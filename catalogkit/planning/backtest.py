@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import contextlib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
-from catalogkit.planning.retention import policy_of, stored_copies
+from catalogkit.errors import InvalidInput
+from catalogkit.planning.retention import of_mirror, policy_of, stored_copies
 from catalogkit.policies import backtest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from catalogkit.catalog.retained import OfMirror
     from catalogkit.collection import Collection
     from catalogkit.policies.retention import RetentionPolicy
 
 SPAN: Final = timedelta(days=180)
 STEP: Final = timedelta(days=1)
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def backtest_retention(
@@ -47,7 +50,8 @@ def backtest_retention(
     Returns
     -------
     RetentionBacktest
-        Totals, a frame of steps, a frame of what was forgotten and asked for again.
+        Totals, a frame of steps, a frame of what was forgotten and asked for again. Of many documents, which the
+        mirror tells, only what was asked for again has its digest and artifact id there.
 
     Raises
     ------
@@ -62,24 +66,52 @@ def backtest_retention(
     """
     when, catalog = as_of or collection.now(), collection.catalog
     last = until or when
-    policy = policy or policy_of(collection)
-    versions = catalog.frame("document_versions")
-    policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
+    first, policy = since or last - SPAN, policy or policy_of(collection)
+    mirror, accesses = of_mirror(collection), catalog.frame("accesses")
+    locations = None if mirror is None else mirror.locations()
+    if mirror is None:
+        past, versions = None, catalog.frame("document_versions")
+        policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
+    else:
+        past, versions = _recent(collection, mirror, policy, accesses, first)
     # Of bytes that are gone nobody knows how many copies there were: there was one.
-    stored = stored_copies(collection).select("sha256", "stored_bytes")
+    stored = stored_copies(collection, locations).select("sha256", "stored_bytes")
     sized = versions.join(stored, on="sha256", how="left", maintain_order="left").with_columns(
         pl.coalesce("stored_bytes", "bytes").alias("stored_bytes")
     )
     held = [hold["subject"] for hold in catalog.holds(as_of=when)]
-    return backtest.backtest(
+    contents = [subject for subject in held if len(subject) == 64]
+    found = backtest.backtest(
         sized,
-        catalog.frame("accesses"),
+        accesses,
         policy,
-        since=since or last - SPAN,
+        since=first,
         until=last,
         step=step,
         as_of=when,
         tenant=tenant,
         held_documents=[int(subject) for subject in held if len(subject) < 64],
-        held_contents=[subject for subject in held if len(subject) == 64],
+        held_contents=contents if mirror is None else mirror.numbers(contents).to_list(),
     )
+    return found if mirror is None or past is None else replace(found, episodes=mirror.told(found.episodes, past))
+
+
+def _recent(
+    collection: Collection, mirror: OfMirror, policy: RetentionPolicy, accesses: pl.DataFrame, first: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Versions that ended since, and those with all that hold still; of all times where somebody may ask for more."""
+
+    def look(after: datetime) -> tuple[pl.DataFrame, pl.DataFrame]:
+        past = collection.catalog.ended_versions(after)
+        return past, mirror.versions(past)
+
+    past, versions = look(first)
+    strange = accesses.select("document_id").join(versions, on="document_id", how="anti").height
+    with contextlib.suppress(InvalidInput):
+        policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
+        if not strange:
+            return past, versions
+    # Requests for, or a rule about, what was gone before.
+    past, versions = look(EVER)
+    policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
+    return past, versions

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from catalogkit.catalog.retained import OfMirror
 from catalogkit.errors import InvalidInput, StoreError
+from catalogkit.plan import left_out
 from catalogkit.planners import retention as planner
-from catalogkit.planning.common import frames, head_of
+from catalogkit.planning.common import frames, head_of, mirrored_figures
 from catalogkit.policies import deciding, retention
 from catalogkit.signals import operation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from catalogkit.collection import Collection
@@ -103,33 +107,71 @@ def retention_decisions(
     >>> ck.retention_decisions(c)["keep"].to_list()
     [True, True, True]
     """
-    when, catalog = as_of or collection.now(), collection.catalog
-    policy = policy or policy_of(collection)
     documents, locations = frames(collection, "documents", "locations")
-    policy.check_names(resolvers=documents["resolver"].unique(), tenants=documents["tenant"].unique())
-    held = [hold["subject"] for hold in catalog.holds(as_of=when)]
-    contents = [subject for subject in held if len(subject) == 64]
-    return deciding.decisions(
-        documents,
-        policy,
-        as_of=when,
-        copies=stored_copies(collection, locations),
-        held_documents=[int(subject) for subject in held if len(subject) < 64],
-        held_contents=contents,
-        rooted=[*contents, *catalog.frame("roots")["sha256"].unique(), *_remembered(collection, documents, when)],
-        accessed=_accessed(collection, policy),
-        tenant=tenant,
+    return _decide(
+        collection, documents, locations, policy or policy_of(collection), tenant, as_of or collection.now(), _same
     )
 
 
-@operation("plan", kind="retention")
+class Retention:
+    """What a policy decides about every document of a collection, and the plan that follows.
+
+    Parameters
+    ----------
+    collection
+        The collection.
+    policy, tenant, as_of
+        As for `retention_decisions`.
+
+    Attributes
+    ----------
+    policy, as_of
+        The policy, and the time.
+    decided : DataFrame
+        As `retention_decisions` returns. Of many documents the mirror tells: then contents are numbers instead of
+        digests, and names are left out, for a report that sums up does not need them, and reading them takes longer
+        than deciding.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        policy: retention.RetentionPolicy | None = None,
+        *,
+        tenant: str | None = None,
+        as_of: datetime | None = None,
+    ) -> None:
+        self.collection, self.as_of = collection, as_of or collection.now()
+        self.policy, self._mirror = policy or policy_of(collection), of_mirror(collection)
+        if self._mirror is None:
+            self.decided = retention_decisions(collection, self.policy, tenant=tenant, as_of=self.as_of)
+        else:
+            documents, locations = self._mirror.documents(), self._mirror.locations()
+            self.decided = _decide(
+                collection, documents, locations, self.policy, tenant, self.as_of, self._mirror.numbers
+            )
+
+    @operation("plan", kind="retention")
+    def plan(self, limit: int | None = None) -> Plan:
+        """Plan to forget what the policy no longer keeps, at most so many, longest overdue first."""
+        due = planner.longest_overdue(self.decided, limit)
+        if self._mirror is None:
+            head = head_of(self.collection, "retention", self.as_of)
+        else:
+            head, due = (
+                head_of(self.collection, "retention", self.as_of, self._mirror.figures.much), self._mirror.named(due)
+            )  # fmt: skip
+        if left := int((~self.decided["keep"]).sum()) - due.height:
+            head = replace(head, complete=left_out(left))
+        return planner.plan_retention(head, self.decided, self.policy, due)
+
+
 def plan_retention(
     collection: Collection,
     policy: retention.RetentionPolicy | None = None,
     *,
     tenant: str | None = None,
     limit: int | None = None,
-    decided: pl.DataFrame | None = None,
     as_of: datetime | None = None,
 ) -> Plan:
     """Plan to forget what a policy no longer keeps; its `head.policy` says how many are kept, and why.
@@ -142,8 +184,6 @@ def plan_retention(
         Only this tenant's documents may be forgotten.
     limit
         At most so many documents, longest overdue first.
-    decided
-        What `retention_decisions` said of the same, where somebody has it at hand; a second decision costs as much.
 
     Raises
     ------
@@ -155,12 +195,45 @@ def plan_retention(
     >>> ck.plan_retention(c).units  # no policy, so everything is kept
     0
     """
-    when = as_of or collection.now()
-    policy = policy or policy_of(collection)
-    if decided is None:
-        decided = retention_decisions(collection, policy, tenant=tenant, as_of=when)
-    plan = planner.plan_retention(head_of(collection, "retention", when), decided, policy)
-    return plan if limit is None else plan.limited(limit)
+    return Retention(collection, policy, tenant=tenant, as_of=as_of).plan(limit)
+
+
+def of_mirror(collection: Collection) -> OfMirror | None:
+    """The documents of a collection of many; None where the catalog itself is to be read."""
+    figures = mirrored_figures(collection)
+    return OfMirror(figures, collection.catalog.frame("later_sightings")) if figures else None
+
+
+def _same(digests: Iterable[str]) -> pl.Series:
+    return pl.Series(list(digests), dtype=pl.String)
+
+
+def _decide(
+    collection: Collection,
+    documents: pl.DataFrame,
+    locations: pl.DataFrame,
+    policy: retention.RetentionPolicy,
+    tenant: str | None,
+    when: datetime,
+    numbers: Callable[[Iterable[str]], pl.Series],
+) -> pl.DataFrame:
+    """Decide; `numbers` tells what these frames have for a digest."""
+    policy.check_names(resolvers=documents["resolver"].unique(), tenants=documents["tenant"].unique())
+    catalog = collection.catalog
+    held = [hold["subject"] for hold in catalog.holds(as_of=when)]
+    contents = numbers(subject for subject in held if len(subject) == 64)
+    roots = numbers(catalog.frame("roots")["sha256"].unique())
+    return deciding.decisions(
+        documents,
+        policy,
+        as_of=when,
+        copies=stored_copies(collection, locations),
+        held_documents=[int(subject) for subject in held if len(subject) < 64],
+        held_contents=contents.to_list(),
+        rooted=pl.concat([contents, roots, _remembered(collection, documents, when)]).unique(),
+        accessed=_accessed(collection, policy),
+        tenant=tenant,
+    )
 
 
 def stored_copies(collection: Collection, locations: pl.DataFrame | None = None) -> pl.DataFrame:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _TIME: Final = pl.Datetime("us", "UTC")
 MOST_STEPS: Final = 10_000
 IDENTITY: Final = ["tenant", "artifact_id", "source_url", "resolver", "variant"]
+# What a document is about.
+_ABOUT: Final = ("document_id", "artifact_id", "resolver", "media_type", "tenant", "sha256", "bytes")
 # One forgetting of one document, until it is seen again.
 EPISODES: Final = pl.Schema(
     {
@@ -141,6 +143,8 @@ def backtest(
     ----------
     versions
         The ``document_versions`` frame, with ``stored_bytes``: what all copies of the content take in stores of ours.
+        Versions that ended before `since` may be left out. Where it has ``who``, a number for each document whatever
+        its ids, ``sha256`` may be a number for each content, and what identifies documents is not needed.
     accesses
         The ``accesses`` frame.
     since, until, step
@@ -213,9 +217,9 @@ def _known(versions: pl.DataFrame, accesses: pl.DataFrame, as_of: datetime) -> t
             seen_at=pl.max_horizontal("valid_from", pl.min_horizontal("seen_at", now)),
         )
     )
-    # A document that was forgotten and brought in again has a new id, and is the same document all the same.
-    identities = known.select(IDENTITY).unique().with_row_index("who")
-    known = known.join(identities, on=IDENTITY).sort("who", "valid_from")
+    if "who" not in known:
+        # A document that was forgotten and brought in again has a new id, and is the same document all the same.
+        known = known.join(known.select(IDENTITY).unique().with_row_index("who"), on=IDENTITY)
     ids = known.select("document_id", "who").unique("document_id")
     log = accesses.filter(pl.col("accessed_at") <= as_of).join(ids, on="document_id").sort("accessed_at")
     return known, log
@@ -223,7 +227,36 @@ def _known(versions: pl.DataFrame, accesses: pl.DataFrame, as_of: datetime) -> t
 
 def _gaps(known: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid: _Grid, held: pl.Expr) -> pl.DataFrame:
     """Every sighting, up to the next: steps ``from`` and ``to`` of its life, and ``gone``, at which it is forgotten."""
-    ruled = judged(known, policy).collect()
+    needed = (*_ABOUT, "who", "valid_from", "valid_to", "seen_at", "stored_bytes", "days", "rule", "count_access")
+    ruled = judged(known, policy).select(needed).with_columns(held=held).collect()
+    # Nearly every document has one version, and needs no look at what comes before and after it.
+    several = pl.col("who").is_duplicated()
+    if any(one.count_access for one in (policy, *policy.tenants.values())):
+        several |= pl.col("who").is_in(log["who"].unique().implode())
+    alone = ruled.filter(~several)
+    gaps = pl.concat(
+        [
+            alone.filter(pl.col("valid_from") < pl.col("seen_at")).with_columns(at="valid_from", next_at="seen_at"),
+            alone.with_columns(at=pl.col("seen_at"), next_at=pl.lit(None, _TIME)),
+            _sightings(ruled.filter(several), log, policy),
+        ]
+    )
+    due = pl.col("at") + pl.duration(days=pl.col("days"))
+    return (
+        gaps.lazy()
+        .with_columns(
+            grid.number(pl.col("at")).alias("from"),
+            pl.min_horizontal(grid.number(pl.col("next_at")), grid.number(pl.col("valid_to"))).alias("to"),
+            due=grid.number(due),
+        )
+        .filter(pl.col("from") < pl.col("to"))
+        .with_columns(gone=pl.when("held").then("to").otherwise(pl.min_horizontal("due", "to")))
+        .collect()
+    )
+
+
+def _sightings(ruled: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy) -> pl.DataFrame:
+    """When documents were seen, ``at``, and seen again, ``next_at``."""
     sightings = [ruled.with_columns(at=pl.col(name)) for name in ("valid_from", "seen_at")]
     if any(one.count_access for one in (policy, *policy.tenants.values())):
         read = log.select("who", at="accessed_at").join_asof(
@@ -236,22 +269,12 @@ def _gaps(known: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid:
         )
         end = pl.col("valid_to")
         sightings.append(read.filter("count_access", end.is_null() | (pl.col("at") < end)).select(sightings[0].columns))
-    due = pl.col("at") + pl.duration(days=pl.col("days"))
     return (
         pl.concat(sightings)
-        .lazy()
         .sort("who", "at", "valid_from")
         # A version that was seen last when it was replaced ends there; the next one begins.
         .unique(["who", "at"], keep="last", maintain_order=True)
-        .with_columns(next_at=pl.col("at").shift(-1).over("who"), held=held)
-        .with_columns(
-            grid.number(pl.col("at")).alias("from"),
-            pl.min_horizontal(grid.number(pl.col("next_at")), grid.number(pl.col("valid_to"))).alias("to"),
-            due=grid.number(due),
-        )
-        .filter(pl.col("from") < pl.col("to"))
-        .with_columns(gone=pl.when("held").then("to").otherwise(pl.min_horizontal("due", "to")))
-        .collect()
+        .with_columns(next_at=pl.col("at").shift(-1).over("who"))
     )
 
 
@@ -259,15 +282,16 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
     """Gaps in which the document was forgotten, with what was asked for until it was back."""
     begun = (
         gaps.filter(pl.col("gone") < pl.col("to"))
-        .with_columns(
+        .select(
+            *_ABOUT, "who", "rule",
             forgotten_at=grid.time(pl.col("gone")),
             back_at=pl.col("next_at"),
             last_seen=pl.col("at"),
             uncertain=pl.col("at") < pl.col("seen_at"),
         )
-        .sort("forgotten_at")
+        .sort("forgotten_at", maintain_order=True)
         .with_row_index("episode")
-    )
+    )  # fmt: skip
     asked = (
         log.select("who", "accessed_at", "count")
         .join_asof(
@@ -282,15 +306,13 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
         .group_by("episode")
         .agg(reads=pl.col("count").sum(), first_read=pl.col("accessed_at").min())
     )
-    return (
-        begun.join(asked, on="episode", how="left")
-        .with_columns(
-            requests=pl.col("reads").fill_null(0) + pl.col("back_at").is_not_null(),
-            asked_at=pl.min_horizontal("first_read", "back_at"),
-        )
-        .sort(pl.col("requests") > 0, "bytes", "requests", "episode", descending=[True, True, True, False])
-        .select(EPISODES.names())
+    told = begun.join(asked, on="episode", how="left", maintain_order="left").with_columns(
+        requests=pl.col("reads").fill_null(0) + pl.col("back_at").is_not_null(),
+        asked_at=pl.min_horizontal("first_read", "back_at"),
     )
+    regretted = pl.col("requests") > 0
+    dearest = told.filter(regretted).sort("bytes", "requests", "episode", descending=[True, True, False])
+    return pl.concat([dearest, told.filter(~regretted)]).select(EPISODES.names())
 
 
 def _steps(gaps: pl.DataFrame, episodes: pl.DataFrame, grid: _Grid) -> pl.DataFrame:
@@ -318,15 +340,18 @@ def _steps(gaps: pl.DataFrame, episodes: pl.DataFrame, grid: _Grid) -> pl.DataFr
 def _covered(gaps: pl.DataFrame, end: str, count: int) -> pl.Series:
     """Bytes of the contents that some document has, step by step; each content once, whoever shares it."""
     last = pl.col(end)
-    parts = (
-        gaps.lazy()
-        .select("sha256", "stored_bytes", start="from", end=last)
-        .filter(pl.col("start") < pl.col("end"))
+    every = gaps.select("sha256", "stored_bytes", start="from", end=last).filter(pl.col("start") < pl.col("end"))
+    several = every["sha256"].is_duplicated()
+    shared = (
+        every.lazy()
+        .filter(several)
         .sort("sha256", "start")
         .with_columns(reach=pl.col("end").cum_max().shift(1).over("sha256").fill_null(0))
         .with_columns(start=pl.max_horizontal("start", "reach"))
         .filter(pl.col("start") < pl.col("end"))
     )
+    single = every.lazy().filter(~several)
+    parts = pl.concat([part.select("start", "end", "stored_bytes") for part in (single, shared)])
     size = pl.col("stored_bytes")
     changes = (
         pl.concat([parts.select(step="start", change=size), parts.select(step="end", change=-size)])

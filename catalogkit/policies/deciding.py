@@ -6,7 +6,7 @@ combination that occurs, and the rest is arithmetic on columns.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -140,8 +140,8 @@ def decisions(
     as_of: datetime,
     copies: pl.DataFrame,
     held_documents: Collection[int] = (),
-    held_contents: Collection[str] = (),
-    rooted: Collection[str] = (),
+    held_contents: Collection[Any] = (),
+    rooted: Collection[Any] | pl.Series = (),
     accessed: pl.DataFrame | None = None,
     tenant: str | None = None,
 ) -> pl.DataFrame:
@@ -158,7 +158,8 @@ def decisions(
     held_documents, held_contents
         Ids, and digests, that a hold is on.
     rooted
-        Digests that something else than a document keeps: forgetting all its documents frees nothing yet.
+        Digests that something else than a document keeps: forgetting all its documents frees nothing yet. As in
+        `documents` and `copies`, there may be a number for each content instead.
     accessed
         The newest entry of the access log for each document: the columns of `ACCESSED`.
     tenant
@@ -219,7 +220,11 @@ def decisions(
         .then(pl.lit("too-few-copies", REASON))
         .otherwise("due")
     )
-    users = pl.col("users") + pl.col("sha256").is_in(list(rooted)) if rooted else pl.col("users")
+    users = pl.col("users")
+    if len(rooted):
+        users += pl.col("sha256").is_in(
+            (rooted if isinstance(rooted, pl.Series) else pl.Series(list(rooted))).implode()
+        )
     found = aged.with_columns(reason=reason, users=users, stored_bytes=pl.col("stored_bytes").fill_null(0))
     kept = pl.col("reason").is_in(pl.Series(list(KEEP), dtype=REASON).implode())
     return found.with_columns(keep=kept).select(DECISIONS.names()).collect()

@@ -24,7 +24,18 @@ class Questions:
     """Records, pages and frames."""
 
     @pytest.mark.parametrize(
-        "table", ["documents", "document_versions", "blobs", "locations", "checks", "accesses", "roots", "sightings"]
+        "table",
+        [
+            "documents",
+            "document_versions",
+            "blobs",
+            "locations",
+            "checks",
+            "accesses",
+            "roots",
+            "sightings",
+            "later_sightings",
+        ],
     )
     def test_an_empty_frame_has_its_schema(self, catalog: Catalog, table: str) -> None:
         """A table without rows has the columns and types of a full one."""
@@ -69,6 +80,8 @@ class Questions:
         frame = desk.catalog.frame("sightings")
         assert (frame.rows(), dict(frame.schema)) == ([(1, NOW), (3, NOW + DAY)], schema("sightings"))
         assert desk.catalog.frame("documents").select("id", "seen_at").equals(frame)
+        later = desk.catalog.frame("later_sightings")
+        assert (later.rows(), dict(later.schema)) == ([(3, NOW + DAY)], schema("later_sightings"))
 
     def test_the_frame_of_accesses_is_the_log(self, desk: Desk) -> None:
         """Every document, time and kind, in that order."""

@@ -15,12 +15,12 @@ import catalogkit as ck
 from catalogkit.collection import Collection
 from catalogkit.errors import InvalidInput
 from catalogkit.model import schema
-from catalogkit.planning import plan_retention
+from catalogkit.planning import common, plan_forget, plan_retention
 from catalogkit.policies.backtest import EPISODES, STEPS, RetentionBacktest, backtest
 from catalogkit.policies.retention import RetentionPolicy
 from catalogkit.policies.wording import Shorten
 from tests.conftest import Clock
-from tests.plans.scene import put, run
+from tests.plans.scene import digest_of, put, run
 from tests.retention.frames import DAY, NOW, sha
 
 START = NOW - 40 * DAY
@@ -300,3 +300,44 @@ def test_files_in_place_save_nothing(make_collection: Callable[..., Collection],
     clock.advance(days=11)
     report = ck.backtest_retention(collection, RetentionPolicy(5), since=first)
     assert numbers(report, "forgotten", "stored_bytes", "saved_bytes") == (1, 0, 0)
+
+
+def test_the_past_of_many_documents(collection: Collection, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the mirror the same comes out: changed, forgotten and returned documents, requests for what went before."""
+    for name in ("early", "gone", "back", "held", "shared-a", "shared-b", "changed", "quiet"):
+        put(collection, name, name[:6].encode(), resolver="old" if name == "early" else "core")
+    ids = {row["artifact_id"]: row["id"] for row in collection.find().to_dicts()}
+    run(collection, plan_forget(collection, [ids["early"]]))
+    clock.advance(days=3)
+    first = clock.now
+    clock.advance(days=4)
+    put(collection, "changed", b"another content")
+    collection.catalog.touch([ids["quiet"]], as_of=clock.now)
+    run(collection, plan_forget(collection, [ids["gone"], ids["back"]]))
+    clock.advance(days=4)
+    put(collection, "back", b"back", resolver="core")
+    put(collection, "early", b"early", resolver="old")
+    collection.catalog.place_hold("law", digest=digest_of(b"held"), as_of=clock.now)
+    log = [(ids[name], first + days * DAY, "read", None) for name in ("early", "quiet", "shared-a") for days in (6, 9)]
+    collection.catalog.record_accesses(log)
+    clock.advance(days=9)
+    policies = [
+        RetentionPolicy(5), RetentionPolicy(4, count_access=True), RetentionPolicy(4, resolver_rules={"old": 1}),
+    ]  # fmt: skip
+    columns = [name for name in EPISODES.names() if name not in ("artifact_id", "sha256")]
+
+    def tried() -> list[Any]:
+        found: list[Any] = []
+        for policy in policies:
+            report = ck.backtest_retention(collection, policy, since=first, step=DAY)
+            found += [report.totals(), report.steps.rows(), report.regrets.sort(EPISODES.names()).rows()]
+            found.append(report.episodes.sort(columns).select(columns).rows())
+            assert report.episodes.schema == EPISODES
+        return found
+
+    plain = tried()
+    assert plain[0]["regretted"] >= 2 and plain[0]["forgotten"] > plain[0]["regretted"]
+    monkeypatch.setattr(common, "MANY", 1)
+    assert tried() == plain
+    with pytest.raises(InvalidInput, match="'nobody' is not known"):
+        ck.backtest_retention(collection, RetentionPolicy(resolver_rules={"nobody": 3}), since=first)

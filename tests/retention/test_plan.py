@@ -18,7 +18,7 @@ from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.ingest import ingest
 from catalogkit.model import Check, Outcome
 from catalogkit.plan import Plan
-from catalogkit.planning import plan_retention, plan_undo, retention_decisions
+from catalogkit.planning import Retention, common, plan_retention, plan_undo, retention_decisions
 from catalogkit.policies.retention import RetentionPolicy
 from tests.conftest import Clock, make_tree
 from tests.plans.scene import broken, collect, digest_of, put, run, state_of, stored_bytes
@@ -283,3 +283,36 @@ def test_what_is_kept_keeps_its_copies(collection: Collection, clock: Clock, see
         if str(digest_of(content)) in needed:
             assert healthy(collection, content) >= min(policy.min_replicas, before[content])
             assert healthy(collection, content) == before[content]
+
+
+def test_many_documents_are_decided_about_in_numbers(
+    collection: Collection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the mirror come the same decisions and plans: holds, snapshots, sightings, the whole and the first."""
+    for number in range(6):
+        put(collection, f"d{number}", b"x" * (number // 2 + 1))
+        clock.advance(hours=1)
+    ids = {row["artifact_id"]: row["id"] for row in collection.find().to_dicts()}
+    ck.take_snapshot(collection, "kept")
+    clock.advance(days=9)
+    for name in ("later", "held"):
+        ids[name] = put(collection, name, name.encode()).id
+    clock.advance(days=11)
+    collection.catalog.touch([ids["d1"]], as_of=clock.now)
+    collection.catalog.place_hold("law", digest=digest_of(b"held"), as_of=clock.now)
+    collection.catalog.place_hold("law", document_id=ids["d4"], as_of=clock.now)
+    collection.catalog.record_accesses([(ids["d2"], clock.now, "read", None)])
+    policies = [RetentionPolicy(10), RetentionPolicy(10, count_access=True, min_replicas=2), RetentionPolicy(300)]
+
+    def decided() -> list[Any]:
+        found: list[Any] = []
+        for policy in policies:
+            one = Retention(collection, policy, as_of=clock.now)
+            found += [(plan.id, plan.units, plan.head.complete) for plan in (one.plan(), one.plan(2), one.plan(0))]
+            found += one.decided.sort("id").drop("artifact_id", "sha256").rows()
+        return found
+
+    plain = decided()
+    assert plain[0][1] > plain[1][1] == 2 and plain[1][2].endswith("left out") and not plain[0][2]
+    monkeypatch.setattr(common, "MANY", 1)
+    assert decided() == plain

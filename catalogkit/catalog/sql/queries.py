@@ -27,6 +27,7 @@ _FRAMES: Final = {
     "documents": "SELECT id, tenant, artifact_id, source_url, resolver, variant, sha256, content_type, run_id,"
     " fetched_us, created_us, changed_us, seen_us, metadata FROM documents ORDER BY id",
     "sightings": "SELECT id, seen_us FROM documents ORDER BY id",
+    "later_sightings": "SELECT id, seen_us FROM documents WHERE seen_us <> changed_us ORDER BY id",
     "blobs": "SELECT sha256, bytes, media_type, state, refs, created_us, changed_us FROM blobs ORDER BY sha256",
     "locations": "SELECT l.id, (SELECT name FROM stores WHERE id = l.store_id), l.key, l.layout, l.sha256, l.inode,"
     " l.mtime_ns, l.created_us, nullif(l.checked_us, 0), l.outcome FROM locations l ORDER BY l.id",

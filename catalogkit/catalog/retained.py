@@ -1,0 +1,111 @@
+"""What retention asks of the mirror: documents, copies and the past in numbers, names only of those that are shown.
+
+A content is its number here, not its digest: a million numbers are read and grouped in a tenth of the time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import polars as pl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from catalogkit.catalog.figures import Figures
+
+_RULED: Final = "blob_id AS sha256, bytes, tenant, resolver, media_type, content_type"
+_IDENTITY: Final = "tenant, artifact_id, source_url, resolver, variant"
+_NAMED: Final = "SELECT id, sha256, artifact_id, resolver, media_type, tenant FROM documents SEMI JOIN given USING (id)"
+# Who was forgotten and came back has a new id, and is the same all the same: the lowest id stands for all of them.
+_SAME: Final = f"""
+CREATE OR REPLACE TEMP TABLE same AS
+WITH known AS (SELECT DISTINCT {_IDENTITY} FROM past),
+ids AS (
+    SELECT {_IDENTITY}, document_id FROM past
+    UNION SELECT {_IDENTITY}, id FROM documents SEMI JOIN known USING ({_IDENTITY})
+)
+SELECT document_id, min(document_id) OVER (PARTITION BY {_IDENTITY}) AS who FROM ids
+"""
+_VERSIONS: Final = f"""
+SELECT id AS document_id, coalesce(who, id) AS who, {_RULED}, NULL::VARCHAR AS artifact_id,
+    'current' AS operation, changed_at AS valid_from, NULL::TIMESTAMP AS valid_to, changed_at AS seen_at
+FROM documents LEFT JOIN same ON document_id = id
+UNION ALL
+SELECT document_id, who, blob_id, p.bytes, tenant, resolver, p.media_type, content_type, NULL, operation,
+    valid_from, valid_to, seen_at
+FROM past p JOIN same USING (document_id) JOIN blobs USING (sha256)
+"""
+
+
+class OfMirror:
+    """The documents of a large catalog.
+
+    Parameters
+    ----------
+    figures
+        The mirror.
+    later
+        When those documents were seen last that were seen after their last change: the frame ``later_sightings``.
+    """
+
+    def __init__(self, figures: Figures, later: pl.DataFrame) -> None:
+        self.figures, self._later = figures, later
+
+    def documents(self) -> pl.DataFrame:
+        """As the frame ``documents`` for `policies.deciding.decisions`, in any order."""
+        query = f"SELECT id, {_RULED}, changed_at, changed_at AS seen_at, NULL::VARCHAR AS artifact_id FROM documents"
+        return self._seen(self.figures.ask(query), "id")
+
+    def locations(self) -> pl.DataFrame:
+        """As the frame ``locations`` for `policies.deciding.copies_of`."""
+        return self.figures.ask("SELECT id, blob_id AS sha256, bytes, store, inode, outcome FROM locations")
+
+    def versions(self, past: pl.DataFrame) -> pl.DataFrame:
+        """As the frame ``document_versions`` for `policies.backtest.backtest`, with ``who`` in the place of names.
+
+        Parameters
+        ----------
+        past
+            What `Catalog.ended_versions` says.
+        """
+        now = self.figures.of_documents(past["document_id"], "changed_at")
+        # What ended since the mirror was filled is current there.
+        ended = past.join(now, left_on=["document_id", "valid_from"], right_on=["id", "changed_at"], how="anti")
+        with self.figures.given("past", ended.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None))):
+            self.figures.do(_SAME)
+            return self._seen(self.figures.ask(_VERSIONS), "document_id")
+
+    def numbers(self, digests: Iterable[str]) -> pl.Series:
+        """The numbers of contents."""
+        with self.figures.given("given", pl.Series("sha256", list(digests), dtype=pl.String).unique()):
+            return self.figures.ask("SELECT blob_id FROM blobs SEMI JOIN given USING (sha256)").to_series()
+
+    def named(self, rows: pl.DataFrame, key: str = "id") -> pl.DataFrame:
+        """Rows about documents with the digests and names of those."""
+        with self.figures.given("given", rows[key].unique().alias("id")):
+            told = self.figures.ask(_NAMED).rename({"id": key})
+        plain = rows.drop([name for name in told.columns if name != key], strict=False)
+        return plain.join(told, on=key, how="left", maintain_order="left").select(rows.columns)
+
+    def told(self, episodes: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+        """Episodes of a back-test with digests and artifact ids, those that somebody regrets; the others have none."""
+        regrets = episodes.filter(pl.col("requests") > 0)
+        with self.figures.given("given", regrets["sha256"].unique().alias("blob_id")):
+            digests = self.figures.ask("SELECT blob_id, sha256 AS digest FROM blobs SEMI JOIN given USING (blob_id)")
+        names = self.figures.of_documents(regrets["document_id"], "artifact_id").rename({"id": "document_id"})
+        names = pl.concat([names, past.select("document_id", "artifact_id")]).unique("document_id")
+        named = regrets.drop("artifact_id").join(names, on="document_id", how="left", maintain_order="left")
+        named = named.join(digests, left_on="sha256", right_on="blob_id", how="left", maintain_order="left")
+        none = pl.lit(None, dtype=pl.String)
+        rest = episodes.filter(pl.col("requests") == 0).with_columns(digest=none, artifact_id=none)
+        every = pl.concat([named.select(rest.columns), rest])
+        return every.drop("sha256").rename({"digest": "sha256"}).select(episodes.columns)
+
+    def _seen(self, frame: pl.DataFrame, key: str) -> pl.DataFrame:
+        if self._later.is_empty():
+            return frame
+        later = self._later.select(pl.col("id").alias(key), later="seen_at")
+        current = pl.when(pl.col("valid_to").is_null()).then("later") if "valid_to" in frame else pl.col("later")
+        seen = frame.join(later, on=key, how="left", maintain_order="left")
+        return seen.with_columns(seen_at=pl.max_horizontal("seen_at", current)).drop("later")
