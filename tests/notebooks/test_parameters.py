@@ -20,7 +20,7 @@ MATRIX: Final[list[tuple[str, dict[str, Any]]]] = [
     ("audit_report", {"sample": 1.0, "days": 1, "top": 1}),
     ("content_quality", {"top": 1}),
     ("dedup_analytics", {"top": 1, "every": "1d", "as_of": EARLY}),
-    ("eviction_scoring", {"top": 1, "as_of": EARLY}),
+    ("eviction_scoring", {"top": 1, "aim": "refetch", "as_of": EARLY}),
     ("gc_review", {"limit": 1, "as_of": EARLY}),
     ("migration_review", {"to": "cas", "views": False}),
     ("migration_review", {"keep": True, "limit": 3}),
