@@ -28,11 +28,13 @@ from catalogkit.eviction.history import EVENTS, OBJECTS, History
 from catalogkit.eviction.judging import JUDGEMENTS, mean_regret, regrets
 from catalogkit.eviction.scoring import Scores, score
 
-OURS, RATES, STALE = "catalogkit", "catalogkit, no model", "catalogkit, stale log"
+OURS, RATES, STALE, NO_LOG = "catalogkit", "catalogkit, no model", "catalogkit, stale log", "catalogkit, no log"
 # Ranked for each judgement by the harm that it counts, where `OURS` is one order for all.
 EACH = "catalogkit, by each harm"
 KNOWN = ("object", "bytes", "expected", "reuse")
 REFERENCE = "GDSF, decayed"
+# How much worse than the reference the score may be anywhere, and how far off a promise.
+WORSE, FACTOR = 0.02, 3.0
 MILLION = 1_000_000
 
 
@@ -94,10 +96,12 @@ def judged(name: str, history: History, horizon: timedelta, most: int) -> dict[s
         ours = score(history, at, horizon)
         seconds.append(time.process_time() - began)
         late = History(history.objects, history.events.filter(pl.col("at") <= at - horizon))
+        silent = History(history.objects, history.events.clear())
         rows = (
             told.join(ours.frame.select("object", "bytes", "reuse", pl.col("score").alias(OURS)), on="object")
             .join(_named(score(history, at, horizon, learn=False).frame, RATES), on="object")
             .join(_named(score(late, at, horizon).frame, STALE), on="object")
+            .join(_named(score(silent, at, horizon).frame, NO_LOG), on="object")
             .join(baselines.scores(history, at, horizon).drop("bytes"), on="object")
             .join(baselines.scores(late, at, horizon).select("object", stale=REFERENCE), on="object")
             .join(history.used(at, horizon), on="object", how="left")
@@ -114,10 +118,19 @@ def judged(name: str, history: History, horizon: timedelta, most: int) -> dict[s
     regret = {scorer: mean_regret(pl.concat(parts)) for scorer, parts in cells.items()}
     chance = pl.concat(chances)
     promised, came = (sum(one[number] for one in promises) for number in (0, 1))
+    mean = {scorer: told.get("mean", 0.0) for scorer, told in regret.items()}
+    held = {
+        f"no more than {WORSE:g} worse than {REFERENCE}": mean[OURS] <= mean[REFERENCE] + WORSE,
+        f"a log one horizon old: better than {REFERENCE}": mean[STALE] < mean[f"{REFERENCE}, stale log"],
+        "no log: no worse than size x age": mean[NO_LOG] <= mean["size x age"] + 1e-9,
+        # One more or less of few is chance.
+        f"a promise holds within a factor of {FACTOR:g}": 1 / FACTOR <= (came + 1) / (promised + 1) <= FACTOR,
+    }
     return {
         "name": name, "horizon_days": horizon.total_seconds() / 86400, "cuts": len(cuts), "regret": regret,
         "methods": methods, "calibration_error": calibration_error(chance), "brier_skill": brier_skill(chance),
-        "promised": promised, "came": came, "cpu_seconds": max(seconds), "checks": checks(history, cuts[0], horizon),
+        "promised": promised, "came": came, "cpu_seconds": max(seconds),
+        "checks": checks(history, cuts[0], horizon) | held,
     }  # fmt: skip
 
 

@@ -93,6 +93,12 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
     )
 
 
+def behind(known: History, as_of: datetime, horizon: timedelta) -> bool:
+    """Whether a log ends so long before a time that what happened since is unknown."""
+    last = known.events["at"].max()
+    return last is not None and as_of - last > horizon / 4  # type: ignore[operator]
+
+
 def _watched_until(known: History, as_of: datetime, horizon: timedelta) -> pl.Series:
     """Until when each object's requests were counted."""
     if known.events.is_empty():
@@ -113,9 +119,9 @@ def _watched_until(known: History, as_of: datetime, horizon: timedelta) -> pl.Se
         )
         .select("source", "heard")
     )
-    late = as_of - last > horizon / 4  # type: ignore[operator]
+    end = last if behind(known, as_of, horizon) else as_of
     return (
         known.objects.join(sources, on="source", how="left", maintain_order="left")
-        .select(pl.min_horizontal("heard", "until", pl.lit(last if late else as_of, dtype=pl.Datetime("us", "UTC"))))
+        .select(pl.min_horizontal("heard", "until", pl.lit(end, dtype=pl.Datetime("us", "UTC"))))
         .to_series()
     )

@@ -6,9 +6,10 @@ Three harms are told apart, because no order is best for all:
 * ``refetch``: the first one does, and fills it;
 * ``topn``: of so many objects that are removed, those come back that are asked for, and take their room again.
 
-Who knows which one counts ranks by it. Otherwise all are weighed (``balanced``): requests and refetches each as a share
-of all that are expected, their power mean of `POWER` taken, which lies between the geometric mean (0), by which the few
-that are asked for very often decide everything, and the sum (1), by which they hardly count where a share is large.
+Who knows which one counts ranks by it. Otherwise all are weighed (``balanced``), as a geometric mean, which is a sum in
+bits: three quarters demand, one what is left to win. Demand is requests and refetches, each as a share of all that are
+expected, their power mean of `POWER` taken, which lies between the geometric mean (0), by which the few that are asked
+for very often decide everything, and the sum (1), by which they hardly count where a share is large.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ NOBODY_KNOWS: Final = 0.1
 # A chance is never quite 1.
 NEVER_SURE: Final = 1e-3
 POWER: Final = 0.25
+OF_DEMAND, OF_WON = 0.75, 0.25
 PARTS: Final = ("part_bytes", "part_requests", "part_reuse")
 
 
@@ -48,13 +50,15 @@ def scored(told: pl.DataFrame, aim: str = "balanced") -> pl.DataFrame:
     size, none = pl.col("bytes").clip(1).log(2), pl.lit(0.0)
     unknown = pl.min_horizontal(pl.col("reuse").mean(), NOBODY_KNOWS)
     requests, reuse = pl.col("expected") + unknown, pl.col("reuse") + unknown
+    won = (1 - pl.col("reuse") + NEVER_SURE).log(2)
     # Shares of the harm, an average object's being 1.
     share, more = reuse / reuse.mean(), (requests / requests.mean()) / (reuse / reuse.mean())
+    beyond = ((1 + more**POWER) / 2).log(2) / POWER
     parts = {
-        "balanced": (size, -((1 + more**POWER) / 2).log(2) / POWER, -share.log(2)),
+        "balanced": (size, -OF_DEMAND * beyond, OF_WON * won - OF_DEMAND * share.log(2)),
         "requests": (size, -requests.log(2), none),
         "refetch": (size, none, -reuse.log(2)),
-        "topn": (size, none, (1 - pl.col("reuse") + NEVER_SURE).log(2)),
+        "topn": (size, none, won),
     }[aim]
     return told.with_columns(part.alias(name) for name, part in zip(PARTS, parts, strict=True)).with_columns(
         score=pl.sum_horizontal(PARTS)

@@ -30,16 +30,18 @@ if TYPE_CHECKING:
 
 # Enough of a past to learn from, and to be judged by.
 EVENTS_LEAST: Final = 50
-CUTS: Final = 12
-JUDGED: Final = 4
+# Past times that are learned from: more where there are few objects, until so many rows are known. One in four, but
+# four where there are so many, judges.
+CUTS, CUTS_MOST, CUTS_ROWS = 12, 24, 16_000
+JUDGED, JUDGED_PART = 4, 4
 ROWS_LEAST, USED_LEAST = 200, 10
 # Pasts are learned from by samples of so many objects.
 SAMPLE: Final = 20_000
-# Classic rules that may be shipped where they win: by so much, and by so many standard errors at three times, or four
+# Classic rules that may be shipped where they win: by so much, and by so many standard errors at three times or more
 # (Student's t, 95 %); at fewer nothing is clear.
 RULES: Final = ("GDSF, decayed", "Hyperbolic", "LRU", "size x age", "largest first")
 MARGIN: Final = 0.02
-ERRORS: Final = {3: 4.30, 4: 3.18}
+ERRORS: Final = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}
 MODEL, RATE, SIZE_AGE = "model", "rate", "size x age"
 
 
@@ -90,7 +92,8 @@ def pasts(history: History, horizon: timedelta) -> list[Past]:
         chosen = history.objects.select(FAMILY.hash(seed=0) % 1_000_000 < int(share * 1_000_000)).to_series()
         history = _of(history, history.objects.filter(chosen))
     found = []
-    for at in history.cuts(horizon, CUTS, first_share=0.05):
+    most = min(max(CUTS_ROWS // max(history.objects.height, 1), CUTS), CUTS_MOST)
+    for at in history.cuts(horizon, most, first_share=0.05):
         rows = features(history, at, horizon)
         told = history.objects.filter(pl.col("until").is_null() | (pl.col("until") >= at + horizon))
         rows = rows.join(told.select("object"), on="object", how="semi", maintain_order="left")
@@ -107,8 +110,8 @@ def _of(history: History, chosen: pl.DataFrame) -> History:
     )
 
 
-def choose(history: History, known: list[Past], horizon: timedelta, learn: bool) -> Verdict:
-    """Judge every contender by what it would have said at past times, and take the best."""
+def choose(history: History, known: list[Past], horizon: timedelta, learn: bool, *, classic: bool = True) -> Verdict:
+    """Judge all contenders by what they would have said at past times, and take the best; rules only if `classic`."""
     total = int(history.events["count"].sum())
     if total < EVENTS_LEAST or not known:
         few = f"the log has {total:,} requests" if total < EVENTS_LEAST else "the log is shorter than a few horizons"
@@ -144,7 +147,7 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool)
     demand = MODEL if ranks else RATE
     best = min(RULES, key=lambda name: means.get(name, math.inf))
     leads = _leads(cells[demand], cells[best])
-    if len(leads) in ERRORS and fmean(leads) > max(MARGIN, ERRORS[len(leads)] * _error(leads)):
+    if classic and len(leads) in ERRORS and fmean(leads) > max(MARGIN, ERRORS[len(leads)] * _error(leads)):
         why = f"on the log's own past it did best: regret {means[best]:.3f}, {demand} {means[demand]:.3f}"
         return Verdict(best, why, **about)
     return Verdict(demand, _why(demand, means, cells, learn), **about)
@@ -156,7 +159,8 @@ def _after(past: Past) -> pl.DataFrame:
 
 def _spread(times: list[Past]) -> list[Past]:
     """Some of them, the newest first, as far apart as there is room: what overlaps says the same twice."""
-    return times[:: max(len(times) // JUDGED, 1)][:JUDGED]
+    most = max(len(times) // JUDGED_PART, JUDGED)
+    return times[:: max(len(times) // most, 1)][:most]
 
 
 def _why(demand: str, means: Mapping[str, float], cells: Mapping[str, list[pl.DataFrame]], learn: bool) -> str:

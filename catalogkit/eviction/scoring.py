@@ -15,7 +15,7 @@ import polars as pl
 
 from catalogkit.errors import InvalidInput
 from catalogkit.eviction import baselines
-from catalogkit.eviction.features import features
+from catalogkit.eviction.features import behind, features
 from catalogkit.eviction.harms import AIMS, PARTS, scored
 from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, Past, choose, pasts, raw
 from catalogkit.eviction.sweeps import Swept, swept
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODEL", "RATE", "SIZE_AGE", "Card", "Scores", "score"]
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 # Of so many objects a mean is told well enough.
 SOME: Final = 20_000
 
@@ -149,7 +149,9 @@ def score(
     about["sweep_chance"] = organic.chance
     rows = features(organic.history, as_of, horizon)
     past = pasts(organic.history, horizon)
-    verdict = choose(organic.history, past, horizon, learn)
+    # To a classic rule what came since the log ends looks as if nobody wanted it.
+    classic = not behind(known, as_of, horizon)
+    verdict = choose(organic.history, past, horizon, learn, classic=classic)
     model = verdict.model if verdict.tells else None
     told = _demand(rows, organic, model, verdict.calibration)
     frame = scored(told, aim)
@@ -183,7 +185,7 @@ def _by_size_and_age(known: History, as_of: datetime) -> pl.DataFrame:
         expected=pl.lit(None, dtype=pl.Float64), reuse=pl.lit(None, dtype=pl.Float64),
         part_bytes=pl.col("bytes").clip(1).log(2),
         # There is no demand to tell: its place is taken by the days since the object was last met.
-        part_requests=(days.clip(0) + 1).log(2), part_reuse=pl.lit(0.0),
+        part_requests=days.clip(1 / 86400).log(2), part_reuse=pl.lit(0.0),
     ).with_columns(score=pl.col("part_bytes") + pl.col("part_requests"))  # fmt: skip
 
 

@@ -24,9 +24,9 @@ PARTS: Final = 32
 # ... which is so many times what is usual, of so many objects or more.
 TIMES: Final = 3.0
 OBJECTS_LEAST: Final = 20
-# How much less a horizon counts than the one after it, for how often sweeps come; and where they come at all, as if
-# there had been one horizon with a sweep and one without: who swept begins and ends as he likes.
-FADING: Final = 0.7
+# How much less a horizon counts than the one after it, for how often sweeps come: who swept begins and ends as he
+# likes, but few horizons say little. And where any came, as if there had been one horizon with one and one without.
+FADING: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
