@@ -114,6 +114,36 @@ def opened(home: Path):  # type: ignore[no-untyped-def]
     return open_collection(home, clock=lambda: LATER)
 
 
+def look_inside(home: Path) -> None:
+    """Note what is inside every content, once: a title for most, pages, a language, here and there a warning."""
+    with opened(home) as collection, collection.catalog.write("extract", int(LATER.timestamp() * 1e6)) as db:
+        if db.execute("SELECT count(*) FROM contents").fetchone()[0] == 0:
+            db.execute(
+                "INSERT INTO contents (sha256, extractor, version, reason, detail, media_type, title, authors,"
+                " language, detected_language, page_count, encrypted, text_chars, warnings, preview, more,"
+                " extracted_us)"
+                " SELECT sha256, CASE media_type WHEN 'application/pdf' THEN 'pdf' ELSE 'web' END, 1,"
+                " CASE WHEN bytes % 97 = 0 THEN 'damaged' ELSE '' END, '', media_type,"
+                " CASE WHEN bytes % 11 THEN 'A document of ' || bytes || ' bytes' END, '[\"A. Author\"]',"
+                " 'en', CASE WHEN bytes % 5 THEN 'en' ELSE 'de' END, bytes % 40 + 1, 0, bytes % 13 * 1000,"
+                " CASE WHEN bytes % 17 THEN '[]' ELSE '[\"truncated\"]' END, 'How it begins', '{}', ?"
+                " FROM blobs WHERE state = 'live'",
+                (int(LATER.timestamp() * 1e6),),
+            )
+
+
+def ask_again(home: Path) -> None:
+    """Note requests, once: for one document in ten, two of them three months and one month ago."""
+    with opened(home) as collection, collection.catalog.write("access", int(LATER.timestamp() * 1e6)) as db:
+        if db.execute("SELECT count(*) FROM accesses").fetchone()[0] == 0:
+            for days in (90, 30):
+                db.execute(
+                    "INSERT INTO accesses (document_id, at_us, kind) SELECT id, ? - id * 7919 % 900 * 86400000000 / 30,"
+                    " 'read' FROM documents WHERE id % 10 = 0",
+                    (int(LATER.timestamp() * 1e6) - days * DAY_US,),
+                )
+
+
 def change(home: Path) -> None:
     """Change one document in a hundred, others each time, all over the catalog."""
     now = time.time()

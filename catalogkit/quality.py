@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-__all__ = ["SIGNALS", "TITLED", "languages", "of_documents", "signals", "summary"]
+__all__ = ["SIGNALS", "TITLED", "TOLD", "described", "languages", "of_documents", "signals", "summary"]
 
 # Signals, worst first, each with what it means.
 SIGNALS: Final = {
@@ -27,10 +27,12 @@ SIGNALS: Final = {
     "not looked into": "nobody looked into it: `catalogkit extract`",
 }
 TITLED: Final = ("pdf", "web", "book", "office")
-DOCUMENTS: Final = (
-    "SELECT id, sha256, artifact_id, source_url, resolver, content_type, media_type, bytes FROM documents ORDER BY id"
+TOLD: Final = (
+    "SELECT id, artifact_id, source_url, resolver, content_type, d.media_type, bytes, extractor, reason, title,"
+    " language, detected_language, page_count, encrypted, text_chars, warnings, c.media_type AS told_type"
+    " FROM documents d LEFT JOIN contents c USING (sha256)"
 )
-"""What these functions need of documents, for `Collection.sql`."""
+"""Documents with what is inside them, for `Collection.sql`; `described` goes on from there."""
 _FAILED: Final = ("time", "memory", "crashed", "too_large")
 _TRUNCATED: Final = ("truncated", "repaired", "pages_unreadable")
 # Lower case; what stands before the first dot, dash or bracket.
@@ -55,7 +57,7 @@ _KINDS: Final = {
 _ALIKE: Final = (("xml", "html"), ("zip", "epub"), ("zip", "docx"), ("zip", "odt"))
 
 
-def of_documents(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
+def of_documents(documents: pl.DataFrame, contents: pl.DataFrame | None) -> pl.DataFrame:
     """Every document with what is inside its blob; nulls where nobody looked.
 
     Returns
@@ -64,31 +66,36 @@ def of_documents(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFram
         Columns of ``documents``, and of ``contents`` those that `signals` needs; ``kind`` is what the bytes are,
         ``claimed`` what the server said, ``ending`` what the name says, each null where it says nothing.
     """
-    if "ending" in documents.columns:  # they were told before
+    if contents is None or "ending" in documents.columns:  # they were told before
         return documents
     inside = contents.select(
         "sha256", "extractor", "reason", "title", "language", "detected_language", "page_count", "encrypted",
         "text_chars", "warnings", told_type="media_type",
     )  # fmt: skip
+    return described(documents.join(inside, on="sha256", how="left"))
+
+
+def described(told: pl.DataFrame) -> pl.DataFrame:
+    """What `TOLD` answered, with the kinds of `of_documents`."""
     name = pl.coalesce(
         pl.col("source_url").str.extract(r"^[^?#]*\.([A-Za-z0-9]{1,5})(?:[?#]|$)"),
         pl.col("artifact_id").str.extract(r"\.([A-Za-z0-9]{1,5})$"),
     )
     said = pl.col("content_type").str.split(";").list.first().str.strip_chars().str.to_lowercase()
-    return documents.join(inside, on="sha256", how="left").with_columns(
+    return told.with_columns(
         kind=pl.coalesce("told_type", "media_type").replace_strict(_KINDS, default=None, return_dtype=pl.String),
         claimed=said.replace_strict(_KINDS, default=None, return_dtype=pl.String),
         ending=name.str.to_lowercase().replace_strict(_ENDINGS, default=None, return_dtype=pl.String),
     )
 
 
-def signals(documents: pl.DataFrame, contents: pl.DataFrame, top: int | None = None) -> pl.DataFrame:
+def signals(documents: pl.DataFrame, contents: pl.DataFrame | None = None, top: int | None = None) -> pl.DataFrame:
     """One row for each document and each signal it gives, worst first, then by id.
 
     Parameters
     ----------
-    documents
-        The frame, or what `of_documents` made of it.
+    documents, contents
+        The frames; or, without the second, what `of_documents` or `described` made.
     top
         At most so many documents of each signal, those of the lowest ids.
 
@@ -98,7 +105,7 @@ def signals(documents: pl.DataFrame, contents: pl.DataFrame, top: int | None = N
         ``signal``, ``document_id``, ``artifact_id``, ``resolver``, ``media_type``, ``claimed_type``, ``title``,
         ``bytes``.
     """
-    frame = of_documents(documents, contents).sort("id")
+    frame = of_documents(documents, contents)
     named: list[pl.Expr | str] = [
         pl.col("id").alias("document_id"), "artifact_id", "resolver",
         pl.coalesce("told_type", "media_type").alias("media_type"), pl.col("content_type").alias("claimed_type"),
@@ -106,7 +113,7 @@ def signals(documents: pl.DataFrame, contents: pl.DataFrame, top: int | None = N
     ]  # fmt: skip
     found = []
     for signal, test in _tests().items():
-        some = frame.filter(test) if top is None else frame.filter(test).head(top)
+        some = frame.filter(test) if top is None else frame.filter(test).bottom_k(top, by="id")
         found.append(some.select(pl.lit(signal).alias("signal"), *named))
     order = pl.Enum(list(SIGNALS))
     return pl.concat(found).sort(pl.col("signal").cast(order), "document_id")
@@ -184,7 +191,7 @@ def _summed(counts: pl.DataFrame, documents: int) -> pl.DataFrame:
     )
 
 
-def languages(documents: pl.DataFrame, contents: pl.DataFrame) -> pl.DataFrame:
+def languages(documents: pl.DataFrame, contents: pl.DataFrame | None = None) -> pl.DataFrame:
     """How many documents are in each language, as their text tells, else as they state; the most common first.
 
     Returns

@@ -195,6 +195,15 @@ def _used(collection: Collection) -> int:
         return figures.used
 
 
+def _titles(collection: Collection) -> pl.DataFrame:
+    """The titles that contents state: ``sha256``, ``title``."""
+    figures = mirrored_figures(collection)
+    if figures is None:
+        return collection.catalog.frame("contents").select("sha256", "title")
+    with figures:
+        return figures.ask("SELECT sha256, title FROM contents")
+
+
 def _contents(collection: Collection, found: pl.DataFrame, when: datetime) -> pl.DataFrame:
     """What is known of the contents that have a sketch, in their order."""
     catalog = collection.catalog
@@ -217,7 +226,7 @@ def _contents(collection: Collection, found: pl.DataFrame, when: datetime) -> pl
         good=pl.col("outcome").is_null().any() | pl.col("outcome").is_in(["ok", "unknown"]).any(),
         verified=(pl.col("outcome") == "ok").any(),
     )  # fmt: skip
-    told = catalog.frame("contents").select("sha256", "title")
+    told = _titles(collection)
     joined = (
         found.select("sha256", "shingles")
         .join(of_documents, on="sha256", how="left", maintain_order="left")
