@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from catalogkit.collection import Collection
+
 __all__ = [
     "FIGURES_MIME",
     "PLOTLY_MIME",
@@ -256,6 +258,17 @@ class Notice:
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         page = f'{STYLE}<div class="ck-notice" role="note">{escape(self.text)}</div>'
         return {"text/html": page, "text/plain": str(self)}
+
+
+def origin(collection: Collection) -> Notice | None:
+    """Where figures come from, where that must be said: the demo, or a replica, and as of when that one answers."""
+    from catalogkit.demo import LABEL, is_demo
+
+    if is_demo(collection):
+        return Notice(LABEL)
+    if at := collection.catalog.current_to():
+        return Notice(f"A replica answers here, as of {at:%Y-%m-%d %H:%M:%S} UTC: what came later is not in it yet.")
+    return None
 
 
 def record(**figures: object) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import catalogkit as ck
 from catalogkit.cli import app
 from catalogkit.config import read_config
+from catalogkit.display import origin
 from catalogkit.errors import CatalogError
 from tests import pg as servers
 from tests.conftest import make_tree
@@ -80,6 +81,8 @@ def test_who_reads_is_answered_by_the_replica(home: Path, both: tuple[Server, Se
         after = reader.catalog.current_to()
         assert after is not None and after > before and reader.frame("documents").height == 3
         assert "a replica" in str(reader._repr_mimebundle_())
+        said = origin(reader)
+        assert said and f"as of {after:%Y-%m-%d %H:%M:%S} UTC" in said.text and origin(collection) is None
 
 
 def test_a_mirror_made_there_is_whole_each_time(home: Path, both: tuple[Server, Server]) -> None:
