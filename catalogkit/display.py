@@ -339,7 +339,10 @@ def _cell(column: str, value: object, whole: bool) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, float):
-        return format_share(value) if "share" in column else f"{value:,.3g}"
+        if "share" in column:
+            return format_share(value)
+        # Small sums of money are read as such, not as powers of ten.
+        return f"{value:.6f}" if 1e-6 <= abs(value) < 1e-3 else f"{value:,.3g}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     return str(value) if whole else clip_middle(str(value), 60)

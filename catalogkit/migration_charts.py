@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from catalogkit import drawing
-from catalogkit.display import format_bytes, plotly_text
+from catalogkit.display import clip_middle, format_bytes, plotly_text
 from catalogkit.plan import StepKind
 
 if TYPE_CHECKING:
@@ -57,6 +57,15 @@ def by_type(frame: pl.DataFrame) -> go.Figure:
 
 
 def names(plan: Plan) -> pl.DataFrame:
-    """The first new name of each copy beside the old one: ``from``, ``to``, ``resolver``, ``media_type``."""
+    """The first new name of each copy beside the old one, the middle of long ones left out, for a page to show.
+
+    Returns
+    -------
+    DataFrame
+        ``from``, ``to``, ``resolver``, ``media_type``.
+    """
     links = plan.frame.filter(pl.col("kind") == StepKind.LINK.value).unique("unit", keep="first", maintain_order=True)
-    return links.select(pl.col("from_key").alias("from"), pl.col("key").alias("to"), "resolver", "media_type")
+    # So that both fit beside each other on a narrow page.
+    old, new = (pl.col(name).map_elements(lambda key: clip_middle(key, 36), return_dtype=pl.String)
+                for name in ("from_key", "key"))  # fmt: skip
+    return links.select(old.alias("from"), new.alias("to"), "resolver", "media_type")

@@ -146,7 +146,7 @@ def largest(review: Review, top: int = TOP) -> pl.DataFrame:
                 "selected": "yes" if row["selected"] else "no, last copy" if row["last_copy"] else "no",
                 "unit": str(row["unit"]),
                 "what": clip_middle(row["what"], 48),
-                "frees": format_bytes(row["bytes"]),
+                "size": format_bytes(row["bytes"]),
                 "age": "" if row["age_days"] is None else f"{row['age_days']:,} d",
                 "resolver": row["resolver"] or "",
                 "type": row["media_type"] or "",
@@ -154,7 +154,7 @@ def largest(review: Review, top: int = TOP) -> pl.DataFrame:
             }
             for row in rows(review, 0, top, "bytes", True)
         ],
-        schema=dict.fromkeys(("selected", "unit", "what", "frees", "age", "resolver", "type", "reason"), pl.String()),
+        schema=dict.fromkeys(("selected", "unit", "what", "size", "age", "resolver", "type", "reason"), pl.String()),
     )
 
 

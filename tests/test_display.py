@@ -151,3 +151,10 @@ def test_recorded_figures_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
         display.record(when=object())
     with pytest.raises(InvalidInput, match="JSON"):
         display.record(ratio=float("nan"))
+
+
+def test_small_sums_are_no_powers_of_ten() -> None:
+    """A few millionths of money are shown as such; what is smaller yet, or larger, with three digits."""
+    frame = pl.DataFrame({"cost": [0.000047, 0.0, 1234.5, 1e-9]})
+    shown = display.table_html(frame)
+    assert all(f">{text}<" in shown for text in ("0.000047", "0", "1.23e+03", "1e-09"))
