@@ -24,6 +24,7 @@ from benchmarks import (
     near,
     opening,
     ours,
+    parting,
     plans,
     postgres,
     purge,
@@ -63,6 +64,7 @@ JOBS = {
     "postgres": postgres,
     "scale": scale,
     "tenants": tenants,
+    "parting": parting,
 }
 
 

@@ -16,7 +16,8 @@ from catalogkit import tenants
 from catalogkit.auditing import audit
 from catalogkit.catalog.passfiles import PASSFILE, users_in
 from catalogkit.catalog.postgres.migrations import LOCK, WRITE
-from catalogkit.catalog.postgres.roles import make_role
+from catalogkit.catalog.postgres.roles import make_role, new_name
+from catalogkit.catalog.postgres.walls import drop_database, make_database
 from catalogkit.collection import open_collection
 from catalogkit.config import CONFIG_NAME, SERVER_NAME, read_config
 from catalogkit.errors import CatalogError, InvalidInput, QuotaExceeded
@@ -343,6 +344,20 @@ def test_the_operator_upgrades(pair: Pair, operator: str) -> None:
         db.execute(f"REVOKE SELECT ON documents FROM {name_of(pair.theirs)}".encode())
     assert pair.both.all.upgrade() == ["mine", "theirs"]
     assert len(pair.both.all.get_tenant_records("theirs")) == 2
+
+
+def test_what_a_tenant_has_goes_while_it_is_connected(operator: str, pg: Server) -> None:
+    """The operator ends a tenant's sessions, which are another role's, and drops its database and its role."""
+    role = new_name()
+    url = make_database(operator, role, "a password", as_of=NOON)
+    with psycopg.connect(url, password="a password") as db:
+        db.execute("SELECT * FROM documents")
+        drop_database(operator, role)
+        with pytest.raises(psycopg.OperationalError):
+            db.execute("SELECT 1")
+    assert pg.run(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}' UNION SELECT 1 FROM pg_database"
+                  f" WHERE datname = '{role}'") == []  # fmt: skip
+    drop_database(operator, role)  # again, changes nothing
 
 
 def test_an_operator_that_may_not_makes_nothing(pair: Pair, pg: Server, tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ from catalogkit.collection import open_collection
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded
 from catalogkit.ingest import ingest
+from catalogkit.maintaining import maintain
 from catalogkit.planning import common, plan_dedup, plan_retention
+from catalogkit.policies.maintain import STEPS
 from catalogkit.tenants import MultiTenantCatalog, TenantSettings, bill_of
+from catalogkit.verify import verify
 from catalogkit.workers import Inline
-from tests.conftest import make_tree
+from tests.conftest import hurry, make_tree
 from tests.plans.scene import forget, put
 from tests.tenants.conftest import put as put_for
 
@@ -67,6 +70,23 @@ def test_each_tenant_goes_by_its_own_policies(every: MultiTenantCatalog, clock: 
     assert due == {"short": 1, "long": 0}
     assert shared == {"short": 5, "long": 500}
     assert checked == {"short": "7d", "long": "90d"}
+
+
+def test_each_tenant_is_verified_as_often_as_it_says(every: MultiTenantCatalog, clock: Clock) -> None:
+    """A round reads what one tenant wants to be read every week, and leaves alike what another wants every quarter."""
+    alone = f"[maintain]\nskip = {[step for step in STEPS if step != 'verify']}\n[maintain.verify]\nmax_age = "
+    for name, age in {"weekly": "7d", "quarterly": "90d"}.items():
+        with every.register_tenant(name, TenantSettings(policies=f'{alone}"{age}"\n')) as made:
+            put_for(made, "a", b"alike")
+            assert verify(made, executor=Inline()).ok == 1
+    read = {}
+    for days in (5, 25, 70):
+        clock.advance(days=days)
+        for name in ("weekly", "quarterly"):
+            with hurry(every.tenant(name)) as opened:
+                read[name, days] = maintain(opened).steps["verify"]["ok"]
+    assert [read["weekly", days] for days in (5, 25, 70)] == [0, 1, 1]
+    assert [read["quarterly", days] for days in (5, 25, 70)] == [0, 0, 1]
 
 
 def test_every_record_of_a_tenant(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,8 @@ def drop_database(server: str, role: str) -> None:
     with connection(server) as db:
         if db.execute("SELECT 1 FROM pg_database WHERE datname = %s", [role]).fetchone():
             db.execute(about("ALTER DATABASE {0} ALLOW_CONNECTIONS false", role))
+            # Who made a role is no member of it, and may neither see its sessions for what they are nor end them.
+            db.execute(about("GRANT {0} TO CURRENT_USER", role))
             db.execute(_END, [role])
             db.execute(about("DROP DATABASE {0}", role))
         db.execute(about("DROP ROLE IF EXISTS {0}", role))
