@@ -23,6 +23,8 @@ HALF_LIVES: Final = (0.5, 2.0, 8.0)
 LONGEST: Final = 16.0
 # From wide to narrow; a family is what differs in its name by numbers alone, such as the versions of one thing.
 CLASSES: Final = (["source"], ["source", "kind"], ["family"])
+# Where there are several tenants: what one of them asks for says less of the others.
+OF_TENANTS: Final = (["source"], ["source", "tenant"], ["source", "tenant", "kind"], ["family", "tenant"])
 DIGITS: Final = 10
 # A source is silent once nothing came from it for half a horizon, and for so many times its usual gap.
 SILENT_GAPS: Final = 10.0
@@ -39,9 +41,9 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
     Returns
     -------
     DataFrame
-        ``object``, ``bytes``, ``source``, ``kind``, ``family``; numbers of requests in windows (``n_4`` in the last
-        four horizons, ``n_all``), of readings with any (``m_...``), both decayed (``nd_2``: half after two), how long
-        those were watched (``w_...``, ``wd_...``, in horizons), ``idle`` and ``age`` (in horizons, at most `LONGEST`),
+        ``object``, ``bytes``, ``source``, ``kind``, ``tenant``, ``family``; numbers of requests in windows (``n_4`` in
+        the last four horizons, ``n_all``), of readings with any (``m_...``), both decayed (``nd_2``: half after two),
+        how long those were watched (``w_...``, ``wd_...``, in horizons), ``idle`` and ``age`` (at most `LONGEST`),
         ``newer`` and ``newest`` (which share of its source and kind, and of its source, came later), ``followed`` (how
         many later times of arrival its family has), ``before`` (the rate of requests before they were told one by one).
     """
@@ -88,7 +90,7 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
             idle=pl.coalesce("idle", "w_all").clip(0, LONGEST),
             age=pl.col("age").clip(0, LONGEST),
         )
-        .drop("name", "tenant", "created_at", "since", "until", "prior", "end", "begun")
+        .drop("name", "created_at", "since", "until", "prior", "end", "begun")
         .collect()
     )
 

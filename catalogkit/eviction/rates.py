@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.eviction.features import CLASSES, DIGITS
+from catalogkit.eviction.features import CLASSES, DIGITS, OF_TENANTS
 
 SHAPES: Final = (0.02, 5.0)
 # So many objects' worth of the wider class is added to a narrower one.
@@ -54,10 +54,11 @@ def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
 
 def _class_rates(rows: pl.DataFrame, count: str, watched: str) -> pl.Series:
     """The rate of each row's source and kind, leaning on the source, leaning on all, where they are small."""
+    classes = CLASSES if rows["tenant"].n_unique() < 2 else OF_TENANTS
     n, w = pl.col(count).sum(), pl.col(watched).sum()
     # Half a request that nobody made, so that no rate is zero.
     rate = pl.lit(rows.select((n + 0.5) / (w + 0.5)).item())
-    for names in CLASSES:
+    for names in classes:
         lent = LENT * pl.col(watched).mean().over(names).clip(BRIEF)
         rate = (n.over(names) + lent * rate) / (w.over(names) + lent)
     return rows.select(rate.round_sig_figs(DIGITS)).to_series()

@@ -182,6 +182,18 @@ def test_few_requests_are_rates_that_lean_on_the_class() -> None:
     assert 0 < scores.frame["reuse"][0] < scores.frame["reuse"][1] < 1
 
 
+def test_what_one_tenant_asks_for_says_less_of_the_others() -> None:
+    """Of contents nobody asked for, those of a tenant who reads the rest of the source are likelier to be wanted."""
+    asked = [(name, 30.0 - day) for day in range(30) for name in ("c1", "c3", "c5")]
+    history = small(*asked, **{f"c{number}": 10 for number in range(1, 9)})
+    chance = dict(score(history, NOW, WEEK).frame.select("object", "reuse").rows())
+    assert chance["c7"] == pytest.approx(chance["c8"])
+    odd = pl.col("object").str.tail(1).is_in(list("1357"))
+    tenants = history.objects.with_columns(tenant=pl.when(odd).then(pl.lit("a")).otherwise(pl.lit("b")))
+    told = dict(score(History(tenants, history.events), NOW, WEEK).frame.select("object", "reuse").rows())
+    assert told["c7"] > 1.5 * told["c8"] and told["c2"] == pytest.approx(told["c8"])
+
+
 def test_a_source_that_fell_silent_does_not_look_cold() -> None:
     """What nobody counted any more is unknown: it keeps the rate it had."""
     sources = {"a": "quiet", "b": "loud", "c": "quiet", "d": "loud"}
