@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 # What a fault does to a request.
 LOSE_ANSWER = "the request is carried out, its answer never arrives"
+SPOIL = "one bit of the request's body is another one when it arrives"
 TIME_OUT = "the request is carried out, and then there is silence"
 STORM = "503 Slow Down, and nothing is carried out"
 CUT_BODY = "half of the answer's body, and then a reset"
@@ -170,6 +171,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if kind == DEAF and conditional and self.command in ("PUT", "POST", "DELETE"):
             self._answer(*self._unconditionally(proxy.client, body))
             return
+        if kind == SPOIL and body:
+            body = bytes([body[0] ^ 1]) + body[1:]
         place = (self.command, self.path)
         if kind == STALE and place in proxy.kept:
             self._answer(*proxy.kept[place])

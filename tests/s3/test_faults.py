@@ -171,6 +171,28 @@ def test_a_body_that_breaks_off(store: S3Layout, proxy: Proxy, tmp_path: Path, s
         file.read()
 
 
+def test_a_document_is_read_by_as_many_requests_as_it_has_ranges(store: S3Layout, proxy: Proxy, tmp_path: Path) -> None:
+    """Nobody looks first; an empty one, which has no range, costs more, and what is not there is an error at once."""
+    for size, requests in ((100, 1), (PART, 1), (PART + 1, 2), (2 * PART + 5, 3), (0, 2)):
+        content, digest = content_of(size)
+        assert send(store, tmp_path, content)
+        proxy.seen.clear()
+        with store.open(cas_key(digest)) as file:
+            assert file.read(7) == content[:7] and file.read() == content[7:]
+        assert len(proxy.seen) == requests, size
+    with pytest.raises(StoreError, match="nothing lies at"):
+        store.open(cas_key(content_of()[1]))
+
+
+def test_a_part_is_compared_by_the_server(store: S3Layout, proxy: Proxy, tmp_path: Path, s3_server: Server) -> None:
+    """What arrives otherwise than it was sent is refused there: no part of that, and no document."""
+    content, digest = content_of(PART + 5)
+    proxy.fault(faults.SPOIL, "PUT", "partNumber=1")
+    with pytest.raises(StoreError):
+        send(store, tmp_path, content)
+    assert seen(store, s3_server, digest) is None
+
+
 @pytest.mark.parametrize("kind", [faults.STORM, faults.SKEWED])
 def test_what_cannot_be_reached_is_unknown(collection: Collection, proxy: Proxy, source: Path, kind: str) -> None:
     """A server that refuses, or does not believe our clock, has lost nothing: unknown, and nothing is planned away."""

@@ -138,6 +138,26 @@ class Bucket:
             raise StoreUnreachable(f"cannot read {self.place(key)}: {len(found)} bytes came of {length}")
         return found
 
+    def first(self, key: str, length: int) -> tuple[Seen, Buffer] | None:
+        """What lies at a key, and its first `length` bytes, or all it has, by one request; None where nothing does."""
+        import obstore
+
+        try:
+            with self._trouble(key):
+                found = obstore.get(self._data, key, options={"range": (0, length)})
+                about, data = _seen(key, found.meta), found.bytes()
+        except FileNotFoundError:
+            return None
+        except StoreUnreachable:
+            there = self.head(key)
+            if there is not None and not there.bytes:
+                return there, b""  # which has no first byte to ask for
+            raise
+        self.down.wait(len(data))
+        if len(data) != min(length, about.bytes):
+            raise StoreUnreachable(f"cannot read {self.place(key)}: {len(data)} bytes came")
+        return about, data
+
     def put(self, key: str, data: Buffer, *, create: bool) -> None:
         """Show bytes at a key, with a SHA-256 that the server compares.
 

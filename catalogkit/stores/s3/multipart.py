@@ -12,6 +12,7 @@ import base64
 import contextlib
 import hashlib
 import itertools
+import zlib
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -170,7 +171,7 @@ class _Parts:
         bucket = self.bucket
         with bucket.asking(self.key):
             made = bucket.api.create_multipart_upload(
-                **_at(bucket, self.key), ChecksumAlgorithm="SHA256", **bucket.writing(self.key), **bucket.payer
+                **_at(bucket, self.key), ChecksumAlgorithm="CRC32", **bucket.writing(self.key), **bucket.payer
             )
         return str(made["UploadId"])
 
@@ -189,10 +190,11 @@ class _Parts:
         return ""
 
     def _part(self, number: int, data: Buffer) -> None:
-        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        part = {"PartNumber": number, "ChecksumSHA256": checksum}
+        # What goes through here is hashed as a whole; of each part the server compares what is quicker to compute.
+        checksum = base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()
+        part = {"PartNumber": number, "ChecksumCRC32": checksum}
         known = self.there.get(number)
-        if known and known["Size"] == len(data) and self._equal(known, data, checksum):  # type: ignore[arg-type]
+        if known and known["Size"] == len(data) and _equal(known, data):  # type: ignore[arg-type]
             self.done[number] = {**part, "ETag": known["ETag"]}
             return
         bucket = self.bucket
@@ -202,12 +204,6 @@ class _Parts:
                 **_at(bucket, self.key), UploadId=self.upload, Body=data, **part, **bucket.reading, **bucket.payer
             )
         self.done[number] = {**part, "ETag": sent["ETag"]}
-
-    def _equal(self, known: dict[str, Any], data: Buffer, checksum: str) -> bool:
-        if known.get("ChecksumSHA256"):
-            return bool(known["ChecksumSHA256"] == checksum)
-        # Where the server does not list checksums, the ETag of a part that it has not encrypted is its MD5.
-        return bool(known["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest())
 
     def _complete(self, *, create: bool) -> None:
         bucket = self.bucket
@@ -230,6 +226,14 @@ class _Parts:
             if bucket.head(self.key) is not None:
                 raise KeyTaken(f"something lies at {bucket.place(self.key)}") from None
             raise StoreUnreachable(f"the upload to {bucket.place(self.key)} is gone; run it again") from None
+
+
+def _equal(known: dict[str, Any], data: Buffer) -> bool:
+    """Whether a part that is there already has these bytes: its ETag is their MD5, unless the server encrypted it.
+
+    One that it cannot be told of is sent again.
+    """
+    return bool(known["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
 def _at(bucket: Bucket, key: str) -> dict[str, str]:

@@ -34,18 +34,21 @@ def _threads(purpose: str, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix=f"catalogkit-s3-{purpose}")
 
 
-def ranges(bucket: Bucket, about: Seen) -> Iterator[Buffer]:
-    """The bytes of an object, in order; the next ranges are fetched meanwhile.
+def ranges(bucket: Bucket, about: Seen, first: Buffer = b"") -> Iterator[Buffer]:
+    """The bytes of an object, in order, those that are here already `first`; the next ranges are fetched meanwhile.
 
     Raises
     ------
     StoreError
         If another object takes its place, or it cannot be read.
     """
-    starts = iter(range(0, about.bytes, RANGE_BYTES))
-    if about.bytes <= RANGE_BYTES:
-        if about.bytes:
-            yield bucket.get(about.key, 0, about.bytes, about.etag)
+    here = memoryview(first).nbytes
+    starts = iter(range(here, about.bytes, RANGE_BYTES))
+    if about.bytes - here <= RANGE_BYTES:
+        if here:
+            yield first
+        if here < about.bytes:
+            yield bucket.get(about.key, here, about.bytes - here, about.etag)
         return
     threads = _threads("range", 2 * AHEAD)
     running: deque[Future[Buffer]] = deque()
@@ -59,6 +62,8 @@ def ranges(bucket: Bucket, about: Seen) -> Iterator[Buffer]:
     try:
         for _ in range(AHEAD):
             next_one()
+        if here:
+            yield first
         while running:
             data = running.popleft().result()
             next_one()
@@ -71,8 +76,8 @@ def ranges(bucket: Bucket, about: Seen) -> Iterator[Buffer]:
 class ObjectReader(io.BufferedIOBase):
     """An object as a file, for reading from its beginning to its end; by ranges, nothing of it is copied (`pieces`)."""
 
-    def __init__(self, bucket: Bucket, about: Seen) -> None:
-        self._ranges = ranges(bucket, about)
+    def __init__(self, bucket: Bucket, about: Seen, first: Buffer = b"") -> None:
+        self._ranges = ranges(bucket, about, first)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:

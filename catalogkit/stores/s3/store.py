@@ -30,7 +30,7 @@ from catalogkit.model import Mode, Outcome
 from catalogkit.stores.contract import Asked, ObjectStat
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.publishing import OWN, QUARANTINE
-from catalogkit.stores.s3 import archive, multipart
+from catalogkit.stores.s3 import archive, multipart, reading
 from catalogkit.stores.s3.bucket import bucket_of
 from catalogkit.stores.s3.identity import IDENTITY, identity_in
 from catalogkit.stores.s3.reading import ObjectReader, examine, identify, number_of
@@ -160,10 +160,10 @@ class S3Layout:
         StoreError
             If nothing lies there, or it cannot be read.
         """
-        about = self.bucket.head(self._readable(key))
-        if about is None:
+        found = self.bucket.first(self._readable(key), reading.RANGE_BYTES)
+        if found is None:
             raise StoreError(f"nothing lies at {self.describe(key)}; `catalogkit verify` tells what else is gone")
-        return ObjectReader(self.bucket, about)  # type: ignore[return-value]
+        return ObjectReader(self.bucket, *found)  # type: ignore[return-value]
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every published key that has the form of a layout and begins with `prefix`, in order.
