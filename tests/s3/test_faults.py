@@ -188,7 +188,7 @@ def test_a_part_is_compared_by_the_server(store: S3Layout, proxy: Proxy, tmp_pat
     """What arrives otherwise than it was sent is refused there: no part of that, and no document."""
     content, digest = content_of(PART + 5)
     proxy.fault(faults.SPOIL, "PUT", "partNumber=1")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match="BadDigest"):
         send(store, tmp_path, content)
     assert seen(store, s3_server, digest) is None
 
