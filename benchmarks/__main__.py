@@ -35,6 +35,7 @@ from benchmarks import (
     s3,
     scale,
     search,
+    sync,
     tenants,
     verify,
 )
@@ -56,6 +57,7 @@ JOBS = {
     "dedup": dedup,
     "extract": extract,
     "mirror": mirror,
+    "sync": sync,
     "reports": reports,
     "backup": backup,
     "search": search,
