@@ -31,8 +31,8 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         "mode": "copy link move reference",
         "outcome": "corrupt done failed ingested interrupted missing ok skipped stopped unknown waiting",
         "query": "find frame near search sql",
-        "report": "audit_report content_quality dedup_analytics eviction_scoring gc_review migration_review"
-        " recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
+        "report": "audit_report conflict_review content_quality dedup_analytics eviction_scoring gc_review"
+        " migration_review recovery_drill retention_review storage_overview tenant_billing tour verification_coverage",
         "severity": "error info warning",
         "step": "abandon clone condemn copy drop evict fetch forget link purge quarantine rearm recall resolve",
         "store": "local memory reference s3",

@@ -90,6 +90,7 @@ ROOMS = {
         batching
         charging
         demo
+        demo_sites
         evidence
         extract
         extract.*
@@ -128,6 +129,7 @@ ROOMS = {
         backup_charts
         billing_charts
         charts
+        conflict_charts
         display
         drawing
         eviction_charts

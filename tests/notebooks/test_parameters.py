@@ -18,6 +18,7 @@ from tests.notebooks.conftest import AS_OF
 EARLY: Final = "2026-01-20T00:00Z"  # when the demo's story had just begun
 MATRIX: Final[list[tuple[str, dict[str, Any]]]] = [
     ("audit_report", {"sample": 1.0, "days": 1, "top": 1}),
+    ("conflict_review", {"prefer": "berlin", "deletions": True, "rows": 2}),
     ("content_quality", {"top": 1}),
     ("dedup_analytics", {"top": 1, "every": "1d", "as_of": EARLY}),
     ("eviction_scoring", {"top": 1, "aim": "refetch", "as_of": EARLY}),
