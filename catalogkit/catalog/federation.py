@@ -53,7 +53,7 @@ class Contest:
     """A document of which sites said different things without knowing of each other, and all they said."""
 
     identity: Identity
-    document_id: int | None
+    document_id: int
     record: Record
 
 

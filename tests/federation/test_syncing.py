@@ -247,3 +247,19 @@ def test_only_sites_talk(make_collection: Callable[..., Collection], tmp_path: P
         all_agree(west, copy)
         assert texts(west).keys() == {"one", "two", "three"}
         assert [one.name for one in west.catalog.sites() if one.expired_at] == ["east"]
+
+
+def test_what_was_deleted_meanwhile_is_no_conflict(make_collection: Callable[..., Collection]) -> None:
+    """Whoever deletes a document in conflict decides; it is listed no more, also before that is told."""
+    east, west = make_collection(name="east"), make_collection(name="west")
+    meet(east, west)
+    add(east, "one", "first")
+    sync(east, west)
+    change(east, "one", "of the east")
+    change(west, "one", "of the west")
+    sync(east, west)
+    drop(east, "one")
+    assert east.catalog.contests() == []
+    assert sync(east, west).conflicts == 0
+    agree(east, west)
+    assert texts(west) == {}

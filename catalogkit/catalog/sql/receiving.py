@@ -99,10 +99,11 @@ class Receiving(Database):
             if not db.execute("SELECT 1 FROM records WHERE contested = 1").fetchone():
                 return []
             here = Here(db)
-            names = ", ".join(f"coalesce(d.{name}, r.{name})" for name in IDENTITY)
+            names = ", ".join(f"d.{name}" for name in IDENTITY)
             rows = db.execute(
-                f"SELECT {KNOWN}, d.id, {names} FROM records r LEFT JOIN documents d ON d.id = r.document_id"
-                " LEFT JOIN blobs b ON b.sha256 = d.sha256 WHERE r.contested = 1"
+                # What was deleted here, and was not told yet, is decided.
+                f"SELECT {KNOWN}, d.id, {names} FROM records r JOIN documents d ON d.id = r.document_id"
+                " JOIN blobs b ON b.sha256 = d.sha256 WHERE r.contested = 1"
             ).fetchall()
             found = [Contest(tuple(row[14:]), row[13], record_of(row[:13], here)) for row in rows]
         return sorted(found, key=lambda one: one.identity)
