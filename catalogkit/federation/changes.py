@@ -43,7 +43,10 @@ class Reach(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Copies(msgspec.Struct, frozen=True, array_like=True):
-    """What a site has of a content: good copies, what they were found to be, when they were read, when it said so."""
+    """What a site has of a content: good copies, what they were found to be, when they were read, when it said so.
+
+    The `stand` counts what happened to its copies: a word with a higher one is a later one.
+    """
 
     site: str
     sha256: bytes
@@ -51,6 +54,7 @@ class Copies(msgspec.Struct, frozen=True, array_like=True):
     outcome: str | None = None
     checked_us: int = 0
     told_us: int = 0
+    stand: int = -1
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):

@@ -180,3 +180,20 @@ def test_a_document_that_came_back_keeps_its_old_bytes(pair: tuple[Collection, C
     east.clock.advance(days=30)  # type: ignore[attr-defined]
     assert plan_gc(east, AT_ONCE).units == 0
     assert east.clock.now - timedelta(days=30) < east.now()  # type: ignore[attr-defined]
+
+
+def test_what_a_site_says_later_counts_whatever_its_clock_says(pair: tuple[Collection, Collection]) -> None:
+    """Bytes that are said to be there are, also where the clock was put back since they were said to be gone."""
+    east, west = pair
+    late = east.clock.advance(days=30)  # type: ignore[attr-defined]
+    follow(west, [east], document_ids=[document(west, "one").id])
+    drop(east, "one")
+    sync(east, west)
+    collect(east)
+    sync(east, west)
+    add(west, "other", "first")
+    sync(east, west)
+    east.clock.now = late - timedelta(days=29)  # type: ignore[attr-defined]
+    follow(east, [west])
+    sync(east, west)
+    assert west.catalog.sites_with(digest_of(b"first")) == ["east"]

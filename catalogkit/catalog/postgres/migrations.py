@@ -42,6 +42,7 @@ MIGRATIONS: Final = (
     Migration(3, ("notes",)),
     Migration(4, ("late",)),
     Migration(5, ("sites",)),
+    Migration(6, ("stands",)),
     Migration(6, ("waiting",)),
     Migration(7, ("counted",)),
     Migration(8, ("overtaking",)),

@@ -58,7 +58,7 @@ CREATE TABLE elsewhere (
     copies bigint NOT NULL CHECK (copies >= 0),
     outcome text COLLATE "C" CHECK (outcome IN ('ok', 'corrupt', 'missing', 'unknown', 'evicted')),
     checked_us bigint NOT NULL DEFAULT 0,
-    -- When it said so, by its own clock: of two words of one site the later one counts.
+    -- When it said so, by its own clock.
     told_us bigint NOT NULL DEFAULT 0,
     seq bigint NOT NULL,
     PRIMARY KEY (sha256, site_id)

@@ -47,10 +47,10 @@ _EXPECT: Final = (
 )
 _ELSEWHERE: Final = (
     "ON CONFLICT (sha256, site_id) DO UPDATE SET copies = excluded.copies, outcome = excluded.outcome,"
-    " checked_us = excluded.checked_us, told_us = excluded.told_us, seq = CASE WHEN"
+    " checked_us = excluded.checked_us, told_us = excluded.told_us, stand = excluded.stand, seq = CASE WHEN"
     " elsewhere.copies <> excluded.copies OR elsewhere.checked_us <> excluded.checked_us"
     " OR coalesce(elsewhere.outcome, '') <> coalesce(excluded.outcome, '') THEN excluded.seq ELSE elsewhere.seq END"
-    " WHERE elsewhere.told_us < excluded.told_us"
+    " WHERE elsewhere.stand < excluded.stand"
 )
 
 
@@ -286,7 +286,7 @@ def _note_copies(
 ) -> int:
     """Note who has what; of what nobody is said to have, the sender may know more."""
     told: dict[tuple[bytes, int], Copies] = {}
-    for one in sorted(copies, key=lambda one: one.told_us):
+    for one in sorted(copies, key=lambda one: one.stand):
         if one.site != here.site:
             told[one.sha256, here.numbers[one.site]] = one
     for digest in contents.keys() - {digest for digest, _ in told}:
@@ -294,10 +294,10 @@ def _note_copies(
         told[digest, sender] = Copies(here.names[sender], digest, 0, "unknown", told_us=contents[digest].at_us)
     number = here.next() if told else 0
     rows = [
-        (digest, site, one.copies, one.outcome, one.checked_us, one.told_us, number)
+        (digest, site, one.copies, one.outcome, one.checked_us, one.told_us, one.stand, number)
         for (digest, site), one in sorted(told.items(), key=lambda item: item[0])
     ]
-    columns = ("sha256", "site_id", "copies", "outcome", "checked_us", "told_us", "seq")
+    columns = ("sha256", "site_id", "copies", "outcome", "checked_us", "told_us", "stand", "seq")
     insert(db, "elsewhere", columns, rows, _ELSEWHERE)
     return len(rows)
 

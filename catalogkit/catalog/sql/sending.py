@@ -39,7 +39,7 @@ _OWN: Final = (
     " FROM blobs b LEFT JOIN locations l ON l.sha256 = b.sha256 WHERE b.sha256 IN ({}) GROUP BY b.sha256"
 )
 _OUTCOMES: Final = {4: "ok", 3: None, 2: "unknown", 1: "corrupt", 0: "missing", -1: None}
-_THERE: Final = "SELECT site_id, sha256, copies, outcome, checked_us, told_us FROM elsewhere"
+_THERE: Final = "SELECT site_id, sha256, copies, outcome, checked_us, told_us, stand FROM elsewhere"
 _MOVED: Final = (
     "SELECT sha256 FROM locations WHERE id > :locations"
     " UNION SELECT sha256 FROM locations_history WHERE hid > :locations_history"
@@ -68,11 +68,12 @@ class Sending(Database):
                 refuse_older(here, {"": {here.site: Reach(since)}})
             refuse_other(db, here, marks or {})
             now = self._marks(db, here)
+            stand = now["locations"] + now["locations_history"] + now["checks"]
             rows = db.execute(_ENTRIES, (since, limit)).fetchall()
             complete = len(rows) < limit
             skipped = {here.numbers[site] for site in skip if site in here.numbers}
             told = [row for row in rows if row[1] not in skipped]
-            entries = _with_copies(db, here, [_entry(row, here) for row in told], to_us(as_of))
+            entries = _with_copies(db, here, [_entry(row, here) for row in told], to_us(as_of), stand)
             return Changes(
                 site=here.site,
                 since=since,
@@ -82,7 +83,7 @@ class Sending(Database):
                 entries=entries,
                 holds=[_hold(row) for row in db.execute(_HOLDS, (since,)).fetchall()] if complete else [],
                 # The first time, they come with their documents.
-                copies=_moved(db, here, marks, skipped, to_us(as_of)) if complete and marks else [],
+                copies=_moved(db, here, marks, skipped, to_us(as_of), stand) if complete and marks else [],
                 sites=[Site(*row) for row in db.execute("SELECT site, name, follows FROM sites ORDER BY id")],
                 reach=reach_of_all(db, here),
                 marks=now,
@@ -106,11 +107,11 @@ def _entry(row: tuple[Any, ...], here: Here) -> Entry:
     return Entry(tuple(row[15:]), record_of(row[2:15], here))
 
 
-def _with_copies(db: Session, here: Here, entries: list[Entry], told_us: int) -> list[Entry]:
+def _with_copies(db: Session, here: Here, entries: list[Entry], told_us: int, stand: int) -> list[Entry]:
     """Entries with who has the bytes of what they show."""
     digests = {one.value.sha256 for entry in entries for one in entry.record.content}
     known: dict[bytes, list[Copies]] = {}
-    for one in own_copies(db, here, digests, told_us):
+    for one in own_copies(db, here, digests, told_us, stand):
         known.setdefault(one.sha256, []).append(one)
     for part in chunks(digests):
         for site, digest, *rest in db.execute(f"{_THERE} WHERE sha256 IN ({_marked(part)})", part):
@@ -125,19 +126,19 @@ def _with_copies(db: Session, here: Here, entries: list[Entry], told_us: int) ->
     ]
 
 
-def own_copies(db: Session, here: Here, digests: Iterable[bytes], told_us: int) -> list[Copies]:
+def own_copies(db: Session, here: Here, digests: Iterable[bytes], told_us: int, stand: int) -> list[Copies]:
     """What lies here of these contents."""
     found = []
     for part in chunks(digests):
         for digest, copies, best, checked_us, evicted in db.execute(_OWN.format(_marked(part)), part):
             outcome = "evicted" if evicted and not copies else _OUTCOMES[best]
-            found.append(Copies(here.site, bytes(digest), copies, outcome, checked_us, told_us))
+            found.append(Copies(here.site, bytes(digest), copies, outcome, checked_us, told_us, stand))
     return found
 
 
-def _moved(db: Session, here: Here, marks: dict[str, int], skipped: set[int], told_us: int) -> list[Copies]:
+def _moved(db: Session, here: Here, marks: dict[str, int], skipped: set[int], told_us: int, stand: int) -> list[Copies]:
     """Where bytes came, went or were read since: here, and elsewhere as far as it was told here."""
-    found = own_copies(db, here, {bytes(row[0]) for row in db.execute(_MOVED, marks).fetchall()}, told_us)
+    found = own_copies(db, here, {bytes(row[0]) for row in db.execute(_MOVED, marks).fetchall()}, told_us, stand)
     rows = db.execute(f"{_THERE} WHERE seq > :seq", marks)
     return found + [
         Copies(here.names[site], bytes(digest), *rest) for site, digest, *rest in rows if site not in skipped

@@ -69,7 +69,7 @@ CREATE TABLE elsewhere (
     copies INTEGER NOT NULL CHECK (copies >= 0),
     outcome TEXT CHECK (outcome IN ('ok', 'corrupt', 'missing', 'unknown', 'evicted')),
     checked_us INTEGER NOT NULL DEFAULT 0,
-    -- When it said so, by its own clock: of two words of one site the later one counts.
+    -- When it said so, by its own clock.
     told_us INTEGER NOT NULL DEFAULT 0,
     seq INTEGER NOT NULL,
     PRIMARY KEY (sha256, site_id)
