@@ -44,9 +44,9 @@ MIGRATIONS: Final = (
     Migration(11, "notes"),
     Migration(12, "late"),
     Migration(13, "sites"),
-    Migration(14, "stands"),
     Migration(14, "waiting"),
     Migration(15, "overtaking"),
+    Migration(16, "stands"),
 )
 
 
