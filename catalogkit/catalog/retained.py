@@ -81,6 +81,12 @@ class OfMirror:
         with self.figures.given("given", pl.Series("sha256", list(digests), dtype=pl.String).unique()):
             return self.figures.ask("SELECT blob_id FROM blobs SEMI JOIN given USING (sha256)").to_series()
 
+    def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows about contents with their numbers instead of their digests; what is not on record here is left out."""
+        with self.figures.given("given", rows["sha256"].unique()):
+            known = self.figures.ask("SELECT sha256, blob_id FROM blobs SEMI JOIN given USING (sha256)")
+        return rows.join(known, on="sha256").drop("sha256").rename({"blob_id": "sha256"})
+
     def named(self, rows: pl.DataFrame, key: str = "id") -> pl.DataFrame:
         """Rows about documents with the digests and names of those."""
         with self.figures.given("given", rows[key].unique().alias("id")):

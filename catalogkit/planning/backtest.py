@@ -75,7 +75,7 @@ def backtest_retention(
     else:
         past, versions = _recent(collection, mirror, policy, accesses, first)
     # Of bytes that are gone nobody knows how many copies there were: there was one.
-    stored = stored_copies(collection, locations).select("sha256", "stored_bytes")
+    stored = stored_copies(collection, locations, mirror).select("sha256", "stored_bytes")
     sized = versions.join(stored, on="sha256", how="left", maintain_order="left").with_columns(
         pl.coalesce("stored_bytes", "bytes").alias("stored_bytes")
     )

@@ -18,7 +18,6 @@ from catalogkit.policies import deciding, retention
 from catalogkit.signals import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from catalogkit.collection import Collection
@@ -108,9 +107,8 @@ def retention_decisions(
     [True, True, True]
     """
     documents, locations = frames(collection, "documents", "locations")
-    return _decide(
-        collection, documents, locations, policy or policy_of(collection), tenant, as_of or collection.now(), _same
-    )
+    when = as_of or collection.now()
+    return _decide(collection, documents, locations, policy or policy_of(collection), tenant, when)
 
 
 class Retention:
@@ -147,9 +145,7 @@ class Retention:
             self.decided = retention_decisions(collection, self.policy, tenant=tenant, as_of=self.as_of)
         else:
             documents, locations = self._mirror.documents(), self._mirror.locations()
-            self.decided = _decide(
-                collection, documents, locations, self.policy, tenant, self.as_of, self._mirror.numbers
-            )
+            self.decided = _decide(collection, documents, locations, self.policy, tenant, self.as_of, self._mirror)
 
     @operation("plan", kind="retention")
     def plan(self, limit: int | None = None) -> Plan:
@@ -204,10 +200,6 @@ def of_mirror(collection: Collection) -> OfMirror | None:
     return OfMirror(figures, collection.catalog.frame("later_sightings")) if figures else None
 
 
-def _same(digests: Iterable[str]) -> pl.Series:
-    return pl.Series(list(digests), dtype=pl.String)
-
-
 def _decide(
     collection: Collection,
     documents: pl.DataFrame,
@@ -215,19 +207,21 @@ def _decide(
     policy: retention.RetentionPolicy,
     tenant: str | None,
     when: datetime,
-    numbers: Callable[[Iterable[str]], pl.Series],
+    mirror: OfMirror | None = None,
 ) -> pl.DataFrame:
-    """Decide; `numbers` tells what these frames have for a digest."""
+    """Decide; frames of the mirror have numbers for digests."""
     policy.check_names(resolvers=documents["resolver"].unique(), tenants=documents["tenant"].unique())
     catalog = collection.catalog
     held = [hold["subject"] for hold in catalog.holds(as_of=when)]
-    contents = numbers(subject for subject in held if len(subject) == 64)
-    roots = numbers(catalog.frame("roots")["sha256"].unique())
+    contents, roots = (
+        pl.Series(digests, dtype=pl.String) if mirror is None else mirror.numbers(digests)
+        for digests in ([one for one in held if len(one) == 64], catalog.frame("roots")["sha256"].unique().to_list())
+    )
     return deciding.decisions(
         documents,
         policy,
         as_of=when,
-        copies=stored_copies(collection, locations),
+        copies=stored_copies(collection, locations, mirror),
         held_documents=[int(subject) for subject in held if len(subject) < 64],
         held_contents=contents.to_list(),
         rooted=pl.concat([contents, roots, _remembered(collection, documents, when)]).unique(),
@@ -236,8 +230,13 @@ def _decide(
     )
 
 
-def stored_copies(collection: Collection, locations: pl.DataFrame | None = None) -> pl.DataFrame:
-    """Count the physical copies of every content; those in a store that does not answer are unknown."""
+def stored_copies(
+    collection: Collection, locations: pl.DataFrame | None = None, mirror: OfMirror | None = None
+) -> pl.DataFrame:
+    """Count the physical copies of every content; those in a store that does not answer are unknown.
+
+    Contents are numbers where `locations` are those of `mirror`.
+    """
     unreachable = []
     for store in collection.stores.values():
         try:
@@ -252,7 +251,8 @@ def stored_copies(collection: Collection, locations: pl.DataFrame | None = None)
         unreachable=[*unreachable, *(row.name for row in rows if row.name not in known)],
         in_place=[row.name for row in rows if row.kind == "reference"],
     )
-    return _with_regions(copies, collection.catalog.frame("elsewhere"))
+    elsewhere = collection.catalog.frame("elsewhere")
+    return _with_regions(copies, elsewhere if mirror is None else mirror.numbered(elsewhere))
 
 
 def _with_regions(copies: pl.DataFrame, elsewhere: pl.DataFrame) -> pl.DataFrame:

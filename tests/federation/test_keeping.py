@@ -12,9 +12,10 @@ from catalogkit.auditing import audit
 from catalogkit.errors import InvalidInput, StoreUnreachable
 from catalogkit.federation.following import follow, plan_follow
 from catalogkit.federation.syncing import sync
-from catalogkit.planning import plan_gc
+from catalogkit.planning import Retention, backtest_retention, common, plan_gc
 from catalogkit.planning.gc import kept_garbage
 from catalogkit.planning.retention import stored_copies
+from catalogkit.policies.retention import RetentionPolicy
 from catalogkit.verify import verify
 from tests.federation.scene import add, agree, change, document, drop, meet, sha, texts
 from tests.plans.scene import AT_ONCE, broken, collect, condemn, digest_of, state_of
@@ -165,6 +166,29 @@ def test_regions_count_as_copies(pair: tuple[Collection, Collection]) -> None:
     verify(west)
     sync(east, west)
     assert sorted(stored_copies(east)["healthy"]) == [1, 2]
+
+
+def test_of_many_documents_regions_count_as_well(
+    pair: tuple[Collection, Collection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mirror has numbers for contents, and other sites their digests: decisions and the past are the same."""
+    east, west = pair
+    follow(west, [east])
+    sync(east, west)
+    late, policies = east.now() + timedelta(days=20), [RetentionPolicy(10, min_replicas=more) for more in (2, 3)]
+
+    def decided() -> list[object]:
+        found: list[object] = []
+        for policy in policies:
+            one = Retention(east, policy, as_of=late)
+            found += [one.plan().id, one.decided.sort("id")["healthy"].to_list()]
+            found.append(backtest_retention(east, policy, since=late - timedelta(days=9), as_of=late).steps.rows())
+        return found
+
+    plain = decided()
+    assert plain[1] == [2, 2]
+    monkeypatch.setattr(common, "MANY", 1)
+    assert decided() == plain
 
 
 def test_a_document_that_came_back_keeps_its_old_bytes(pair: tuple[Collection, Collection]) -> None:
