@@ -29,6 +29,14 @@ app = typer.Typer(
 _USAGE: Final[type[Any]] = typer.BadParameter.__mro__[1]
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from catalogkit import __version__
+
+        sys.stdout.write(f"catalogkit {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -44,6 +52,9 @@ def root(
         str | None, typer.Option(metavar="URL", help="With --catalog: the store, where the catalog does not say.")
     ] = None,
     as_json: Json = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     """Know every document, prove its bytes, shrink the pile safely."""
     if folder is not None and catalog is not None:
@@ -64,10 +75,21 @@ def main() -> None:
         code = _failed(problem)
     except _USAGE as problem:
         problem.show()
+        sys.stderr.write(_misplaced(problem))
         code = _failed(problem)
     except (KeyboardInterrupt, typer.Abort):
         code = INTERRUPTED
     sys.exit(code or DONE)
+
+
+def _misplaced(problem: Any) -> str:
+    """Where an option belongs that was given after the command and goes before it."""
+    option = getattr(problem, "option_name", "")
+    if option not in ("-C", "--catalog", "--store") or problem.ctx is None:
+        return ""
+    command = problem.ctx.command_path.removeprefix(problem.ctx.find_root().command_path).strip()
+    value = "DIR" if option == "-C" else "URL"
+    return f"{option} goes before the command: catalogkit {option} {value} {command} ...\n"
 
 
 def _failed(problem: BaseException) -> int:

@@ -19,6 +19,7 @@ from catalogkit.policies.extract import Limits
 from catalogkit.policies.maintain import MaintainConfig
 from catalogkit.policies.prices import Price
 from catalogkit.policies.retention import RetentionPolicy
+from catalogkit.policies.slips import in_words, twice
 from catalogkit.policies.tiering import TierPolicy
 from catalogkit.units import parse_duration
 
@@ -215,7 +216,7 @@ def read_config(folder: Path) -> Config:
     try:
         return parse_config(tomllib.loads(text))
     except (tomllib.TOMLDecodeError, InvalidInput) as problem:
-        raise InvalidInput(f"{path}: {problem}") from None
+        raise InvalidInput(f"{path}: {twice(str(problem))}") from None
 
 
 def parse_config(values: dict[str, Any]) -> Config:
@@ -223,7 +224,7 @@ def parse_config(values: dict[str, Any]) -> Config:
     try:
         config = msgspec.convert(values, Config)
     except msgspec.ValidationError as problem:
-        raise InvalidInput(str(problem)) from None
+        raise InvalidInput(in_words(str(problem), Config)) from None
     for length in config.cadence.values():
         parse_duration(length)
     RetentionPolicy.parse(config.retention)  # only the names in a catalog are still to be looked at

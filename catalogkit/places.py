@@ -19,13 +19,17 @@ _GOOD: Final = (None, Outcome.OK, Outcome.UNKNOWN)
 
 @dataclass(slots=True)
 class Work:
-    """One document on its way: what was read, where it goes. `problem` says why it does not get there."""
+    """One document on its way: what was read, where it goes. `problem` says why it does not get there.
+
+    `written` says that its bytes were not there, or not right, and are now.
+    """
 
     item: Candidate
     taken: Taken
     entry: Registration
     intent: int | None = None
     problem: str = ""
+    written: bool = False
 
 
 @dataclass(slots=True)
@@ -41,6 +45,7 @@ class Place:
     works: list[Work] = field(default_factory=list)
     there: ObjectStat | None = None
     bad: bool = False
+    written: bool = False
 
     @property
     def digest(self) -> Digest:

@@ -228,6 +228,7 @@ class Settler:
         if there is None:
             return
         for work in place.works:
+            work.written = place.written
             entry, source = work.entry, work.entry.source
             if (entry.inode, entry.mtime_ns) != (there.inode, there.mtime_ns):
                 work.entry = entry = replace(entry, inode=there.inode, mtime_ns=there.mtime_ns)
@@ -265,7 +266,7 @@ class Settler:
 
     def _count(self, work: Work, committed: Committed, by: int = 1) -> None:
         if committed.outcome == "same":
-            self.report.skip("already known", by)
+            self.report.skip("already known; a copy of it was written" if work.written else "already known", by)
         else:
             self.report.ingested += by
             self.report.bytes += by * work.entry.bytes

@@ -90,7 +90,7 @@ class Shelf:
         """
         there = self.store.stat(place.key)
         if there is not None and any(_same_file(there, one) for one in looks):
-            place.there = there
+            place.there, place.written = there, True
         elif found := self.store.holds(place.key, place.digest):
             place.there = found
             return True

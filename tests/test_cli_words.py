@@ -84,3 +84,52 @@ def test_why_of_what_was_forgotten(home: Path) -> None:
     run("-C", home, "apply", plan)
     assert "catalogkit history 1" in answer("-C", home, "why", 1, code=1)["error"]
     assert json.loads(run("-C", home, "history", 1, "--json").stdout)["history"]
+
+
+def test_nothing_approved_is_nothing_to_apply(home: Path) -> None:
+    """A yes to no unit is no yes: the plan is a draft, waits, and can still be approved and applied."""
+    plan = answer("-C", home, "forget", 1, code=2)["path"]
+    run("-C", home, "approve", plan, "--where", "")
+    for where in ([], ["--where", "bytes > 1000"]):
+        run("-C", home, "approve", plan, *where, code=2)
+        assert "nobody approved this plan" in run("-C", home, "apply", plan, code=1).stderr
+        assert [one["state"] for one in answer("-C", home, "plans")["waiting"]] == ["draft"]
+    run("-C", home, "approve", plan, "--where", "")
+    assert answer("-C", home, "apply", plan)["done"] == 1
+
+
+def test_a_lost_catalog_is_not_made_anew(home: Path) -> None:
+    """Who lost the catalog of a collection is told how it comes back, not only how to begin with nothing."""
+    (home / "catalog.sqlite").unlink()
+    told = run("-C", home, "status", code=1).stderr
+    assert "`catalogkit recover BACKUP`" in told and "`catalogkit rebuild`" in told
+    (home / "catalog.sqlite").write_bytes(b"no database" * 1000)
+    assert "`catalogkit recover BACKUP`" in run("-C", home, "status", code=1).stderr
+
+
+def test_damage_is_told_with_what_to_do(home: Path, tmp_path: Path) -> None:
+    """verify names the next command; repair says what helps where no copy is left; ingest says what it wrote again."""
+    for number, copy in enumerate(sorted((home / "store").glob("cas/*/*"))[:2]):
+        copy.unlink()
+        if number:
+            copy.write_text("rubbish")
+    assert "`catalogkit plan repair`" in run("-C", home, "verify", code=2).stderr
+    assert "ingested again" in run("-C", home, "plan", "repair", code=2).stderr
+    healed = run("-C", home, "ingest", tmp_path / "pile").stdout
+    assert "skipped: already known; a copy of it was written  2\n" in healed
+    assert run("-C", home, "verify").stderr == ""
+    assert "a copy of it was written" not in run("-C", home, "ingest", tmp_path / "pile").stdout
+
+
+def test_an_option_that_goes_before_the_command(home: Path) -> None:
+    """Whoever types it after the command is told where it goes."""
+    assert "-C goes before the command: catalogkit -C DIR status" in run("status", "-C", home, code=1).stderr
+    assert "catalogkit --catalog URL plan gc" in run("plan", "gc", "--catalog", "x", code=1).stderr
+    assert "before" not in run("status", "-X", code=1).stderr
+
+
+def test_the_version(tmp_path: Path) -> None:
+    """Without a collection, in one line."""
+    from catalogkit import __version__
+
+    assert run("--version", cwd=tmp_path).stdout == f"catalogkit {__version__}\n"

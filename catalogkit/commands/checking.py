@@ -66,7 +66,10 @@ def verify(
         values |= report.coverage.in_words() if report.coverage else {}
     say(values, to_machine, "Verify")
     if report.stopped == "interrupted":
+        tell("Interrupted; `catalogkit verify --resume` goes on.")
         return INTERRUPTED
+    if report.corrupt or report.missing:
+        tell("`catalogkit plan repair` looks for the right bytes of what is corrupt or missing.")
     return DONE if report.clean else LOOK
 
 

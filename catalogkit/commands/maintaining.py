@@ -19,7 +19,7 @@ def maintain(context: typer.Context, as_json: Json = False) -> int:
     from catalogkit.maintaining import in_words
     from catalogkit.maintaining import maintain as go_round
     from catalogkit.reprs import printable
-    from catalogkit.terminal import progress_bar, say, stoppable
+    from catalogkit.terminal import progress_bar, say, stoppable, tell
 
     with context.obj.open() as collection, progress_bar("maintain") as progress, stoppable() as stop:
         result = go_round(collection, progress=progress, stop=stop)
@@ -29,6 +29,8 @@ def maintain(context: typer.Context, as_json: Json = False) -> int:
         say({name: in_words(told) for name, told in result.steps.items()}, False, "Maintenance")
         if result.waits:
             sys.stdout.write("Waiting for a person:\n")
+        if any(one["path"] for one in result.waits):
+            tell("Look at a plan with `catalogkit review PLAN`; it says how to approve and apply it.")
         for one in result.waits:
             sys.stdout.write(
                 f"  {printable(one['what'])}\n" + (f"    {printable(one['path'])}\n" if one["path"] else "")

@@ -60,6 +60,8 @@ def plan_repair(
         del plain["unrepairable"]
         say(plain, False, "Plan: repair")
         sys.stdout.write("".join(f"{line}\n" for line in lines))
+    if not report.unrepairable.is_empty():
+        tell("What stays as it is becomes right again when the right bytes are ingested again, from wherever they are.")
     if report.plan.units:
         tell(what_next(home))
     elif report.unrepairable.is_empty():

@@ -105,7 +105,11 @@ def ingest(
         from catalogkit.commands.inside import in_words
 
         values |= {"extract": looked.to_dict()} if to_machine else in_words(looked)
+    if not to_machine:
+        values |= {f"skipped: {why}": count for why, count in report.reasons.items()}
     say(values, to_machine, "Ingest")
+    if report.interrupted:
+        tell("Interrupted; the same command goes on.")
     if report.interrupted or (looked is not None and looked.stopped):
         return INTERRUPTED
     return LOOK if report.failed or (looked is not None and looked.unread) else DONE

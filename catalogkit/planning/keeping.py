@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catalogkit.approval import DEFAULT_RULE, Approval, approve_plan
+from catalogkit.approval import DEFAULT_RULE, FILE, Approval, approve_plan
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.plan import Plan, Saved
 from catalogkit.planning.common import applied, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from catalogkit.catalog.contract import PlanRow
     from catalogkit.collection import Collection
@@ -30,6 +30,8 @@ def approve(
     as_of: datetime | None = None,
 ) -> Approval:
     """Approve a saved plan, or the part of it that fits a rule; writes the approval beside it.
+
+    Where nothing fits, nobody has approved anything, whatever was approved before: the plan is a draft, and waits.
 
     Parameters
     ----------
@@ -52,7 +54,10 @@ def approve(
     who = approved_by or user_name()
     when = as_of or datetime.now(UTC)
     approval = approve_plan(plan, rule, include=include, exclude=exclude, approved_by=who, as_of=when)
-    approval.save(os.fspath(path))
+    if approval.units(plan):
+        approval.save(os.fspath(path))
+    else:
+        (Path(path) / FILE).unlink(missing_ok=True)
     return approval
 
 

@@ -90,7 +90,10 @@ class Database(Common):
         self.url = f"sqlite:///{self.path}"
         self.home = os.path.realpath(self.path)
         if not create and not self.path.is_file():
-            raise CatalogError(f"there is no catalog at {self.path}; make one with `catalogkit init`")
+            raise CatalogError(
+                f"there is no catalog at {self.path}; where one was lost, `catalogkit recover BACKUP` brings it back,"
+                " without a backup `catalogkit rebuild`; a new collection is made with `catalogkit init`"
+            )
         if create:
             if self.path.exists() and not self.path.is_file():
                 raise CatalogError(f"{self.path} is not a file; choose a place where nothing lies yet")
@@ -258,8 +261,15 @@ def driver_errors(path: Path) -> Iterator[None]:
             raise CatalogBusy(f"another program has been writing to {path} for too long; try again") from problem
         if "full" in text:
             raise CatalogError(f"no room left for {path}: {text}; free some space, nothing was lost") from problem
+        if not os.access(path.parent, os.W_OK):
+            raise CatalogError(
+                f"{path} cannot be used: its folder cannot be written, and SQLite needs that even for reading;"
+                " copy the collection to where it can"
+            ) from problem
         raise CatalogError(f"{path}: {text}") from problem
     except (sqlite3.DataError, OverflowError, UnicodeEncodeError) as problem:
         raise InvalidInput(f"a value does not fit the catalog: {problem}") from problem
     except sqlite3.DatabaseError as problem:
-        raise CatalogError(f"{path} is damaged or not a catalog: {problem}; restore a backup") from problem
+        raise CatalogError(
+            f"{path} is damaged or not a catalog: {problem}; `catalogkit recover BACKUP` brings it back"
+        ) from problem
