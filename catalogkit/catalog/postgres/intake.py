@@ -28,7 +28,16 @@ from catalogkit.catalog.postgres.documents import (
 )
 from catalogkit.catalog.postgres.errors import Undone
 from catalogkit.catalog.rows import Committed, Known, Registration
-from catalogkit.catalog.sql.facts import HEALTH, POSITION, Begun, Intents, is_overtaken, stay_forgotten
+from catalogkit.catalog.sql.facts import (
+    HEALTH,
+    POSITION,
+    Begun,
+    Intents,
+    displace,
+    is_overtaken,
+    meanwhile,
+    stay_forgotten,
+)
 from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
 from catalogkit.model import BlobState, Digest, Layout, Outcome, json_text, to_us
@@ -155,7 +164,7 @@ class Intake(Database, Intents):
             done = put_documents(db, puts, known, at_us)
             _add(db, whole, "live", Counter(content for _, content, *_ in known.values()), at_us)
             documents = [
-                _meanwhile(known.get(identity), entry) if lost else next(done)
+                meanwhile(known.get(identity), entry) if lost else next(done)
                 for identity, (_, entry), lost in zip(identities, staged, gone, strict=True)
             ]
             _remember(db, [entry for _, entry in staged], documents)
@@ -271,7 +280,7 @@ def _locate(db: Session, entries: Sequence[Registration], incoming: Set[Digest],
     """
     for entry in entries:
         if entry.layout is Layout.REFERENCE:
-            _displace(db, entry, at_us)
+            displace(db, entry, at_us)
     wanted: dict[tuple[int, str], Registration] = {}
     for entry in entries:
         place = (entry.store_id, entry.key)
@@ -309,22 +318,6 @@ def _locate(db: Session, entries: Sequence[Registration], incoming: Set[Digest],
     )  # fmt: skip
 
 
-def _displace(db: Session, entry: Registration, at_us: int) -> None:
-    """A file in its owner's hands has new content: what lay there before is found missing, and no copy any more."""
-    row = db.execute(
-        "SELECT id, sha256 FROM locations WHERE store_id = ? AND key = ? AND sha256 <> ?",
-        (entry.store_id, entry.key, entry.digest),
-    ).fetchone()
-    if row:
-        db.execute(
-            "INSERT INTO checks (location_id, sha256, checked_us, outcome, bytes, method, detail, run_id)"
-            " VALUES (?, ?, ?, 'missing', 0, 'ingest', 'the file has other content now', ?)",
-            (*row, at_us, entry.arrival.run_id),
-        )
-        db.execute("UPDATE locations SET outcome = 'missing', checked_us = ? WHERE id = ?", (at_us, row[0]))
-        db.execute("DELETE FROM locations WHERE id = ?", (row[0],))
-
-
 def _bring_alive(db: Session, digests: Set[Digest], at_us: int) -> None:
     """Make these blobs live, which were incoming."""
     if digests:
@@ -332,15 +325,6 @@ def _bring_alive(db: Session, digests: Set[Digest], at_us: int) -> None:
             "UPDATE blobs SET state = 'live', changed_us = ? WHERE sha256 = ANY(?::bytea[]) AND state = 'incoming'",
             (at_us, list(digests)),
         )
-
-
-def _meanwhile(row: tuple[Any, ...] | None, entry: Registration) -> tuple[int, str]:
-    """What became of a document whose ingest others have ended: what they made of it wins."""
-    if row is None or row[1] != entry.digest:
-        raise ConstraintError(
-            f"the ingest of {entry.arrival.artifact_id} was taken for dead, and ended by others; run it again"
-        )
-    return row[0], "same"
 
 
 def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[tuple[int, str]]) -> None:

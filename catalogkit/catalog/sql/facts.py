@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.catalog.rows import Intent, Registration, SourceRow, SourceStat
 from catalogkit.catalog.sql.base import Database
@@ -81,6 +81,31 @@ def stay_forgotten(db: Session, ended: Sequence[tuple[Arrival, Begun]]) -> None:
     for hid, *identity in rows:
         if begun.get(tuple(identity), hid) < hid:
             raise ConstraintError(f"the document {identity[1]} was forgotten after its ingest had begun")
+
+
+def displace(db: Session, entry: Registration, at_us: int) -> None:
+    """A file in its owner's hands has new content: what lay there before is found missing, and no copy any more."""
+    row = db.execute(
+        "SELECT id, sha256 FROM locations WHERE store_id = ? AND key = ? AND sha256 <> ?",
+        (entry.store_id, entry.key, entry.digest),
+    ).fetchone()
+    if row:
+        db.execute(
+            "INSERT INTO checks (location_id, sha256, checked_us, outcome, bytes, method, detail, run_id)"
+            " VALUES (?, ?, ?, 'missing', 0, 'ingest', 'the file has other content now', ?)",
+            (*row, at_us, entry.arrival.run_id),
+        )
+        db.execute("UPDATE locations SET outcome = 'missing', checked_us = ? WHERE id = ?", (at_us, row[0]))
+        db.execute("DELETE FROM locations WHERE id = ?", (row[0],))
+
+
+def meanwhile(row: Sequence[Any] | None, entry: Registration) -> tuple[int, str]:
+    """What became of a document whose ingest others have ended: what they made of it wins."""
+    if row is None or row[1] != entry.digest:
+        raise ConstraintError(
+            f"the ingest of {entry.arrival.artifact_id} was taken for dead, and ended by others; run it again"
+        )
+    return row[0], "same"
 
 
 class Intents(Database):

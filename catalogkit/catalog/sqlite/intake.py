@@ -6,9 +6,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Committed, Known, Registration
-from catalogkit.catalog.sql.facts import HEALTH, POSITION, Begun, Intents, is_overtaken, stay_forgotten
+from catalogkit.catalog.sql.facts import (
+    HEALTH,
+    POSITION,
+    Begun,
+    Intents,
+    displace,
+    is_overtaken,
+    meanwhile,
+    stay_forgotten,
+)
 from catalogkit.catalog.sqlite.base import Connection, Database
-from catalogkit.errors import ConstraintError
 from catalogkit.layouts import fold
 from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, json_text, to_us
 
@@ -101,7 +109,7 @@ class Intake(Database, Intents):
             _locate(db, entries, at_us)
             fresh = _bring_alive(db, entries, at_us)
             documents = [
-                _meanwhile(db, entry) if lost else _put_document(db, entry, at_us, late_by)
+                meanwhile(_document_of(db, entry.arrival), entry) if lost else _put_document(db, entry, at_us, late_by)
                 for (_, entry), lost, late_by in zip(staged, gone, overtaken, strict=True)
             ]
             _remember(db, [entry for _, entry in staged], documents)
@@ -167,11 +175,11 @@ def _expect(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int)
     )
 
 
-def _locate(db: sqlite3.Connection, entries: Sequence[Registration], at_us: int) -> None:
+def _locate(db: Connection, entries: Sequence[Registration], at_us: int) -> None:
     """Write down where the bytes lie; a key that holds other content is refused by the rule that none changes it."""
     for entry in entries:
         if entry.layout is Layout.REFERENCE:
-            _displace(db, entry, at_us)
+            displace(db, entry, at_us)
     db.executemany(
         "INSERT INTO locations (store_id, key, layout, fold, sha256, inode, mtime_ns, created_us, changed_us)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8) ON CONFLICT (store_id, key) DO UPDATE SET"
@@ -207,22 +215,6 @@ def _remember(db: sqlite3.Connection, entries: Sequence[Registration], documents
             if (stat := entry.source)
         ],
     )  # fmt: skip
-
-
-def _displace(db: sqlite3.Connection, entry: Registration, at_us: int) -> None:
-    """A file in its owner's hands has new content: what lay there before is found missing, and no copy any more."""
-    row = db.execute(
-        "SELECT id, sha256 FROM locations WHERE store_id = ? AND key = ? AND sha256 <> ?",
-        (entry.store_id, entry.key, entry.digest),
-    ).fetchone()
-    if row:
-        db.execute(
-            "INSERT INTO checks (location_id, sha256, checked_us, outcome, bytes, method, detail, run_id)"
-            " VALUES (?, ?, ?, 'missing', 0, 'ingest', 'the file has other content now', ?)",
-            (*row, at_us, entry.arrival.run_id),
-        )
-        db.execute("UPDATE locations SET outcome = 'missing', checked_us = ? WHERE id = ?", (at_us, row[0]))
-        db.execute("DELETE FROM locations WHERE id = ?", (row[0],))
 
 
 def _document_of(db: sqlite3.Connection, arrival: Arrival) -> Any:
@@ -264,16 +256,6 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, overt
         (*facts, at_us, at_us, document_id),
     )
     return document_id, "changed"
-
-
-def _meanwhile(db: sqlite3.Connection, entry: Registration) -> tuple[int, str]:
-    """What became of a document whose ingest others have ended: what they made of it wins."""
-    row = _document_of(db, entry.arrival)
-    if row is None or row[1] != entry.digest:
-        raise ConstraintError(
-            f"the ingest of {entry.arrival.artifact_id} was taken for dead, and ended by others; run it again"
-        )
-    return row[0], "same"
 
 
 def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
