@@ -101,7 +101,7 @@ clean: ## Remove .venv, caches and build output; reports and catalogs stay
 .venv/.installed: requirements.lock pyproject.toml
 	@set -e; $(find_python); \
 	$(PY) -c '' 2>/dev/null || $$python -m venv --clear .venv; \
-	echo "Installing into .venv, once; this takes about a minute ..."; \
+	echo "Installing into .venv, once; this takes one to four minutes ..."; \
 	if uv --version >/dev/null 2>&1 && uv pip install -q --python $(PY) --require-hashes -r requirements.lock; then :; else \
 		$(PY) -m pip install -q --no-compile --no-deps --require-hashes -r requirements.lock; \
 	fi; \

@@ -177,7 +177,8 @@ def condition(frame: pl.DataFrame, rule: str) -> pl.Expr:
         expression = pl.sql_expr(rule)
         kind = frame.head(0).select(expression.alias("fits")).schema["fits"]
     except (pl.exceptions.PolarsError, ValueError) as problem:
-        raise InvalidInput(f"not a condition: {rule!r}: {problem}; columns are {', '.join(frame.columns)}") from None
+        what = str(problem).partition("; valid columns")[0]
+        raise InvalidInput(f"not a condition: {rule!r}: {what}; columns are {', '.join(frame.columns)}") from None
     if kind != pl.Boolean:
         raise InvalidInput(f"not a condition: {rule!r} is neither true nor false")
     return expression.fill_null(False)

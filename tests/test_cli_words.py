@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from catalogkit.catalog.sqlite import SQLiteCatalog
+from catalogkit.errors import CatalogError
 from tests.test_cli import answer, run
 
 
@@ -133,3 +139,35 @@ def test_the_version(tmp_path: Path) -> None:
     from catalogkit import __version__
 
     assert run("--version", cwd=tmp_path).stdout == f"catalogkit {__version__}\n"
+
+
+def test_a_list_that_is_cut_off_says_so(home: Path) -> None:
+    """find shows so many documents and tells that there are more; where these are all, it tells nothing."""
+    told = run("-C", home, "find", "--limit", 2)
+    assert len(told.stdout.splitlines()) == 2 and "more than these 2" in told.stderr
+    assert run("-C", home, "find", "--limit", 3).stderr == ""
+    assert len(answer("-C", home, "find", "--limit", 2)["documents"]) == 2
+
+
+def test_a_column_that_is_not_there(home: Path) -> None:
+    """A condition over a column that no plan has is told with the columns there are, once."""
+    plan = answer("-C", home, "forget", 1, code=2)["path"]
+    told = run("-C", home, "approve", plan, "--where", "similarity > 0.9", code=1).stderr
+    assert "similarity" in told and "columns are unit, " in told and told.count("artifact_id") == 1
+
+
+def test_a_folder_that_cannot_be_written() -> None:
+    """What SQLite calls unable to open is told as what it is; whoever may write everywhere gives that up first."""
+    closed, who = Path(tempfile.mkdtemp(prefix="catalogkit-closed-")), os.geteuid()
+    try:
+        SQLiteCatalog(closed / "catalog.sqlite", create=True, as_of=datetime.now(UTC)).close()
+        (closed / "catalog.sqlite").chmod(0o444)
+        closed.chmod(0o555)
+        if who == 0:
+            os.seteuid(65534)
+        with pytest.raises(CatalogError, match="its folder cannot be written"):
+            SQLiteCatalog(closed / "catalog.sqlite", as_of=datetime.now(UTC))
+    finally:
+        os.seteuid(who)
+        closed.chmod(0o755)
+        shutil.rmtree(closed)

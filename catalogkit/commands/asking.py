@@ -88,7 +88,10 @@ def find(
         "sha256": sha256,
     }
     with context.obj.open() as collection:
-        found = collection.find(limit=limit, **{name: value for name, value in filters.items() if value is not None})
+        # One more than is shown, to know whether there is more.
+        given = {name: value for name, value in filters.items() if value is not None}
+        found = collection.find(limit=limit + 1, **given)
+        more, found = found.height > limit, found.head(limit)
         titles = _titles(collection.catalog, found["sha256"].to_list())
         documents = [_document(row) | {"title": titles[row["sha256"]]} for row in found.iter_rows(named=True)]
     if machine(context, as_json):
@@ -97,8 +100,12 @@ def find(
     if not documents:
         tell("no document matches")
     for document in documents:
-        line = "{id:>8}  {sha256:.8}  {bytes:>12,}  {content_type}  {resolver}  {artifact_id}".format_map(document)
+        line = "{id:>8}  {sha256:.8}  {bytes:>12,}  {content_type:<20}  {resolver:<10}  {artifact_id}".format_map(
+            document
+        )
         sys.stdout.write(line + (f"  {printable(document['title'][:60])}" if document["title"] else "") + "\n")
+    if more:
+        tell(f"There are more than these {limit:,}; --limit shows more, filters fewer (see --help).")
     return DONE
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,7 @@ def demo(
     values |= _run_report("dedup_analytics", {}, target / "reports", str(collection.path))
     values["collection"] = str(collection.path)
     say(values, machine(context, as_json), "Demo")
+    tell(f"Open the page (html) in a browser. To ask the collection: {sys.argv[0]} -C {values['collection']} status")
     return DONE if proved.clean and not values.get("failed") else LOOK
 
 

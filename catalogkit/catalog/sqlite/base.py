@@ -261,7 +261,7 @@ def driver_errors(path: Path) -> Iterator[None]:
             raise CatalogBusy(f"another program has been writing to {path} for too long; try again") from problem
         if "full" in text:
             raise CatalogError(f"no room left for {path}: {text}; free some space, nothing was lost") from problem
-        if not os.access(path.parent, os.W_OK):
+        if not os.access(path.parent, os.W_OK, effective_ids=True):
             raise CatalogError(
                 f"{path} cannot be used: its folder cannot be written, and SQLite needs that even for reading;"
                 " copy the collection to where it can"
