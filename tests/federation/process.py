@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalogkit.collection import open_collection
-from catalogkit.errors import CatalogBusy, ConstraintError
+from catalogkit.errors import CatalogBusy, ConstraintError, PlanError
 from catalogkit.federation.conflicts import plan_reconcile
 from catalogkit.federation.following import follow
 from catalogkit.federation.syncing import sync
@@ -49,7 +49,7 @@ class Site:
         act = self.luck.choices(list(ACTS), list(ACTS.values()))[0]
         try:
             getattr(self, act)()
-        except (CatalogBusy, ConstraintError):  # somebody else was quicker: nothing happened
+        except (CatalogBusy, ConstraintError, PlanError):  # somebody else was quicker: nothing happened
             return
 
     def edit(self) -> None:

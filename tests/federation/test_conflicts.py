@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def pair(request: pytest.FixtureRequest, make_collection: Callable[..., Collection]) -> tuple[Collection, Collection]:
     """Two sites that changed a document apart, and one deleted what the other changed."""
     make = request.getfixturevalue("on_server") if request.param == "postgres" else make_collection
-    east, west = make(name="east"), make(name="west")
+    east, west = make(name="east"), make_collection(name="west")
     meet(east, west)
     add(east, "one", "first")
     add(east, "two", "second")

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
 
 
-@pytest.fixture(params=["sqlite", "postgres", "both"])
+@pytest.fixture(params=["sqlite", "both"])
 def pair(request: pytest.FixtureRequest, make_collection: Callable[..., Collection]) -> tuple[Collection, Collection]:
     """Two sites that never talked: on files, on a server, and one of each."""
-    made, engines = [], {"sqlite": "ff", "postgres": "pp", "both": "fp"}[request.param]
+    made, engines = [], {"sqlite": "ff", "both": "fp"}[request.param]
     for name, engine in zip(("east", "west"), engines, strict=True):
         if engine == "f":
             made.append(make_collection(name=name))
