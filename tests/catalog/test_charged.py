@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalogkit import billing
@@ -59,6 +59,22 @@ def from_mirror(
         return charges(figures, ended.filter(pl.col("valid_to") > start), start=start, end=end, by="tenant")
 
 
+# Shared and alone, in one object or several, nobody's; a copy more, a document less within the period, or after it.
+_STEADY = [("a", "x", (-3, None)), ("b", "x", (-2, None)), ("a", "y", (-3, None)), ("b", "u", (-3, None))]
+_LYING = [
+    ("x", -3, None, None),
+    ("y", -3, None, "ok"),
+    ("y", -3, 1, None),
+    ("u", -3, None, None),
+    ("w", -4, None, None),
+]
+_ABOUT = {name: (-5, 7 + place, False) for place, name in enumerate("uvwxyz")}
+
+
+@example(_STEADY, _LYING, _ABOUT, 0, 10, False)
+@example(_STEADY, [*_LYING, ("u", 4, None, None), ("x", 15, None, None)], _ABOUT, 0, 10, False)
+@example([*_STEADY, ("b", "y", (-3, 5)), ("b", "u", (12, None))], _LYING, _ABOUT, 0, 10, False)
+@example([*_STEADY, ("b", "y", (-3, 12)), ("a", "x", (-3, 11))], _LYING, _ABOUT, 0, 10, True)
 @examples(40)
 @given(_VERSIONS, _COPIES, _BLOBS, st.integers(0, 15), st.integers(1, 20), st.booleans())
 def test_charges_are_those_of_whole_frames(
