@@ -102,7 +102,7 @@ def subject(row: dict[str, Any]) -> str:
 def cards(review: Review) -> list[tuple[str, str, str]]:
     """The summary: label, value, definition."""
     totals = review.totals()
-    later = "" if totals.final else " Not yet: they go with a purge, after the grace."
+    later = " Not yet: they go with a purge, after the grace." if review_words.waits_for_purge(review.kinds()) else ""
     return [
         ("Selected", f"{totals.units:,} of {totals.of:,}", "Units: what is approved or left out as a whole."),
         (
@@ -268,7 +268,7 @@ def _receipt(review: Review) -> tuple[dict[str, str], dict[str, int]]:
     facts = review.receipt()
     shown = {name.replace("_", " "): f"{value:,}" if isinstance(value, int) else value for name, value in facts.items()}
     if facts:
-        later = "" if review.totals().final else " (a purge frees them, after the grace)"
+        later = " (a purge frees them, after the grace)" if review_words.waits_for_purge(review.kinds()) else ""
         shown["bytes freed"] = format_bytes(facts["bytes_freed"]) + later
     return shown, review.reasons_not_done() if facts else {}
 

@@ -62,6 +62,11 @@ def phrase(totals: Totals, kinds: Mapping[str, int]) -> str:
     return " ".join(filter(None, words))
 
 
+def waits_for_purge(kinds: Mapping[str, int]) -> bool:
+    """Whether what is freed goes only with a later purge; links, drops and the like free it at once."""
+    return any(kinds.get(kind) for kind in (StepKind.CONDEMN, StepKind.FORGET))
+
+
 def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False) -> str:
     """What cannot be undone of what is selected, in a sentence; `repairs` says that bad copies are made good."""
     if not totals.units:

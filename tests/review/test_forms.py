@@ -16,7 +16,7 @@ from catalogkit.collection import Collection
 from catalogkit.errors import InvalidInput
 from catalogkit.plan import Plan
 from catalogkit.review import Review, State
-from catalogkit.review_forms import is_live, receipt_html, receipt_text, render_text, static_html
+from catalogkit.review_forms import cards, is_live, receipt_html, receipt_text, render_text, static_html
 from catalogkit.review_terminal import ask, choose
 from tests.review.conftest import AS_OF, made_up, mixed
 
@@ -165,3 +165,10 @@ def test_a_conversation_that_ends_otherwise_approves_nothing(tmp_path: Any, line
     done, _ = conversation(review, *lines)
     assert not done
     assert not list(tmp_path.rglob(FILE))
+
+
+@pytest.mark.parametrize(("kind", "later"), [("condemn", True), ("forget", True), ("link", False), ("drop", False)])
+def test_bytes_that_go_later_are_told_so(kind: str, later: bool) -> None:
+    """What is condemned or forgotten goes with a purge; a link or a drop frees its bytes when it is applied."""
+    review = Review(made_up(pl.DataFrame({"unit": [0], "kind": [kind], "bytes": [5]})))
+    assert ("they go with a purge" in cards(review)[1][2]) is later
