@@ -161,7 +161,8 @@ def _opened(url: str) -> PostgresCatalog:
     from catalogkit.catalog.postgres import PostgresCatalog
 
     catalog = PostgresCatalog(url, create=True, as_of=AS_OF)
-    catalog.add_store("main", "local", "a token")
+    if not catalog.stores():
+        catalog.add_store("main", "local", "a token")
     return catalog
 
 

@@ -6,6 +6,7 @@ then statistics are taken, and everything else is asked of the catalog as progra
 
 from __future__ import annotations
 
+import resource
 import statistics
 import sys
 import time
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.bench import Bench
-from benchmarks.postgres import AS_OF, BATCH, DURABLE, _child, _opened, _template, busy
+from benchmarks.postgres import AS_OF, BATCH, DURABLE, _child, _opened, busy
 from benchmarks.race import Goal, Race, Sample
+from catalogkit.backups.making import backup_catalog
+from catalogkit.collection import init, open_collection
 
 if TYPE_CHECKING:
     from tests.pg import Server
@@ -45,10 +48,10 @@ def run(bench: Bench) -> Iterator[Race]:
     counts = (bench.count,) if bench.count else QUICK_COUNTS if bench.quick else COUNTS
     server = pg.launch(**DURABLE | {"fsync": "off", "max_wal_size": "2GB", "maintenance_work_mem": "1GB"})
     try:
-        fresh = _template(server)
         for count in counts:
-            url = server.database(fresh)
-            yield _measured(server, url, count, bench.folder)
+            url, home = server.database(), bench.scratch() / "collection"
+            init(home, catalog=url).close()
+            yield _measured(server, url, count, home)
             server.drop(url)
     finally:
         server.stop()
@@ -71,7 +74,7 @@ def fill(server: Server, url: str, count: int) -> None:
         db.execute("VACUUM (ANALYZE)")
 
 
-def _measured(server: Server, url: str, count: int, folder: Path) -> Race:
+def _measured(server: Server, url: str, count: int, home: Path) -> Race:
     result = Race(f"a catalog of {count:,} documents", {"documents": count}, {"fill": []})
 
     def tell(text: str, found: str) -> None:
@@ -95,9 +98,32 @@ def _measured(server: Server, url: str, count: int, folder: Path) -> Race:
     )
     for text, asked in _questions(url, count):
         tell(text, asked)
-    tell("plan of garbage", _plan(server, url, folder))
-    tell("mirror", _mirror(server, url, folder))
+    tell("plan of garbage", _plan(server, url))
+    tell("mirror", _mirror(server, url, home))
+    first, said_first = _backup(server, home)
+    tell("a first backup", said_first)
+    with open_collection(home) as collection, collection.catalog.write("change", int(AS_OF.timestamp() * 1e6)) as db:  # type: ignore[attr-defined]
+        db.execute("UPDATE documents SET metadata = '{\"turn\": 1}' WHERE id % 100 = 7")
+    later, said_later = _backup(server, home)
+    tell("a backup after 1 % changed", said_later)
+    text = "a backup after 1 % changed: at least 5x fewer bytes written than in full"
+    result.goals.append(Goal(text, f"{first / later:.1f}x fewer", "met" if first >= 5 * later else "NOT MET"))
     return result
+
+
+def _backup(server: Server, home: Path) -> tuple[int, str]:
+    """The bytes that a backup of the collection wrote, and what it cost, in words."""
+    with open_collection(home) as collection:
+        before, began, used = busy(server), time.perf_counter(), _used()
+        made = backup_catalog(home.parent / "backups", collection=collection)
+        seconds, used = time.perf_counter() - began, _used() - used + busy(server) - before
+    size = f"{made.written_bytes / 1e6:,.1f} MB written of an image of {made.image_bytes / 1e6:,.0f} MB"
+    return made.written_bytes, f"{size}, in {used:.1f} s of processor time ({seconds:.0f} s)"
+
+
+def _used() -> float:
+    """The processor time of this program and its children so far."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _questions(url: str, count: int) -> Iterator[tuple[str, str]]:
@@ -138,7 +164,7 @@ def _by_resolver(catalog: Any) -> object:
     )
 
 
-def _plan(server: Server, url: str, folder: Path) -> str:
+def _plan(server: Server, url: str) -> str:
     catalog, before, began = _opened(url), busy(server), time.perf_counter()
     used = time.process_time()
     found = catalog.garbage(as_of=AS_OF + timedelta(days=365))

@@ -62,7 +62,8 @@ class Images(Database):
         """Begin to read, with writers stopped for so long; whether the file alone holds all that is read."""
         if reader.in_transaction:
             reader.execute("ROLLBACK")
-        reader.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of the log, while others still write
+        for _ in range(2):  # while others still write: most of the log, then what came during the syncs of that
+            reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
