@@ -38,6 +38,7 @@ from benchmarks import (
     sync,
     tenants,
     verify,
+    workers,
 )
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom
@@ -67,6 +68,7 @@ JOBS = {
     "scale": scale,
     "tenants": tenants,
     "parting": parting,
+    "workers": workers,
 }
 
 

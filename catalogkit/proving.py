@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import StoreError
+from catalogkit.leasing import Leases
 from catalogkit.model import Check, Outcome, from_us, to_us
 from catalogkit.progress import OnProgress, Progress
 from catalogkit.stores.contract import Asked, Examined
@@ -53,6 +54,7 @@ NOT_SAMPLED: Final = "not in this sample"
 LATELY: Final = "checked lately enough"
 RARELY: Final = "checked lately enough for its store"
 ARCHIVED: Final = "in an archive, where only a job of the server checks: `catalogkit store evidence`"
+ELSEWHERE: Final = "another run is at it"
 MEANWHILE: Final = "dropped, or checked by another run, meanwhile"
 _EVER: Final = datetime.max.replace(tzinfo=UTC)
 
@@ -76,6 +78,7 @@ class Run:
         self.unreachable: dict[int, str] = {}
         self.asked_bytes = 0
         self.unwritten: list[tuple[Due, int | Examined]] = []
+        self.leases = Leases(collection, "verify", _name, self._still)
         self.written_at = time.monotonic()
 
     def limit(
@@ -107,7 +110,8 @@ class Run:
             catalog.start_run(report.run_id, "verify", as_of=self.as_of)
         workers = executor or self.main.executor(concurrency, *self.total)
         try:
-            self._work(workers, concurrency)
+            with self.leases:
+                self._work(workers, concurrency)
         except BaseException:
             report.stopped = INTERRUPTED
             raise
@@ -115,7 +119,9 @@ class Run:
             if executor is None:
                 workers.shutdown(cancel_futures=True)
             report.seconds = time.monotonic() - began
-        left = self.total[0] - report.checked
+        elsewhere = min(self.leases.elsewhere, self.total[0] - report.checked)
+        self._leave_out(ELSEWHERE, elsewhere)
+        left = self.total[0] - report.checked - elsewhere
         if left <= 0:
             report.stopped = ""  # it was to stop, and was through
         self._leave_out(report.stopped or MEANWHILE, left)
@@ -208,9 +214,14 @@ class Run:
             after, left = (page[-1].checked_us, page[-1].location_id), left - len(page)
             yield sorted(page, key=order)
 
+    def _still(self, some: Sequence[Due]) -> set[str]:
+        """Which of these copies nobody has checked since this run began."""
+        checked = self.catalog.checked_since([due.location_id for due in some], self.mark)
+        return {_name(due) for due in some if due.location_id not in checked}
+
     def _jobs(self, concurrency: int) -> Iterator[list[Due]]:
         before_us = to_us(self.before)
-        for page in self._pages():
+        for page in itertools.chain.from_iterable(map(self.leases.parts, self._pages())):
             # A store that cannot be reached proves nothing about its copies: unknown, and in the ledger as that.
             here = self.stores.keys() - self.unreachable.keys()
             away = [due for due in page if due.store_id not in here]
@@ -329,8 +340,13 @@ class Run:
         checks = [_check(due, one, self.as_of) for due, one in self.unwritten]
         if checks:
             self.catalog.record_checks(checks, run_id=self.report.run_id)
+            self.leases.done(due for due, _ in self.unwritten)
         self.unwritten.clear()
         self.written_at = time.monotonic()
+
+
+def _name(due: Due) -> str:
+    return str(due.location_id)
 
 
 def _rare(collection: Collection, as_of: datetime) -> tuple[dict[int, datetime], dict[int, datetime]]:

@@ -105,6 +105,7 @@ ROOMS = {
         intents
         inventories
         joining
+        leasing
         migrating
         planning
         planning.*

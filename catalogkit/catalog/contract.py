@@ -13,6 +13,7 @@ from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.copies import Copies
 from catalogkit.catalog.federation import Federation
+from catalogkit.catalog.leases import Leases
 from catalogkit.catalog.rows import (
     Committed,
     Coverage,
@@ -66,7 +67,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Copies, Search, Accesses, Sketches, About, Federation, Protocol):
+class Catalog(Contents, Copies, Search, Accesses, Sketches, Leases, About, Federation, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str

@@ -34,3 +34,6 @@ class Copies(Protocol):
 
     def digest_at(self, store_id: int, key: str) -> Digest | None:
         """The content of a location."""
+
+    def checked_since(self, location_ids: Sequence[int], check_id: int) -> set[int]:
+        """Which of these copies have an entry of the ledger after that one."""

@@ -21,6 +21,7 @@ from tests.catalog.contract_damage import Damage
 from tests.catalog.contract_documents import Blobs, Documents
 from tests.catalog.contract_feeds import Feeds
 from tests.catalog.contract_intake import Intake, Sources, Stores
+from tests.catalog.contract_leases import Leases
 from tests.catalog.contract_ledger import Holds, Ledger
 from tests.catalog.contract_moments import Moments
 from tests.catalog.contract_notes import Notes
@@ -46,6 +47,7 @@ class CatalogContract(
     Blobs,
     Sources,
     Ledger,
+    Leases,
     Holds,
     Moments,
     Backups,

@@ -16,6 +16,7 @@ from catalogkit.catalog.sql.contents import Contents
 from catalogkit.catalog.sql.damage import Damage
 from catalogkit.catalog.sql.duplicates import Duplicates
 from catalogkit.catalog.sql.feed import Feeds
+from catalogkit.catalog.sql.leases import Leases
 from catalogkit.catalog.sql.moments import Moments
 from catalogkit.catalog.sql.past import Past
 from catalogkit.catalog.sql.plans import Plans
@@ -50,6 +51,7 @@ class PostgresCatalog(
     Search,
     Sketches,
     Accesses,
+    Leases,
     About,
     Sites,
     Reading,

@@ -35,7 +35,7 @@ class Migration:
 
 
 # The embedded engine's schema that ours says the same as; whoever adds a migration there sees to one here.
-EMBEDDED: Final = 16
+EMBEDDED: Final = 17
 MIGRATIONS: Final = (
     Migration(1, ("core", "rules", "search")),
     Migration(2, ("whole", "hands")),
@@ -46,6 +46,7 @@ MIGRATIONS: Final = (
     Migration(7, ("counted",)),
     Migration(8, ("overtaking",)),
     Migration(9, ("stands",)),
+    Migration(10, ("leases",)),
 )
 
 

@@ -49,4 +49,5 @@ OWN: Final = {
     "migrations": "what was done to these tables",
     "txn": "who is writing at this moment",
     "hands": "who is removing bytes at this moment",
+    "leases": "who is at which work at this moment",
 }

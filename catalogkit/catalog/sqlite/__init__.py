@@ -8,6 +8,7 @@ from catalogkit.catalog.sql.contents import Contents
 from catalogkit.catalog.sql.damage import Damage
 from catalogkit.catalog.sql.duplicates import Duplicates
 from catalogkit.catalog.sql.feed import Feeds
+from catalogkit.catalog.sql.leases import Leases
 from catalogkit.catalog.sql.ledger import Ledger
 from catalogkit.catalog.sql.moments import Moments
 from catalogkit.catalog.sql.past import Past
@@ -44,6 +45,7 @@ class SQLiteCatalog(
     Search,
     Sketches,
     Accesses,
+    Leases,
     About,
     Sites,
     Reading,

@@ -47,6 +47,7 @@ MIGRATIONS: Final = (
     Migration(14, "waiting"),
     Migration(15, "overtaking"),
     Migration(16, "stands"),
+    Migration(17, "leases"),
 )
 
 

@@ -1,0 +1,9 @@
+-- Who is at which piece of work, and until when that counts.
+CREATE TABLE leases (
+    work text COLLATE "C" NOT NULL CHECK (work <> ''),
+    item text COLLATE "C" NOT NULL CHECK (item <> ''),
+    owner text COLLATE "C" NOT NULL CHECK (owner <> ''),
+    until_us bigint NOT NULL,
+    PRIMARY KEY (work, item)
+);
+CREATE INDEX leases_by_owner ON leases (owner);

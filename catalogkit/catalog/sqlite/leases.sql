@@ -1,0 +1,9 @@
+-- Who is at which piece of work, and until when that counts.
+CREATE TABLE leases (
+    work TEXT NOT NULL CHECK (work <> ''),
+    item TEXT NOT NULL CHECK (item <> ''),
+    owner TEXT NOT NULL CHECK (owner <> ''),
+    until_us INTEGER NOT NULL,
+    PRIMARY KEY (work, item)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX leases_by_owner ON leases (owner);
