@@ -60,3 +60,14 @@ class Leases:
         with ThreadPoolExecutor(4) as threads:
             parts = list(threads.map(lambda n: take(catalogs[n], str(n), items[n * 10 :] + items), range(4)))
         assert sorted(item for part in parts for item in part) == sorted(items)
+
+    def test_what_was_checked_since(self, desk: Desk) -> None:
+        """Of some copies those that have an entry of the ledger after a mark."""
+        for content in ("one", "two", "three"):
+            desk.put_one(content, content)
+        desk.check("one")
+        mark = desk.catalog.last_check_id()
+        desk.check("two")
+        copies = [desk.location(content) for content in ("one", "two", "three")]
+        assert desk.catalog.checked_since(copies, mark) == {desk.location("two")}
+        assert desk.catalog.checked_since([], mark) == set()
