@@ -48,15 +48,15 @@ class Leases(Generic[T]):
     def __init__(
         self, collection: Collection, work: str, item: Callable[[T], str], due: Callable[[Sequence[T]], Items[str]]
     ) -> None:
-        self._catalog, self._now = collection.catalog, collection.now
+        self._collection, self._catalog = collection, collection.catalog
         self._shared = file_of(collection.config.catalog) is None
         self.work, self._item, self._due = work, item, due
         self.owner, self.elsewhere = "", 0
-        self._renewed: datetime = self._now()
 
     def __enter__(self) -> Leases[T]:
         if self._shared:
-            self.owner, now = new_owner(), self._now()
+            self.owner, now = new_owner(), self._collection.now()
+            self._renewed: datetime = now
             for owner, until in self._catalog.lessees(self.work):
                 if is_dead(owner, until, now):
                     self._catalog.release(self.work, owner)
@@ -76,7 +76,7 @@ class Leases(Generic[T]):
             return
         for start in range(0, len(pieces), PART):
             some = pieces[start : start + PART]
-            now = self._now()
+            now = self._collection.now()
             names = [self._item(one) for one in some]
             mine = self._catalog.lease(self.work, names, owner=self.owner, expires_at=now + LEASE, as_of=now)
             self.elsewhere += len(set(names) - mine)
@@ -91,7 +91,7 @@ class Leases(Generic[T]):
         if not self._shared:
             return
         self._release([self._item(one) for one in pieces])
-        if (now := self._now()) - self._renewed > LEASE / 5:
+        if (now := self._collection.now()) - self._renewed > LEASE / 5:
             self._renewed = now
             self._catalog.renew(self.work, self.owner, expires_at=now + LEASE)
 

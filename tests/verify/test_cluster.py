@@ -126,7 +126,7 @@ def test_two_machines_share_it_out(shared: Callable[[], Collection], monkeypatch
 
 
 def test_what_others_are_at_is_left_to_them(shared: Callable[[], Collection], clock: Clock) -> None:
-    """A copy that another machine has taken on is left out, and says so; once that machine's lease is over it is due."""
+    """A copy that another machine has taken on is left out, and told; once its lease is over it is due."""
     collection = shared()
     ids = [str(number) for number in collection.frame("locations")["id"]]
     collection.catalog.lease(

@@ -1,8 +1,8 @@
 -- Who is at which piece of work, and until when that counts.
 CREATE TABLE leases (
-    work TEXT NOT NULL CHECK (work <> ''),
-    item TEXT NOT NULL CHECK (item <> ''),
-    owner TEXT NOT NULL CHECK (owner <> ''),
+    work TEXT NOT NULL,
+    item TEXT NOT NULL,
+    owner TEXT NOT NULL,
     until_us INTEGER NOT NULL,
     PRIMARY KEY (work, item)
 ) STRICT, WITHOUT ROWID;
