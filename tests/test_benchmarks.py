@@ -31,6 +31,7 @@ from benchmarks import (
     race,
     reclaim,
     report,
+    simulation,
     verify,
 )
 from benchmarks.bench import Bench
@@ -418,6 +419,23 @@ def test_what_was_stored_is_counted_on_the_disk(bench: Bench, work: Path) -> Non
     for count, total in ((truth.unique_files + 1, truth.unique_bytes), (truth.unique_files, truth.unique_bytes - 1)):
         with pytest.raises(Untrue):
             corpus.expect_files(store, count, total)
+
+
+# -- the simulation ------------------------------------------------------------------------------------------------
+
+
+def test_sites_lose_nothing_by_the_rule_and_something_without() -> None:
+    """A site that was silent comes back: what it still needed is there by the rule, and not where it went after a day.
+
+    So the world is one in which something can be lost, and the rule is what keeps it.
+    """
+    world = simulation.World("test", sync=120, days=9, silent_days=5, silent_from=2, documents=40, skew=300)
+    by_rule, by_time = (simulation.play(world, grace_days=grace) for grace in (None, 0.5))
+    for told in (by_rule, by_time):
+        assert told.converged and told.contested
+        assert len(told.lags) == told.writes > 1000
+        assert 5 * 24 * 60 <= max(told.lags) < 6 * 24 * 60, "the silent site's"
+    assert len(by_rule.lost) == 0 < len(by_time.lost)
 
 
 # -- the page ------------------------------------------------------------------------------------------------------
