@@ -138,8 +138,14 @@ def play(world: World, seed: int = 1, grace_days: float | None = None) -> Told:
         for name in names:
             if name not in (site.name, source):
                 site.untold[name].add(number)
-        for gone in needed(before) - needed(after):
-            site.garbage[gone] = (number, now, dict(after.context))
+        gone = needed(before) - needed(after)
+        # Hidden by a deletion a content may be shown again by who did not know of it: so all must have come as far as
+        # the last change of its document, not as the one that took it away.
+        for content in (one for one, (of, *_) in site.garbage.items() if of == number):
+            gone.add(content)
+        for content in gone:
+            since = site.garbage[content][1] if content in site.garbage else now
+            site.garbage[content] = (number, since, dict(after.context))
         told.lost |= {one for one in needed(after) if not any(one in other.stored for other in sites.values())}
         for group in contested(after):
             told.contested.add((number, group))

@@ -429,7 +429,7 @@ def test_sites_lose_nothing_by_the_rule_and_something_without() -> None:
 
     So the world is one in which something can be lost, and the rule is what keeps it.
     """
-    world = simulation.World("test", sync=120, writes_a_day=200, days=9, silent_days=5, silent_from=2, documents=40, skew=300)
+    world = simulation.World("test", sync=120, writes_a_day=200, days=9, silent_days=5, silent_from=2, documents=40)
     by_rule, by_time = (simulation.play(world, grace_days=grace) for grace in (None, 0.5))
     for told in (by_rule, by_time):
         assert told.converged and told.contested

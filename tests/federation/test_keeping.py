@@ -11,13 +11,13 @@ import pytest
 from catalogkit.auditing import audit
 from catalogkit.errors import InvalidInput, StoreUnreachable
 from catalogkit.federation.following import follow, plan_follow
-from catalogkit.federation.syncing import sync
+from catalogkit.federation.syncing import pull, sync
 from catalogkit.planning import Retention, backtest_retention, common, plan_gc
 from catalogkit.planning.gc import kept_garbage
 from catalogkit.planning.retention import stored_copies
 from catalogkit.policies.retention import RetentionPolicy
 from catalogkit.verify import verify
-from tests.federation.scene import add, agree, change, document, drop, meet, sha, texts
+from tests.federation.scene import add, agree, change, document, drop, lost, meet, sha, texts
 from tests.plans.scene import AT_ONCE, broken, collect, condemn, digest_of, state_of
 
 if TYPE_CHECKING:
@@ -95,6 +95,31 @@ def test_a_silent_site_expires_by_decision_alone(pair: tuple[Collection, Collect
     sync(east, west)
     assert not [one for one in east.catalog.sites() if one.expired_at]
     agree(east, west)
+
+
+def test_what_a_deletion_hid_and_another_version_wrote_over(pair: tuple[Collection, Collection]) -> None:
+    """The other site heard of the deletion, and shows what it hid: its own edit did not know of either.
+
+    That it was written over here it has not heard yet, so the bytes stay until it has.
+    """
+    east, west = pair
+    change(east, "one", "hidden")
+    east.catalog.changes_since(0, as_of=east.now())  # told to somebody, so that it has a number of its own
+    drop(east, "one")
+    change(west, "one", "edited in the west")
+    list(pull(west.catalog, east.catalog, part=100, as_of=west.now()))
+    (contest,) = west.catalog.contests()
+    assert digest_of(b"hidden") in {write.value.sha256 for write in contest.record.content}
+    add(east, "one", "anew")
+    list(pull(east.catalog, west.catalog, part=100, as_of=east.now()))
+    assert digest_of(b"hidden") not in {one.value.sha256 for one in east.catalog.contests()[0].record.content}
+    collect(east)
+    assert state(east, "hidden") == "live" and lost(east, west) == []
+    sync(east, west)
+    sync(east, west)
+    agree(east, west)
+    collect(east)
+    assert state(east, "hidden") == "purged" and lost(east, west) == []
 
 
 def test_by_way_of_a_third(make_collection: Callable[..., Collection]) -> None:

@@ -35,7 +35,7 @@ class Migration:
 
 
 # The embedded engine's schema that ours says the same as; whoever adds a migration there sees to one here.
-EMBEDDED: Final = 17
+EMBEDDED: Final = 18
 MIGRATIONS: Final = (
     Migration(1, ("core", "rules", "search")),
     Migration(2, ("whole", "hands")),
@@ -47,6 +47,7 @@ MIGRATIONS: Final = (
     Migration(8, ("overtaking",)),
     Migration(9, ("stands",)),
     Migration(10, ("leases",)),
+    Migration(11, ("hidden",)),
 )
 
 

@@ -48,6 +48,7 @@ MIGRATIONS: Final = (
     Migration(15, "overtaking"),
     Migration(16, "stands"),
     Migration(17, "leases"),
+    Migration(18, "hidden"),
 )
 
 
