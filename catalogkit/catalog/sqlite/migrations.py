@@ -79,8 +79,9 @@ def migrate(db: sqlite3.Connection, at_us: int, *, create: bool) -> list[int]:
     CatalogError
         If the file is some other database, or is empty and `create` is not given.
     """
-    (application,) = db.execute("PRAGMA application_id").fetchone()
+    # In this order: somebody who makes the same catalog at this moment writes both at once.
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    (application,) = db.execute("PRAGMA application_id").fetchone()
     if tables and application != APPLICATION_ID:
         raise CatalogError("this SQLite file is not a catalogkit catalog; nothing was changed")
     if not tables and not create:
