@@ -68,6 +68,8 @@ soak: .venv/.installed ## Mixed load with faults, and a look at everything; MINU
 	@$(PY) -m tests.stress.soak --minutes $${MINUTES:-60} $${SEED:+--seed "$$SEED"}
 
 fuzz: .venv/.installed ## Every reader of words and documents, by coverage; ARGS="--seconds 60 --only settings"
+	@# Not locked: there is a build of it for few systems, and nothing else wants it.
+	@$(PY) -c 'import atheris' 2>/dev/null || $(PY) -m pip install -q 'atheris>=3'
 	$(PY) -m tests.fuzz.guided $(ARGS)
 
 lab: .venv/.installed ## Open the notebooks in JupyterLab; ARGS=... is passed on
