@@ -52,8 +52,16 @@ STATEMENT_SECONDS: Final = 900
 IDLE_SECONDS: Final = 900
 _BEGIN: Final = (
     "BEGIN; SELECT {lock}, set_config('catalogkit.at_us', %s, true), set_config('catalogkit.operation', %s, true),"
-    " set_config('catalogkit.run_id', %s, true), pg_current_xact_id()::text; "
+    " set_config('catalogkit.run_id', %s, true), extract(epoch FROM pg_postmaster_start_time())::text,"
+    " pg_current_xact_id()::text; "
     + LOOK  # a statement of its own, which sees what was committed before the lock was there
+)
+# What became of a transaction, and whether the server still runs that it ran on. One that crashed has forgotten which
+# numbers it had given to transactions that never reached its log, and gives them to others.
+_FATE: Final = (
+    "SELECT here, CASE WHEN here OR $1::xid8 < pg_snapshot_xmax(pg_current_snapshot())"
+    " THEN pg_xact_status($1::xid8) END"
+    " FROM (SELECT extract(epoch FROM pg_postmaster_start_time())::text = $2 AS here) s"
 )
 _ALONE: Final = _BEGIN.format(lock=f"pg_advisory_xact_lock({LOCK}, {WRITE})")
 _SHARED: Final = _BEGIN.format(
@@ -168,38 +176,50 @@ class Database(Common):
             with psycopg.ClientCursor(db) as cursor:
                 cursor.execute(_ALONE if alone else _SHARED, about)
                 cursor.nextset()
-                number = cursor.fetchone()[-1]  # type: ignore[index]
+                *_, since, number = cursor.fetchone()  # type: ignore[misc]
                 cursor.nextset()
                 hands = cursor.fetchall()
             with self._session(db) as session:
                 if hands and not over(db, hands):
                     raise Undone(f"a program that removes bytes has lost its connection to {self.url}; try again")
                 yield session
-                session.end(functools.partial(self._commit, db, number))
+                session.end(functools.partial(self._commit, db, number, since))
 
-    def _commit(self, db: psycopg.Connection[Any], number: str) -> None:
+    def _commit(self, db: psycopg.Connection[Any], number: str, since: str) -> None:
         try:
             status = db.execute("COMMIT").statusmessage
         except psycopg.OperationalError as problem:
             if not db.broken:
                 raise
-            if not self._happened(number):
+            if not self._happened(number, since):
                 raise Undone(f"the connection to {self.url} was lost; nothing was changed, try again") from problem
             return
         if status != "COMMIT":
             raise CatalogError(f"{self.url}: the transaction had failed; nothing was changed")
 
-    def _happened(self, number: str) -> bool:
-        """Whether a transaction was committed whose connection was lost at its end."""
+    def _happened(self, number: str, since: str) -> bool:
+        """Whether a transaction was committed whose connection was lost at its end.
 
-        def ask() -> str | None:
+        Raises
+        ------
+        CatalogError
+            If the server was started anew, and a transaction of that number was committed: ours, or another's.
+        """
+
+        def ask() -> tuple[bool, str | None]:
             with driver_errors(self.url), self._borrowed() as db:
-                row = db.execute("SELECT pg_xact_status($1::xid8)", [number]).fetchone()
-            if row and row[0] == "in progress":
+                here, fate = db.execute(_FATE, [number, since]).fetchone()  # type: ignore[misc]
+            if here and fate == "in progress":
                 raise Undone(f"{self.url} is still ending a transaction")
-            return row[0] if row else None
+            return here, fate
 
-        return self._patiently(ask) == "committed"
+        here, fate = self._patiently(ask)
+        if fate == "committed" and not here:
+            raise CatalogError(
+                f"{self.url} was started anew at the end of a transaction; whether that happened is not known:"
+                " run it again, which changes nothing where it did"
+            )
+        return fate == "committed"
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
