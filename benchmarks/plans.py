@@ -178,7 +178,9 @@ def _bare(home: Path, plans: Path, *, purge: bool) -> dict[str, int]:
             notes.append(("0" * 64, number, 0, "bare", "done", "", digest, None, 1, key, 7, at))
             done += 1
         db.executemany(
-            "INSERT OR REPLACE INTO journal VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL, '')", notes
+            "INSERT OR REPLACE INTO journal (plan_id, unit, step, kind, outcome, why, sha256, document_id, store_id,"
+            " key, bytes, at_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            notes,
         )
         db.execute("UPDATE txn SET at_us = NULL, operation = NULL")
         db.execute("COMMIT")

@@ -32,6 +32,7 @@ def approve(
     """Approve a saved plan, or the part of it that fits a rule; writes the approval beside it.
 
     Where nothing fits, nobody has approved anything, whatever was approved before: the plan is a draft, and waits.
+    Units that are left out by name were decided on, also where no other is left: that is written down.
 
     Parameters
     ----------
@@ -53,8 +54,9 @@ def approve(
     plan = Plan.load(os.fspath(path))
     who = approved_by or user_name()
     when = as_of or datetime.now(UTC)
-    approval = approve_plan(plan, rule, include=include, exclude=exclude, approved_by=who, as_of=when)
-    if approval.units(plan):
+    rejected = list(exclude)
+    approval = approve_plan(plan, rule, include=include, exclude=rejected, approved_by=who, as_of=when)
+    if rejected or approval.units(plan):
         approval.save(os.fspath(path))
     else:
         (Path(path) / FILE).unlink(missing_ok=True)

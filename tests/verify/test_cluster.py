@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,8 @@ def client(s3_server: Server) -> Iterator[Client]:
     """A cluster of two processes, whose environment says how to reach the bucket."""
     from distributed import Client, LocalCluster
 
+    # Processes are begun as copies of a program that has a name, which a worker of the test runner's is not.
+    sys.modules["__main__"].__dict__.setdefault("__spec__", None)
     with (
         LocalCluster(  # type: ignore[no-untyped-call]
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, env=dict(s3_server.environment)
