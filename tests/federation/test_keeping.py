@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from catalogkit.audit_codes import Code
 from catalogkit.auditing import audit
 from catalogkit.errors import InvalidInput, StoreUnreachable
 from catalogkit.federation.following import follow, plan_follow
@@ -115,6 +116,7 @@ def test_what_a_deletion_hid_and_another_version_wrote_over(pair: tuple[Collecti
     assert digest_of(b"hidden") not in {one.value.sha256 for one in east.catalog.contests()[0].record.content}
     collect(east)
     assert state(east, "hidden") == "live" and lost(east, west) == []
+    assert not {Code.NO_LOCATION, Code.CONDEMNED_NEEDED} & {one.code for one in audit(west).findings}
     sync(east, west)
     sync(east, west)
     agree(east, west)

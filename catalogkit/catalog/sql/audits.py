@@ -31,7 +31,9 @@ _NEEDED: Final = (
     "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = b.sha256)"
     f" OR EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND {_IN_FORCE})"
     " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
-    " OR EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256 AND (k.expires_us IS NULL OR k.expires_us > :as_of))"
+    # What is kept for another site comes and goes with what the sites hear of each other, and never was here perhaps.
+    " OR EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256 AND k.kind <> 'region'"
+    " AND (k.expires_us IS NULL OR k.expires_us > :as_of))"
 )
 # Each version of a document with the beginning of the one after it. One that came late never was current, and where a
 # document was brought back there was none before.
