@@ -30,7 +30,9 @@ _OUTCOMES: Final = "('ok', 'corrupt', 'missing', 'unknown')"
 _NEEDED: Final = (
     "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = b.sha256)"
     f" OR EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND {_IN_FORCE})"
-    " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256)"
+    # A plan that was not finished, of bytes that lay at other sites: it asks again before it does anything.
+    " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256 AND (r.kind <> 'plan'"
+    " OR NOT EXISTS (SELECT 1 FROM elsewhere e WHERE e.sha256 = b.sha256)))"
     # What is kept for another site comes and goes with what the sites hear of each other, and never was here perhaps.
     " OR EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256 AND k.kind <> 'region'"
     " AND (k.expires_us IS NULL OR k.expires_us > :as_of))"
