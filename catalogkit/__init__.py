@@ -104,6 +104,8 @@ if TYPE_CHECKING:
     from catalogkit.snapshots import list_snapshots as list_snapshots
     from catalogkit.snapshots import query_at as query_at
     from catalogkit.snapshots import take_snapshot as take_snapshot
+    from catalogkit.status import Status as Status
+    from catalogkit.status import status as status
     from catalogkit.stores.s3.store import S3Layout as S3Layout
     from catalogkit.telemetry import start as start_telemetry  # noqa: F401 - it has a longer name at this door
     from catalogkit.tenants import MultiTenantCatalog as MultiTenantCatalog
@@ -206,7 +208,9 @@ _WHERE: Final = {
     "repair_report": "planning",
     "retention_decisions": "planning",
     "review": "review_forms",
+    "Status": "status",
     "start_telemetry": "telemetry:start",
+    "status": "status",
     "take_snapshot": "snapshots",
     "rollback_migration": "migrating",
     "use_store": "joining",

@@ -36,6 +36,7 @@ class Copy(NamedTuple):
     created_us: int
     checked_us: int
     outcome: str | None
+    changed_us: int
 
 
 class Look(NamedTuple):

@@ -340,4 +340,5 @@ def _check(copy: Copy, as_of: datetime, outcome: Outcome, size: int, method: str
         bytes=size,
         method=method,
         detail=detail,
+        changed_us=copy.changed_us,
     )

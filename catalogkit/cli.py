@@ -17,6 +17,7 @@ from catalogkit.errors import CatalogKitError
 
 app = typer.Typer(
     name="catalogkit",
+    cls=commands.Grouped,
     help="Know every document, prove its bytes, shrink the pile safely.",
     epilog="Exit codes: 0 done, 1 error, 2 something waits for a person, 130 interrupted (run it again to go on).",
     no_args_is_help=True,

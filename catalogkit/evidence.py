@@ -150,6 +150,7 @@ def _check(store: S3Layout, copy: Copy, sha256: bytes, when: datetime, found: Ev
         outcome=Outcome.OK if right else Outcome.CORRUPT,
         method=METHOD,
         detail=detail,
+        changed_us=copy.changed_us,
     )
 
 

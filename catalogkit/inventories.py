@@ -181,7 +181,7 @@ class _Comparison:
                 checks.append(
                     Check(
                         location_id=copy.location_id, sha256=Digest(copy.digest), checked_at=when, outcome=outcome,
-                        method=METHOD, detail=detail,
+                        method=METHOD, detail=detail, changed_us=copy.changed_us,
                     )
                 )  # fmt: skip
         if checks:

@@ -169,7 +169,11 @@ class LocationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One entry of the verification ledger: this copy, then, gave this."""
+    """One entry of the verification ledger: this copy, then, gave this.
+
+    `changed_us` is the copy's own before it was looked at. One that was written anew since is not what was looked at:
+    what is known of it stays. None where whoever looked kept others from writing.
+    """
 
     location_id: int
     sha256: Digest
@@ -178,6 +182,7 @@ class Check:
     bytes: int = 0
     method: str = "read"
     detail: str = ""
+    changed_us: int | None = None
 
 
 def check_text(name: str, value: object) -> None:

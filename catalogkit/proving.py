@@ -370,8 +370,9 @@ def _check(due: Due, found: int | Examined, as_of: datetime) -> Check:
         (Outcome.OK, found, "") if isinstance(found, int) else (found.outcome, found.bytes, found.detail)
     )
     return Check(
-        location_id=due.location_id, sha256=due.digest, checked_at=as_of, outcome=outcome, bytes=size, detail=detail
-    )
+        location_id=due.location_id, sha256=due.digest, checked_at=as_of, outcome=outcome, bytes=size, detail=detail,
+        changed_us=due.changed_us,
+    )  # fmt: skip
 
 
 def _results(job: list[Due], examined: Callable[[], Sequence[int | Examined]]) -> list[int | Examined]:

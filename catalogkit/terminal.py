@@ -49,18 +49,21 @@ def progress_bar(verb: str) -> Iterator[OnProgress]:
         yield lambda progress: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeElapsedColumn
+    from rich.filesize import decimal
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[read]}"), TimeElapsedColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(verb, total=None)
+        task = bar.add_task(verb, total=None, read="")
 
         def show(progress: Progress) -> None:
             trouble = f", {progress.troubles} to look at" if progress.troubles else ""
             of = f" of {progress.total:,}" if progress.total else ""
             words = f"{verb}: {progress.done:,}{of} files{trouble}"
-            bar.update(task, completed=progress.bytes, total=progress.total_bytes, description=words)
+            whole = f" of {decimal(progress.total_bytes)}" if progress.total_bytes else ""
+            read = decimal(progress.bytes) + whole
+            bar.update(task, completed=progress.bytes, total=progress.total_bytes, description=words, read=read)
 
         yield show
 

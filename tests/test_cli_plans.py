@@ -77,6 +77,7 @@ def test_a_plan_with_nothing_to_do_is_not_kept(home: Path) -> None:
         said = answer("-C", home, "plan", kind)
         assert (said["units"], said["path"]) == (0, ""), kind
     assert not (home / "plans").exists()
+    assert run("-C", home, "plan", "gc").stdout == ""
     assert answer("-C", home, "plans")["waiting"] == []
 
 

@@ -44,6 +44,36 @@ def test_words_instead_of_pythons(tmp_path: Path, home: Path) -> None:
     assert answer("-C", home, "status")["verified_share"] == 1
 
 
+def test_help_is_in_groups_with_whole_sentences(home: Path) -> None:
+    """Headings in the order of work, those that a heading names first in it; no sentence is cut short."""
+    told = run("--help").stdout
+    at = [told.index(words) for words in ("Take in, prove", "Ask:", "Plan, review, approve, apply:", "\n  plan ",
+                                          "\n  review ", "\n  approve ", "\n  apply ", "Lose nothing:")]  # fmt: skip
+    assert at == sorted(at)
+    assert "..." not in told.partition("Options:")[2]
+
+
+def test_what_waits_and_what_follows_is_said(home: Path) -> None:
+    """`status` says that plans wait, `apply` what comes after it, `sql` which tables there are."""
+    assert run("-C", home, "status").stderr == ""
+    plan = answer("-C", home, "forget", 1, code=2)["path"]
+    assert "`catalogkit plans`" in run("-C", home, "status").stderr
+    assert answer("-C", home, "status")["plans_waiting"] == 1
+    run("-C", home, "approve", plan, "--where", "")
+    told = run("-C", home, "apply", plan, "--max-share", 1).stderr
+    assert "`catalogkit plan gc`" in told and "`catalogkit plan undo " in told
+    assert answer("-C", home, "status")["plans_waiting"] == 0
+    assert "blobs, checks" in run("-C", home, "sql", "SELECT 1 FROM nothing", code=1).stderr
+
+
+def test_a_digest_may_be_cut_short(home: Path) -> None:
+    """`why` takes the eight digits that reviews show; too few, or none that it knows, are refused."""
+    digest = answer("-C", home, "show", 1)["document"]["sha256"]
+    assert answer("-C", home, "why", digest[:8]) == answer("-C", home, "why", 1)
+    assert "give a digest" in run("-C", home, "why", digest[:3], code=1).stderr
+    assert "knows nothing" in run("-C", home, "why", "ffffffff", code=1).stderr
+
+
 def test_approving_nothing_says_why(home: Path) -> None:
     """All units are last copies: nothing is approved, and the answer says what takes them, too."""
     plan = answer("-C", home, "forget", 1, 2, code=2)["path"]

@@ -117,6 +117,7 @@ ROOMS = {
         shelving
         snapshots
         sources
+        status
         sync
         tenants
         uploading

@@ -45,11 +45,14 @@ def test_the_wheel_is_what_runs(installed: Path, tmp_path: Path) -> None:
     assert shipped == {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
 
 
-def test_the_demo_and_a_report_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """`catalogkit demo` builds, verifies and reports, and another report runs its own notebook."""
+def test_the_demo_and_its_reports_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """`catalogkit demo` builds, verifies, runs its own notebooks, and leaves an index that leads to each page."""
     told = run(installed, tmp_path, "demo")
     assert told["bad"] == 0
     assert told["ok"] == told["locations"] > 100
-    assert Path(told["html"]).is_relative_to(tmp_path)
-    other = run(installed, tmp_path, "-C", told["collection"], "report", "storage_overview", "-o", "out")
-    assert Path(other["html"]).stat().st_size > 100_000
+    index = Path(told["html"])
+    assert index.is_relative_to(tmp_path)
+    assert {run["report"] for run in told["reports"]} >= {"storage_overview", "retention_review"}
+    for report in told["reports"]:
+        assert Path(report["html"]).stat().st_size > 100_000
+        assert Path(report["html"]).relative_to(index.parent).as_posix() in index.read_text(encoding="utf-8")

@@ -206,6 +206,9 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, Leases, About, Feder
     def locations_of(self, digest: Digest) -> list[LocationRecord]:
         """Every copy of a blob."""
 
+    def digests_like(self, prefix: str, limit: int = 2) -> list[Digest]:
+        """Contents whose digest begins with these hex digits, in order, at most so many."""
+
     def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
         """The content of these documents; ids that do not exist are left out."""
 

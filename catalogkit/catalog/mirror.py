@@ -113,6 +113,11 @@ class Mirror:
             except pl.exceptions.PolarsError:
                 what = "a frame has no place for a length of time (INTERVAL); ask for epoch(...), its seconds"
                 raise InvalidInput(f"the mirror cannot answer: {what}") from None
+            except engine.CatalogException as problem:
+                tables = ", ".join(row[0] for row in db.execute("SELECT table_name FROM duckdb_tables()").fetchall())
+                raise InvalidInput(
+                    f"the mirror cannot answer: {_first_line(problem)}; its tables are {tables}"
+                ) from None
             except (engine.Error, ValueError) as problem:
                 raise InvalidInput(f"the mirror cannot answer: {_first_line(problem)}") from None
         return Answer(plain(frame), when, not fresh)

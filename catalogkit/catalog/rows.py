@@ -125,6 +125,7 @@ class Due:
     digest: Digest
     bytes: int
     checked_us: int
+    changed_us: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,39 +26,20 @@ def status(
     as_json: Json = False,
 ) -> int:
     """How much there is, and how much of it was proved lately."""
-    from catalogkit.terminal import say
+    from catalogkit.status import status as ask
+    from catalogkit.terminal import say, tell
 
     with context.obj.open() as collection:
-        coverage = collection.catalog.coverage(as_of=collection.now(), days=days)
-        values: dict[str, Any] = {"path": str(collection.path), **collection.catalog.totals()}
-        if (at := collection.catalog.current_to()) is not None:
-            values["as_of"] = at  # it is a replica
-        values |= {
-            "verified_share": coverage.share,
-            "verified_days": days,
-            "never_checked": coverage.never_checked,
-            "oldest_check": coverage.oldest_check,
-            "bad_copies": coverage.bad,
-            "in_flight": len(collection.catalog.intents()),
-        }
-        if collection.config.backup.destination:
-            from catalogkit.backups.listing import last_proof
-            from catalogkit.backups.target import place_in
-
-            last, proved = last_proof(place_in(collection.path, collection.config.backup.destination))
-            values |= {"last_backup": last, "last_proved_backup": proved}
-        held = collection.catalog.held_bytes(as_of=collection.now())
-        kept = [
-            {"kind": moment.kind, "name": moment.name, "held_bytes": held[moment.id][0],
-             "exclusive_bytes": held[moment.id][1], "expires_at": moment.expires_at}
-            for moment in collection.catalog.moments(as_of=collection.now())
-        ]  # fmt: skip
-    values["kept"] = kept
-    if not machine(context, as_json):
-        share = coverage.share
-        values["verified_share"] = "nothing is stored" if share is None else f"{100 * share:.1f} % of bytes"
-        values |= {f"bytes only {one['kind']} {one['name']} keeps": one["exclusive_bytes"] for one in kept}
-    say(values, machine(context, as_json), "Status")
+        told = ask(collection, days=days)
+    if machine(context, as_json):
+        say(told.to_dict(), True, "Status")
+        return DONE
+    say(told.in_words(), False, "Status")
+    if told.kept:
+        only = {f"{one.kind} {one.name}": f"{one.exclusive_bytes:,} bytes" for one in told.kept}
+        say(only, False, "What nothing else keeps")
+    if told.plans_waiting + told.plans_unfinished:
+        tell("Plans wait: `catalogkit plans` lists them.")
     return DONE
 
 

@@ -21,7 +21,7 @@ SHOWN = 10
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.add_typer(accesses, name="access", rich_help_panel=None)
+    app.add_typer(accesses, name="access")
     planning.command("evict")(plan_evict)
     planning.command("fetch")(plan_fetch)
     app.command()(evictions)

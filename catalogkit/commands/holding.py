@@ -14,7 +14,7 @@ holding = typer.Typer(help="Forbid that something goes away.", no_args_is_help=T
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.add_typer(holding, name="hold", rich_help_panel=None)
+    app.add_typer(holding, name="hold")
 
 
 @holding.command("add")

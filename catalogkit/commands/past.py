@@ -21,7 +21,7 @@ Label = Annotated[str, typer.Argument(metavar="LABEL", help="The snapshot's name
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(history)
-    app.add_typer(snapshots, name="snapshot", rich_help_panel=None)
+    app.add_typer(snapshots, name="snapshot")
     app.command()(sql)
 
 

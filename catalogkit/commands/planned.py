@@ -46,8 +46,9 @@ def planned(
         values: dict[str, Any] = {**plan.summary(), "path": keep(collection, plan, out)}
         if kept is not None and not plan.units:
             values["kept"] = kept(collection).to_dicts()
-    told = values if (to_machine := machine(context, as_json)) else {k: v for k, v in values.items() if k != "kept"}
-    say(told, to_machine, f"Plan: {plan.head.kind}")
+    to_machine = machine(context, as_json)
+    if to_machine or plan.units:  # a plan of nothing is not kept: its id would lead nowhere
+        say(values, to_machine, f"Plan: {plan.head.kind}")
     for line in plan.head.policy.get("told", ()):
         tell(line)
     if plan.units:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,12 +23,24 @@ if TYPE_CHECKING:
 
 planning = typer.Typer(help="Plan something; nothing happens before it is approved and applied.", no_args_is_help=True)
 
+# What follows once a plan of a kind was carried out; `_UNDO` for those that have nothing of their own to say.
+_UNDO: Final = "`catalogkit plan undo {id}` takes back what can be."
+_GARBAGE: Final = f"What no other document needs is garbage now: `catalogkit plan gc` plans to collect it. {_UNDO}"
+_AFTER: Final = {
+    "forget": _GARBAGE,
+    "retention": _GARBAGE,
+    "near": _GARBAGE,
+    "gc": f"Condemned, and still there: `catalogkit plan purge` frees it, once its grace is over. Until then, {_UNDO}",
+    "purge": "What was purged cannot be taken back.",
+    "undo": "It is as it was, as far as nothing was purged.",
+}
+
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The path that `plan` printed, or the plan's id.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.add_typer(planning, name="plan", rich_help_panel=None)
+    app.add_typer(planning, name="plan")
     for command in (review, approve, apply, plans, why, forget):
         app.command()(command)
 
@@ -190,6 +202,8 @@ def apply(
         return INTERRUPTED
     if report.waiting:
         tell(f"{waits}: once the bytes are out of their archive, apply the plan again.")
+    if report.done:
+        tell(_AFTER.get(loaded.head.kind, _UNDO).format(id=loaded.id[:12]))
     return LOOK if report.failed + report.waiting else DONE
 
 
@@ -229,7 +243,7 @@ def plans(context: typer.Context, as_json: Json = False) -> int:
 
 def why(
     context: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="DIGEST|PATH|ID")],
+    subject: Annotated[str, typer.Argument(metavar="DIGEST|PATH|ID", help="A digest may be cut short.")],
     as_json: Json = False,
 ) -> int:
     """Why bytes are kept, or why they are going."""

@@ -1,15 +1,18 @@
-"""Reports, and the demo that ends with one."""
+"""Reports, and the demo that ends with some."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from catalogkit.door import DONE, LOOK, Door, Json, machine
-from catalogkit.errors import InvalidInput, NotACollection
+from catalogkit.door import DONE, ERROR, LOOK, Door, Json, machine
+from catalogkit.errors import InvalidInput, NotACollection, ReportError
+
+# What the demo shows: what there is, what is there twice, what was proved, what a policy would let go of.
+DASHBOARDS: Final = ("storage_overview", "dedup_analytics", "verification_coverage", "retention_review")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,12 +37,26 @@ def report(
     target = out or (Path(collection) / "reports" if collection else Path("reports"))
     if not collection:
         tell("no collection here: this is the demo's (name one with -C)")
-    done = [_run_report(one, given, target, collection) for one in (list_reports() if name == "all" else [name])]
-    say({"reports": done} if name == "all" else done[0], machine(context, as_json), "Report")
-    if name == "all" and not machine(context, as_json):
-        for one in done:
-            say(one, False, one["report"])
-    return DONE
+    to_machine = machine(context, as_json)
+    if name != "all":
+        say(_run_report(name, given, target, collection), to_machine, "Report")
+        return DONE
+    done, failed = [], []
+    for one in list_reports():
+        try:
+            done.append(_run_report(one, given, target, collection))
+        except ReportError as problem:  # the others are wanted all the same
+            failed.append(one)
+            tell(f"{one}: {problem}")
+            continue
+        if not to_machine:
+            say(done[-1], False, one)
+    index = str(target / "index.html")
+    if to_machine:
+        say({"reports": done, "failed": failed, "index": index}, True, "Report")
+    else:
+        tell(f"All of them, with what they found: {index}")
+    return ERROR if failed else DONE
 
 
 def demo(
@@ -58,7 +75,7 @@ def demo(
     from catalogkit.terminal import progress_bar, say, tell
     from catalogkit.verify import verify as prove
 
-    target = context.obj.folder or Path("catalogkit-demo")
+    target = (context.obj.folder or Path("catalogkit-demo")).resolve()
     values: dict[str, Any] = {}
     with progress_bar("ingest") as progress:
         if folder is None:
@@ -79,11 +96,15 @@ def demo(
         values |= {**collection.catalog.totals(), "ok": proved.ok, "bad": proved.checked - proved.ok}
         for finding in proved.findings[:50]:
             tell(f"{finding.outcome}: {finding.place}: {finding.detail}")
-    tell("Writing the dashboard ...")
-    values |= _run_report("dedup_analytics", {}, target / "reports", str(collection.path))
-    values["collection"] = str(collection.path)
+    tell(f"Writing {len(DASHBOARDS)} dashboards ...")
+    runs = [_run_report(name, {}, target / "reports", str(collection.path)) for name in DASHBOARDS]
+    values |= {"reports": runs, "html": str(target / "reports" / "index.html"), "collection": str(collection.path)}
     say(values, machine(context, as_json), "Demo")
-    tell(f"Open the page (html) in a browser. To ask the collection: {sys.argv[0]} -C {values['collection']} status")
+    if not machine(context, as_json):
+        say({run["report"]: run["html"] for run in runs}, False, "Dashboards")
+    tell("Open the page (html) in a browser: it leads to every dashboard. What else there is to see and to do:")
+    for verb in ("status", "plan retention", "report all", "--help"):
+        tell(f"  {sys.argv[0]} -C {values['collection']} {verb}")
     return DONE if proved.clean and not values.get("failed") else LOOK
 
 

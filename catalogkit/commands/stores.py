@@ -23,7 +23,7 @@ Url = Annotated[
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    app.add_typer(storing, name="store", rich_help_panel=None)
+    app.add_typer(storing, name="store")
     app.command("check-store")(check_store)
 
 

@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
         ("add", add), ("list", show), ("quota", quota), ("usage", usage), ("upgrade", upgrade), ("reader", reader),
     ):  # fmt: skip
         tenants.command(name)(command)
-    app.add_typer(tenants, name="tenant", rich_help_panel=None)
+    app.add_typer(tenants, name="tenant")
 
 
 def add(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, text_path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from catalogkit.collection import Collection
 
+_BEGINNING: Final = re.compile("[0-9a-fA-F]{4,63}")
+
 
 def why(collection: Collection, subject: str | int, *, as_of: datetime | None = None) -> list[str]:
     """Why bytes are kept, or why they go, in sentences.
@@ -25,7 +28,7 @@ def why(collection: Collection, subject: str | int, *, as_of: datetime | None = 
     Parameters
     ----------
     subject
-        A digest, a document's id, or a path (a key of the store, or a file).
+        A digest or how it begins, four digits at least; a document's id; or a path (a key of the store, or a file).
 
     Raises
     ------
@@ -87,11 +90,18 @@ def _proposed(collection: Collection, digest: Digest) -> list[str]:
 
 
 def _digest_of(collection: Collection, subject: str) -> Digest:
-    if subject.isdigit() and len(subject) < 20:
-        record = collection.catalog.document(int(subject))
-        if record is None:
-            raise InvalidInput(f"there is no document {subject}; `catalogkit history {subject}` tells if there was")
+    # Eight digits can be how a digest begins, as reviews show it: an id comes first, for it is whole.
+    numbered = subject.isdigit() and len(subject) < 20
+    if numbered and (record := collection.catalog.document(int(subject))) is not None:
         return record.sha256
+    if _BEGINNING.fullmatch(subject):
+        begun = collection.catalog.digests_like(subject)
+        if len(begun) > 1:
+            raise InvalidInput(f"several contents begin with {subject}: {begun[0]}, {begun[1]}; give more digits")
+        if begun:
+            return begun[0]
+    if numbered:
+        raise InvalidInput(f"there is no document {subject}; `catalogkit history {subject}` tells if there was")
     if len(subject) == 64 and "/" not in subject:
         return Digest.parse(subject)
     for store_id, store in collection.stores.items():

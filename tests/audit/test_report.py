@@ -31,7 +31,7 @@ from catalogkit.audit_codes import Code
 from catalogkit.errors import InvalidInput
 
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)
-COPY = Copy(1, 1, "cas/x", b"\x01" * 32, 10, 5, 1_000_000_000, 0, 0, None)
+COPY = Copy(1, 1, "cas/x", b"\x01" * 32, 10, 5, 1_000_000_000, 0, 0, None, 0)
 LOOK = Look("file", 10, 1_000_000_000, 0, 5, 1, False)
 
 

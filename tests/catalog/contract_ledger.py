@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from catalogkit import stats
 from catalogkit.coverage import coverage
 from catalogkit.errors import ConstraintError, InvalidInput
 from catalogkit.layouts import cas_key
-from catalogkit.model import Check, Outcome
-from tests.catalog.desk import DAY, HOUR, NOW, Desk, relaxed, sha
+from catalogkit.model import Check, Outcome, to_us
+from tests.catalog.desk import DAY, HOUR, NOW, PLAN, Desk, relaxed, sha
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,31 @@ class Ledger:
             desk.catalog.record_checks([check])
         assert desk.catalog.frame("checks").height == 2
         assert desk.catalog.locations_of(sha("one"))[0].outcome is None
+
+    @pytest.mark.parametrize("seen", ["due", "audited"])
+    def test_a_copy_that_was_put_back_since_is_not_called_missing(self, desk: Desk, seen: str) -> None:
+        """Who looked before a plan put the file back at its old place says so in the ledger, and nothing else changes.
+
+        The file is the same by its inode and times where it is one more name of another copy.
+        """
+        desk.put_one()
+        (copy,) = desk.catalog.locations_of(sha("one"))
+        before = (
+            desk.catalog.due(before=NOW, limit=1, up_to_check=99)[0]
+            if seen == "due"
+            else desk.catalog.copies(limit=1)[0]
+        )
+        with desk.catalog.hand(PLAN, as_of=NOW + DAY) as hand:
+            hand.place(sha("one"), desk.store_id, copy.key, copy.inode, copy.mtime_ns or 0, 3)
+        gone = Check(
+            location_id=copy.id, sha256=sha("one"), checked_at=NOW + 2 * DAY, outcome=Outcome.MISSING,
+            changed_us=before.changed_us,
+        )  # fmt: skip
+        desk.catalog.record_checks([gone])
+        assert desk.catalog.frame("checks")["outcome"].to_list() == ["ok", "missing"]
+        assert desk.catalog.locations_of(sha("one"))[0].outcome is Outcome.OK
+        desk.catalog.record_checks([replace(gone, changed_us=to_us(NOW + DAY))])
+        assert desk.catalog.locations_of(sha("one"))[0].outcome is Outcome.MISSING
 
     def checked(self, desk: Desk, *days: int | None) -> list[int]:
         """Copies last checked so many days ago (None: never), in this order; their location ids."""

@@ -159,6 +159,19 @@ class Questions:
         assert desk.catalog.digests_of([second, 999, first]) == {second: sha("two"), first: sha("one")}
         assert desk.catalog.digests_of([]) == {}
 
+    def test_digests_are_found_by_how_they_begin(self, desk: Desk) -> None:
+        """In order, no more than were asked for, whichever case the digits have; garbage, too."""
+        for number in range(40):
+            desk.put_one(f"content {number}", "a")
+        digests = sorted(str(sha(f"content {number}")) for number in range(40))
+        for prefix in ("0", "a", digests[0][:8].upper(), digests[0], "f" * 64):
+            begun = [digest for digest in digests if digest.startswith(prefix.lower())]
+            assert [str(one) for one in desk.catalog.digests_like(prefix, 40)] == begun
+        assert len(desk.catalog.digests_like(digests[0][:1], 1)) == 1
+        for no_prefix in ("", "x", "0" * 65, "%", "0a "):
+            with pytest.raises(InvalidInput, match="hex"):
+                desk.catalog.digests_like(no_prefix)
+
 
 class Duplicates:
     """Contents with several locations."""

@@ -105,7 +105,7 @@ class ManyCopies:
         numbers = range(first, min(first + limit, self.count + 1))
         self.handed += len(numbers)
         self.peak = max(self.peak, self.handed - self.written)
-        return [Due(number, 1, f"key-{number}", Digest(bytes(32)), 1, 0) for number in numbers]
+        return [Due(number, 1, f"key-{number}", Digest(bytes(32)), 1, 0, 0) for number in numbers]
 
     def due_totals(self, **_: object) -> tuple[int, int]:
         return self.count, self.count

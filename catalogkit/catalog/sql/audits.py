@@ -18,7 +18,8 @@ _HEX: Final = "lower(hex({}))"
 _IN_FORCE: Final = "released_us IS NULL AND (expires_us IS NULL OR expires_us > :as_of)"
 _LOCATION: Final = "'location ' || l.id, s.name, l.key"
 _COPIES: Final = (
-    "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.inode, l.mtime_ns, l.created_us, l.checked_us, l.outcome"
+    "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.inode, l.mtime_ns, l.created_us, l.checked_us, l.outcome,"
+    " l.changed_us"
     " FROM locations l LEFT JOIN blobs b ON b.sha256 = l.sha256"
 )
 _STORE: Final = "LEFT JOIN stores s ON s.id = l.store_id"
@@ -315,9 +316,9 @@ class Audits(Database):
                 copy.location_id
                 for copy in copies
                 if db.execute(
-                    "SELECT sha256, inode, mtime_ns FROM locations WHERE id = ?", (copy.location_id,)
+                    "SELECT sha256, inode, mtime_ns, changed_us FROM locations WHERE id = ?", (copy.location_id,)
                 ).fetchone()
-                == (copy.digest, copy.inode, copy.mtime_ns)
+                == (copy.digest, copy.inode, copy.mtime_ns, copy.changed_us)
             }
 
     def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:

@@ -73,7 +73,7 @@ class Ledger(Database):
         Of a store that `rarer` names they are those whose last check lies before that time as well.
         Copies whose newest ledger entry is later than `up_to_check` were checked by the run that asks.
         """
-        columns = "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.checked_us FROM locations l"
+        columns = "SELECT l.id, l.store_id, l.key, l.sha256, b.bytes, l.checked_us, l.changed_us FROM locations l"
         if digests is not None:
             found = []
             with self.read() as db:
@@ -81,14 +81,14 @@ class Ledger(Database):
                     found += db.execute(
                         columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.sha256 = ? ORDER BY l.id", (digest,)
                     ).fetchall()
-            return [Due(row[0], row[1], row[2], Digest(row[3]), row[4], row[5]) for row in found]
+            return [Due(row[0], row[1], row[2], Digest(row[3]), *row[4:]) for row in found]
         rare, values = _rarer(rarer)
         rows = self.rows(
             columns + " JOIN blobs b ON b.sha256 = l.sha256 WHERE l.checked_us < ? AND (l.checked_us, l.id) > (?, ?)"
             f" AND l.check_id <= ?{rare} ORDER BY l.checked_us, l.id LIMIT {int(limit)}",
             (to_us(before), *after, up_to_check, *values),
         )
-        return [Due(row[0], row[1], row[2], Digest(row[3]), row[4], row[5]) for row in rows]
+        return [Due(row[0], row[1], row[2], Digest(row[3]), *row[4:]) for row in rows]
 
     def checked_since(self, location_ids: Sequence[int], check_id: int) -> set[int]:
         """Which of these copies have an entry of the ledger after that one."""
@@ -123,11 +123,12 @@ class Ledger(Database):
                     for c in checks
                 ),
             )
-            # The copy may have been replaced or dropped while it was read: then the result is history only.
+            # The copy may have been written anew or dropped since it was read: then the result is history only.
             db.executemany(
-                "UPDATE locations SET checked_us = ?, outcome = ?, check_id = ? WHERE id = ? AND sha256 = ?",
+                "UPDATE locations SET checked_us = ?, outcome = ?, check_id = ? WHERE id = ? AND sha256 = ?"
+                " AND changed_us = coalesce(?, changed_us)",
                 (
-                    (to_us(c.checked_at), c.outcome, last + number, c.location_id, c.sha256)
+                    (to_us(c.checked_at), c.outcome, last + number, c.location_id, c.sha256, c.changed_us)
                     for number, c in enumerate(checks, 1)
                 ),
             )

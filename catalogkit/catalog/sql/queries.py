@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import Coverage
@@ -105,6 +106,20 @@ class Queries(Database):
         """Every copy of a blob."""
         with self.read() as db:
             return copies_of(db, digest)
+
+    def digests_like(self, prefix: str, limit: int = 2) -> list[Digest]:
+        """Contents whose digest begins with these hex digits, in order, at most so many.
+
+        Raises
+        ------
+        InvalidInput
+            If `prefix` is empty, longer than a digest, or has anything but hex digits.
+        """
+        if not re.fullmatch("[0-9a-fA-F]{1,64}", prefix):
+            raise InvalidInput(f"{prefix!r} does not begin a digest; give its first hex digits")
+        first, last = (bytes.fromhex(prefix.ljust(64, end)) for end in "0f")
+        question = "SELECT sha256 FROM blobs WHERE sha256 BETWEEN ? AND ? ORDER BY sha256 LIMIT ?"
+        return [Digest(row[0]) for row in self.rows(question, (first, last, limit))]
 
     def digests_of(self, document_ids: Sequence[int]) -> dict[int, Digest]:
         """The content of these documents; ids that do not exist are left out."""
