@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from catalogkit.auditing import audit
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.federation.changes import packed, unpacked
 from catalogkit.federation.merging import shown
 from catalogkit.federation.syncing import sync
 from tests.conftest import Clock, hurry
 from tests.federation.scene import add, agree, all_agree, change, document, drop, meet, record, sha, texts
+from tests.plans.scene import collect, digest_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +113,25 @@ def test_a_deletion_meets_a_hold(pair: tuple[Collection, Collection]) -> None:
     west.catalog.release_hold(hold, as_of=west.clock.advance(seconds=1))  # type: ignore[attr-defined]
     sync(east, west)
     assert east.catalog.holds(as_of=east.now()) == []
+
+
+def test_a_hold_waits_for_its_content(pair: tuple[Collection, Collection]) -> None:
+    """A hold on bytes that are not known at a site is in force there, and wins over whatever came with them later."""
+    east, west = pair
+    add(east, "one", "first")
+    hold = east.catalog.place_hold("case", digest=digest_of(b"first"), as_of=east.now())
+    drop(east, "one")
+    sync(east, west)
+    assert [one["reason"] for one in west.catalog.holds(as_of=west.now())] == ["case"]
+    assert west.catalog.integrity() == [] and not [one for one in audit(west).findings if one.severity == "error"]
+    add(west, "other", "first")
+    drop(west, "other")
+    collect(west)
+    assert state_of(west, b"first") == "live"
+    east.catalog.release_hold(hold, as_of=east.clock.advance(seconds=1))  # type: ignore[attr-defined]
+    sync(west, east)
+    collect(west)
+    assert state_of(west, b"first") == "purged"
 
 
 def test_a_deletion_meets_a_hold_that_it_knew_nothing_of_in_time(pair: tuple[Collection, Collection]) -> None:

@@ -242,7 +242,10 @@ QUESTIONS: Final[dict[Code, str]] = {
     f" 'there is no blob ' || {_HEX.format('h.sha256')}) || ' (' || h.reason || ')' FROM holds h WHERE {_IN_FORCE}"
     " AND NOT EXISTS (SELECT 1 FROM documents d WHERE d.id = h.document_id)"
     " AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = h.sha256)"
-    " AND (h.document_id IS NULL) <> (h.sha256 IS NULL)",
+    " AND (h.document_id IS NULL) <> (h.sha256 IS NULL)"
+    # One of another site waits here for what it is about, should that ever come.
+    " AND NOT EXISTS (SELECT 1 FROM shared_holds x JOIN sites o ON o.own = 1"
+    " WHERE x.hold_id = h.id AND substr(x.uid, 1, 16) <> o.site)",
     Code.ROOT_TO_NOTHING: "SELECT 'root ' || r.kind || ' ' || r.name, NULL, NULL, 'there is no blob ' ||"
     f" {_HEX.format('r.sha256')} FROM roots r WHERE NOT EXISTS (SELECT 1 FROM blobs b WHERE b.sha256 = r.sha256)",
     Code.INTENT_TO_NOTHING: "SELECT 'intent ' || l.id, s.name, l.key, CASE WHEN s.id IS NULL THEN 'there is no store '"

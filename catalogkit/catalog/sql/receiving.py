@@ -317,11 +317,12 @@ def _hold(db: Session, here: Here, hold: Hold) -> int:
         row = db.execute(
             "SELECT id FROM documents d WHERE " + " AND ".join(f"{name} = ?" for name in IDENTITY), hold.identity
         ).fetchone()
-        document = row and row[0]
-    elif hold.sha256 is None or not db.execute("SELECT 1 FROM blobs WHERE sha256 = ?", (hold.sha256,)).fetchone():
+        if row is None:
+            return 0  # released with its document, long ago
+        document = row[0]
+    elif hold.sha256 is None:
         return 0
-    if hold.identity is not None and document is None:
-        return 0  # released with its document, long ago
+    # One on a content that is not known here waits for it, and is told to others, who may have it.
     (number,) = db.execute(
         "INSERT INTO holds (document_id, sha256, reason, placed_by, placed_us, expires_us, released_us)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
