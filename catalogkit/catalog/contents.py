@@ -37,6 +37,12 @@ class Contents(Protocol):
     def contents_due_totals(self, versions: Mapping[str, int]) -> tuple[int, int]:
         """How many blobs are due, and their bytes together."""
 
+    def last_content_id(self) -> int:
+        """The number under which a blob was told of last; 0 before the first."""
+
+    def contents_told(self, digests: Sequence[Digest], *, since: int) -> set[Digest]:
+        """Which of these blobs were told of after that number, such as by another run."""
+
     def content_texts(self, *, after: int = 0, limit: int = 1_000) -> list[ContentText]:
         """The words of blobs that something could be told of, in the sequence it was noted; pages follow `after`.
 

@@ -72,6 +72,7 @@ def in_words(report: ExtractReport) -> dict[str, Any]:
     shown = {name: getattr(report, name) for name in ("extracted", "refused")}
     shown |= {f"refused: {reason}": count for reason, count in report.reasons.most_common()}
     shown |= {name: getattr(report, name) for name in ("unread", "left", "bytes", "seconds")}
+    shown |= {"another run is at it": report.elsewhere} if report.elsewhere else {}
     return shown | ({"stopped": report.stopped} if report.stopped else {})
 
 

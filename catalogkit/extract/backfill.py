@@ -2,11 +2,13 @@
 
 What was told is in the catalog within about a second, and what is there is not due any more: a run that is cut short,
 by a budget, a limit or Ctrl-C, goes on where it was. Facts are noted only if the bytes that were read have the digest
-they should have; a copy that has not is examined, and the result goes into the verification ledger.
+they should have; a copy that has not is examined, and the result goes into the verification ledger. Several machines share
+the work out by leases (`catalogkit.leasing`).
 """
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from datetime import UTC, timedelta
@@ -15,10 +17,12 @@ from typing import TYPE_CHECKING, Final
 from catalogkit.catalog.rows import DueContent
 from catalogkit.content import Reason
 from catalogkit.errors import InvalidInput
-from catalogkit.extract.extractor import open_blob
+from catalogkit.extract.borrowed import Borrowed
+from catalogkit.extract.extractor import good_copies, open_blob
 from catalogkit.extract.registry import versions
 from catalogkit.extract.report import KEPT_FINDINGS, ExtractReport, Unread
 from catalogkit.extract.sandbox import Sandbox
+from catalogkit.leasing import Leases
 from catalogkit.model import Check, Digest, Outcome, to_us
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import STOPPED, operation
@@ -27,6 +31,7 @@ from catalogkit.workers import processors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Executor
     from datetime import datetime
     from typing import BinaryIO
 
@@ -56,6 +61,7 @@ def extract(
     limits: Limits | None = None,
     as_of: datetime | None = None,
     progress: OnProgress = quiet,
+    executor: Executor | None = None,
     stop: threading.Event | None = None,
 ) -> ExtractReport:
     """Look into the blobs that are due, and note what is inside them.
@@ -74,6 +80,8 @@ def extract(
         What one document may take; the collection's settings without it.
     as_of
         The time of the facts; the collection's clock without it.
+    executor
+        Workers to use instead of own ones (any `concurrent.futures.Executor`); `concurrency` says how many they are.
     stop
         Set it from another thread to end the run early, as Ctrl-C does.
 
@@ -100,7 +108,7 @@ def extract(
         told.tally(report, "extracted", "refused", "unread", "bytes")
         run = _Run(collection, report, when, progress, stop or threading.Event())
         run.choose(document_ids, again, limit, budget)
-        run.over(Sandbox(limits or collection.config.extract, concurrency or processors()))
+        run.over(limits or collection.config.extract, concurrency or processors(), executor)
         told.outcome = STOPPED if report.stopped else told.outcome
     return report
 
@@ -135,6 +143,8 @@ class _Run:
         self.opened: dict[Digest, LocationRecord] = {}
         self.again: list[DueContent] = []
         self.unwritten: list[tuple[Digest, ContentMetadata]] = []
+        self.decided: list[DueContent] = []
+        self.leases = Leases(collection, "extract", _name, self._still)
         self.began = self.written_at = time.monotonic()
 
     def choose(
@@ -147,6 +157,7 @@ class _Run:
         if again or document_ids is not None:
             wanted = None if document_ids is None else set(self.catalog.digests_of(document_ids).values())
             self.some = [one for one in self._candidates(again) if wanted is None or one.digest in wanted]
+        self.mark = self.catalog.last_content_id()
         count, size = (
             self.catalog.contents_due_totals(self.versions)
             if self.some is None
@@ -172,12 +183,17 @@ class _Run:
         """What to read, until there is a reason to stop."""
         pages = self._pages() if self.some is None else iter([self.some])
         count = 0
-        for page in pages:
+        for page in itertools.chain.from_iterable(map(self.leases.parts, pages)):
             for one in page:
                 if self._over(count):
                     return
                 count += 1
                 yield one
+
+    def _still(self, some: Sequence[DueContent]) -> set[str]:
+        """Which of these nobody looked into since this run began."""
+        told = self.catalog.contents_told([one.digest for one in some], since=self.mark)
+        return {_name(one) for one in some if one.digest not in told}
 
     def _over(self, count: int) -> bool:
         report = self.report
@@ -189,23 +205,39 @@ class _Run:
             report.stopped = OUT_OF_TIME
         return bool(report.stopped)
 
-    def over(self, sandbox: Sandbox) -> None:
+    def over(self, limits: Limits, concurrency: int, executor: Executor | None) -> None:
         """Read it all."""
         self.collection.store.reach()
         self.catalog.start_run(self.report.run_id, "extract", as_of=self.as_of)
         try:
-            with sandbox:
-                for due, answer in sandbox.read(self._asked(), self._open):
-                    self._take(due, answer)
-                # A bad copy was found last: the other ones are still to be tried.
-                for due, answer in sandbox.read(self._asked_again(), self._open):
-                    self._take(due, answer)
+            with self.leases:
+                try:
+                    self._read(limits, concurrency, executor)
+                finally:
+                    self._write()
         finally:
-            self._write()
+            self.report.elsewhere = self.leases.elsewhere
             self.report.seconds = round(time.monotonic() - self.began, 3)
             self.report.left, _ = self.catalog.contents_due_totals(self.versions)
         summary = {name: getattr(self.report, name) for name in ("extracted", "refused", "unread", "bytes", "left")}
         self.catalog.end_run(self.report.run_id, summary, as_of=self.as_of)
+
+    def _read(self, limits: Limits, concurrency: int, executor: Executor | None) -> None:
+        # A bad copy was found last: the other ones are still to be tried.
+        rounds = (self._asked, self._asked_again)
+        if executor is None:
+            with Sandbox(limits, concurrency) as sandbox:
+                for asked in rounds:
+                    for due, answer in sandbox.read(asked(), self._open):
+                        self._take(due, answer)
+            return
+        stores = {store.name: store for store in self.collection.stores.values()}
+        workers = Borrowed(executor, stores, limits, concurrency)
+        for asked in rounds:
+            for due, told in workers.read(asked(), lambda one: good_copies(self.collection, one.digest)):
+                if told.copy is not None:
+                    self.opened[due.digest] = told.copy
+                self._take(due, told.answer)
 
     def _asked_again(self) -> Iterator[DueContent]:
         while self.again and not self.stop.is_set():
@@ -226,6 +258,7 @@ class _Run:
             self._examine(due, copy)
         else:
             assert answer.content is not None
+            self.decided.append(due)
             self.unwritten.append((due.digest, answer.content))
             report.bytes += due.bytes
             if answer.content.reason is None:
@@ -255,6 +288,7 @@ class _Run:
 
     def _unread(self, due: DueContent, copy: LocationRecord | None, detail: str, outcome: str = "") -> None:
         self.report.unread += 1
+        self.decided.append(due)
         if len(self.report.findings) < KEPT_FINDINGS:
             place = ""
             if copy is not None:
@@ -264,5 +298,10 @@ class _Run:
     def _write(self) -> None:
         if self.unwritten:
             self.catalog.record_contents(self.unwritten, as_of=self.as_of)
-        self.unwritten = []
+        self.leases.done(self.decided)
+        self.unwritten, self.decided = [], []
         self.written_at = time.monotonic()
+
+
+def _name(due: DueContent) -> str:
+    return str(due.digest)

@@ -17,13 +17,14 @@ from catalogkit.model import Digest, DocumentRecord, path_text
 from catalogkit.policies.extract import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from catalogkit.collection import Collection
     from catalogkit.content import ContentMetadata, EnrichedDocumentRecord
     from catalogkit.extract.worker import Answer
     from catalogkit.model import LocationRecord
+    from catalogkit.stores.opening import AnyStore
 
     Source = str | os.PathLike[str] | bytes | Digest | int | DocumentRecord
     Asked = tuple[Source, Digest | None]
@@ -183,17 +184,32 @@ def open_blob(collection: Collection, digest: Digest) -> tuple[BinaryIO, Locatio
     StoreError
         If there is none.
     """
-    problem: StoreError | None = None
-    stores = collection.stores
+    return open_first({store.name: store for store in collection.stores.values()}, good_copies(collection, digest))
+
+
+def good_copies(collection: Collection, digest: Digest) -> list[LocationRecord]:
+    """The copies of a blob that are not known to be bad, the best first."""
     copies = [one for one in collection.catalog.locations_of(digest) if one.outcome in (None, "ok", "unknown")]
-    for copy in sorted(copies, key=lambda one: (one.outcome == "unknown", one.store == IN_PLACE, one.id)):
+    return sorted(copies, key=lambda one: (one.outcome == "unknown", one.store == IN_PLACE, one.id))
+
+
+def open_first(stores: Mapping[str, AnyStore], copies: Sequence[LocationRecord]) -> tuple[BinaryIO, LocationRecord]:
+    """The first of some copies that can be opened, as a file of the system.
+
+    Raises
+    ------
+    StoreError
+        If none can.
+    """
+    problems: list[StoreError] = []
+    for copy in copies:
         try:
-            file = stores[collection.store_id(copy.store)].open(copy.key)
-        except (StoreError, KeyError) as found:
-            problem = problem or StoreError(str(found))
-            continue
-        return as_file(file), copy
-    raise problem or StoreError(f"there is no good copy of {digest}; run `catalogkit verify`")
+            return as_file(stores[copy.store].open(copy.key)), copy
+        except KeyError:
+            problems.append(StoreError(f"there is no store {copy.store!r} here"))
+        except StoreError as problem:
+            problems.append(problem)
+    raise problems[0] if problems else StoreError("there is no good copy of it; run `catalogkit verify`")
 
 
 def as_file(file: BinaryIO) -> BinaryIO:

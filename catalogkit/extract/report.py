@@ -31,6 +31,8 @@ class ExtractReport:
         Blobs whose bytes could not be had, or are not what they should be; they stay due.
     reasons : dict of str to int
         The refused by reason.
+    elsewhere : int
+        Blobs that other runs were at, and which were left to them.
     left : int
         Blobs that are still due.
     bytes : int
@@ -45,6 +47,7 @@ class ExtractReport:
     extracted: int = 0
     refused: int = 0
     unread: int = 0
+    elsewhere: int = 0
     left: int = 0
     bytes: int = 0
     seconds: float = 0.0
@@ -67,4 +70,5 @@ class ExtractReport:
         from catalogkit.reprs import facts
 
         shown = {name: getattr(self, name) for name in ("extracted", "refused", "unread", "left", "bytes", "seconds")}
+        shown |= {"another run is at it": self.elsewhere} if self.elsewhere else {}
         return facts("Extract", shown | {f"refused: {reason}": count for reason, count in self.reasons.items()})

@@ -148,6 +148,19 @@ class Contents:
         desk.put_one("one")  # and the same bytes, taken in again, are due again
         assert [one.digest for one in self.due(desk)] == [sha("one")]
 
+    def test_what_was_told_since(self, desk: Desk) -> None:
+        """Of some blobs those that were told of, or told of anew, after a number; of purged and unknown ones none."""
+        assert desk.catalog.last_content_id() == 0
+        for content in ("one", "two", "three"):
+            desk.put_one(content, content)
+            self.note(desk, content)
+        mark = desk.catalog.last_content_id()
+        self.note(desk, "one")
+        some = [sha(content) for content in ("one", "two", "never")]
+        assert desk.catalog.contents_told(some, since=mark) == {sha("one")}
+        assert desk.catalog.contents_told(some, since=0) == {sha("one"), sha("two")}
+        assert desk.catalog.contents_told([], since=0) == set()
+
     def test_texts_page_by_page(self, desk: Desk) -> None:
         """Words come in the sequence they were noted; those noted anew come again, after all that were there."""
         for content in ("one", "two", "three"):

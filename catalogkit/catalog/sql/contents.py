@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import ContentText, DueContent
-from catalogkit.catalog.sql.base import Database
+from catalogkit.catalog.sql.base import CHUNK, Database
 from catalogkit.content import ContentMetadata, Reason
 from catalogkit.model import Digest, from_us, json_text, to_us
 
@@ -70,6 +70,20 @@ class Contents(Database):
         due, given = _due(versions)
         ((count, size),) = self.rows(f"SELECT count(*), coalesce(sum(b.bytes), 0){due}", given)
         return count, size
+
+    def last_content_id(self) -> int:
+        """The number under which a blob was told of last; 0 before the first."""
+        ((number,),) = self.rows("SELECT coalesce(max(id), 0) FROM contents")
+        return int(number)
+
+    def contents_told(self, digests: Sequence[Digest], *, since: int) -> set[Digest]:
+        """Which of these blobs were told of after that number."""
+        found: set[Digest] = set()
+        for start in range(0, len(digests), CHUNK):
+            some = digests[start : start + CHUNK]
+            sql = f"SELECT sha256 FROM contents WHERE id > ? AND sha256 IN ({', '.join('?' * len(some))})"
+            found.update(Digest(row[0]) for row in self.rows(sql, (since, *some)))
+        return found
 
     def content_texts(self, *, after: int = 0, limit: int = 1_000) -> list[ContentText]:
         """The words of blobs that something could be told of, in the sequence it was noted."""

@@ -14,7 +14,7 @@ import threading
 import uuid
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.audit import Listed, Look, Unlisted
 from catalogkit.errors import (
@@ -91,6 +91,10 @@ class S3Layout:
 
     def __repr__(self) -> str:
         return f"S3Layout({self.root!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Sent to another machine it takes no key along, and finds its own there.
+        return partial(S3Layout, name=self.name, token=self.token), (self.settings,)
 
     @classmethod
     def create(cls, place: S3Settings | str, *, name: str, catalog: str, home: str = "") -> S3Layout:
