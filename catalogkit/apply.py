@@ -5,6 +5,8 @@ batch of steps is one transaction, or two where names are taken away as well: ea
 now, done or skipped with its reason, and written into the journal together with what it did. Long reading and writing
 is done before the transaction, which keeps others from writing; `catalogkit.acts.proofs` says why that is safe.
 While the transaction is open nobody can start to need what is about to go, so a file is removed inside it, last.
+Several machines may apply one plan, or plans about the same contents: each takes on the contents that it is going to
+read (`catalogkit.leasing`), and leaves to the others what they are at.
 A crash leaves whole batches done; of the one under way, files may be gone that their records still name, which is why
 condemned bytes are looked for before they are taken back. Applying the plan again goes on where the journal ends.
 """
@@ -12,30 +14,34 @@ condemned bytes are looked for before they are taken back. Applying the plan aga
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from catalogkit.acts import ACTS, PREPARATIONS, REMOVES, TOGETHER
 from catalogkit.acts.world import GONE, UNDECIDED, Result, Step, World, unless
+from catalogkit.apply_report import ApplyReport
+from catalogkit.brakes import alone, enough_is_left
 from catalogkit.errors import InvalidInput, PlanError, StoreError, StoreFull
 from catalogkit.intents import settle_intents
+from catalogkit.leasing import Leases
 from catalogkit.model import Digest
 from catalogkit.owners import new_owner, retire
 from catalogkit.plan import StepKind
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import DONE, STOPPED, operation
-from catalogkit.stores.opening import OWN
 from catalogkit.stores.s3.store import S3Layout
+from catalogkit.workers import processors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Executor
     from datetime import datetime
 
     from catalogkit.acts.world import Fetcher
@@ -49,60 +55,11 @@ if TYPE_CHECKING:
 BATCH: Final = 1000
 # Every step about a bucket waits for its server a few times, while the transaction keeps other writers waiting.
 REMOTE_BATCH: Final = 50
-KEPT_NOTES: Final = 1000
+ELSEWHERE: Final = "another run is at it"
 EARLIER_WAITS: Final = "an earlier step of its unit waits"
-# A catalog that lost this share of its documents since the plan was made is not the catalog the plan is about.
-SHRUNKEN: Final = 0.5
-# The largest share of all stored bytes that goes where neither the call nor the plan's policy says otherwise.
-MAX_SHARE: Final = 0.5
 # What changes facts needs no place; some of that may be about a stray, which has nothing else.
 _OF_STRAYS: Final = frozenset({StepKind.CONDEMN, StepKind.REARM, StepKind.PURGE})
 _FACTS: Final = _OF_STRAYS | {StepKind.FORGET, StepKind.RECALL, StepKind.EVICT, StepKind.RESOLVE}
-
-
-@dataclass(slots=True)
-class ApplyReport:
-    """What came of a plan in this run; `already` counts the steps that earlier runs decided.
-
-    `waiting` are those that wait for bytes out of an archive: apply the plan again once they are there.
-    `bytes_freed` and `removed` are what this run took from the file system: a file that was gone already, or that has
-    other names, frees nothing.
-    """
-
-    plan_id: str
-    done: int = 0
-    skipped: int = 0
-    failed: int = 0
-    waiting: int = 0
-    removed: int = 0
-    bytes_freed: int = 0
-    already: int = 0
-    seconds: float = 0.0
-    stopped: str = ""
-    why: dict[str, int] = field(default_factory=dict)
-    notes: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, steps: list[Step], results: Decided) -> None:
-        """Count a batch that was committed: one that could not be did not happen."""
-        self.already += len(steps) - len(results)
-        for step, result in results:
-            setattr(self, result.outcome, getattr(self, result.outcome) + 1)
-            self.removed += result.removed
-            self.bytes_freed += result.freed
-            if result.why:
-                self.why[result.why] = self.why.get(result.why, 0) + 1
-                if len(self.notes) < KEPT_NOTES:
-                    self.notes.append(step.told() | {"outcome": result.outcome, "why": result.why})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain data."""
-        return asdict(self)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from catalogkit.reprs import facts
-
-        names = ("plan_id", "done", "skipped", "failed", "waiting", "removed", "bytes_freed", "already", "stopped")
-        return facts("Applied", {name: getattr(self, name) for name in names} | self.why)
 
 
 def apply(
@@ -117,6 +74,9 @@ def apply(
     progress: OnProgress = quiet,
     stop: threading.Event | None = None,
     fetcher: Fetcher | None = None,
+    executor: Executor | None = None,
+    concurrency: int | None = None,
+    report: ApplyReport | None = None,
 ) -> ApplyReport:
     """Carry out what was approved of a plan.
 
@@ -135,6 +95,12 @@ def apply(
     fetcher
         Brings bytes from where they came from, such as `catalogkit.Fetcher`: called with a URL, the path of a file to
         make, the digest that the bytes must have, and their number. Without it no step may fetch.
+    executor
+        Workers that read and copy what steps are about (any `concurrent.futures.Executor`); deciding stays here.
+    concurrency
+        How many of them work at once; the number of processors without it.
+    report
+        An empty report to fill in, for whoever looks at it meanwhile.
 
     Returns
     -------
@@ -160,8 +126,8 @@ def apply(
     >>> ck.apply(c, plan, approval=yes).already  # again: it never repeats a step
     1
     """
-    if batch < 1:
-        raise InvalidInput("batch must be at least 1")
+    if batch < 1 or (concurrency is not None and concurrency < 1):
+        raise InvalidInput("batch and concurrency must be at least 1")
     when, catalog = as_of or collection.now(), collection.catalog
     units = _approved(collection, plan, approval, unapproved)
     steps = plan.frame if units is None else plan.frame.filter(pl.col("unit").is_in(units.implode()))
@@ -176,10 +142,11 @@ def apply(
     if when >= plan.head.expires_at and not begun:
         raise PlanError(f"this plan expired at {plan.head.expires_at:%Y-%m-%d %H:%M} UTC; make a new one")
     if left.height:
-        _brake(collection, plan, units, max_share)
+        enough_is_left(collection, plan, units, max_share)
     if not steps.filter(pl.col("kind").is_in([StepKind.QUARANTINE, *REMOVES])).is_empty():
-        _alone(collection)
-    report = ApplyReport(plan.id)
+        alone(collection)
+    report = report or ApplyReport()
+    report.plan_id = plan.id
     began = time.monotonic()
     about = approval.to_dict() if approval else {"unapproved": True}
     kept = steps.filter(pl.col("kind").is_in(list(PREPARATIONS)))["sha256"].drop_nulls().unique()
@@ -189,8 +156,10 @@ def apply(
         catalog.begin_plan(plan.id, plan.head.kind, head, about, keeps=keeps, as_of=when)
     report.already = before = steps.height - left.height
     owner = new_owner()
-    world = World(catalog, {one.name: (number, one) for number, one in collection.stores.items()}, owner, fetcher)
-    with operation("apply", kind=plan.head.kind, store=collection.store.kind) as told:
+    stores = {one.name: (number, one) for number, one in collection.stores.items()}
+    world = World(catalog, stores, owner, fetcher, executor, concurrency or processors())
+    leases, others = Leases[str](collection, "apply", str, set), set[int]()
+    with operation("apply", kind=plan.head.kind, store=collection.store.kind) as told, leases:
         told.tally(report, "done", "skipped", "failed", "waiting", "removed", "bytes_freed")
         try:
             remote = [one.name for one in collection.stores.values() if isinstance(one, S3Layout)]
@@ -200,21 +169,30 @@ def apply(
                     report.stopped = "stopped"
                     break
                 world.begin()
-                some = [Step._make(row) for row in chunk.iter_rows()]
+                every = [Step._make(row) for row in chunk.iter_rows()]
+                taken = _take_on(leases, every, others)
+                # Whoever left a step of a unit to others leaves them what follows.
+                some = [step for step in every if step.unit not in others]
+                report.others |= others
+                report.elsewhere += len(every) - len(some)
                 # What takes names away comes last, once everybody can find the copies that stay.
                 for part in (
                     [step for step in some if step.kind not in REMOVES],
                     [step for step in some if step.kind in REMOVES],
                 ):
                     if part:
-                        decided = _carry_out(world, collection, plan, part, when)
+                        decided = _carry_out(world, collection, plan, part, when, leases.shared)
                         report.add(part, decided)
                         told.count(**Counter(step.kind for step, result in decided if result.outcome == DONE))
+                leases.done(taken)
                 # Of what was left to do: what earlier runs decided says nothing about how long this one takes.
                 settled = report.already - before + report.done + report.skipped + report.failed + report.waiting
+                settled += report.elsewhere
                 progress(Progress("apply", settled, report.bytes_freed, left.height, None, report.failed))
             else:
-                if not report.failed + report.waiting:
+                # Of several that share it out the last one finds that all is decided.
+                over = not report.elsewhere or _left(steps, catalog.decided(plan.id)).is_empty()
+                if over and not report.failed + report.waiting:
                     catalog.end_plan(plan.id, as_of=when)
         finally:
             world.tidy()
@@ -238,49 +216,6 @@ def _approved(collection: Collection, plan: Plan, approval: Approval | None, una
     return None if approval is None else pl.Series(sorted(approval.units(plan)), dtype=pl.Int64)
 
 
-def _alone(collection: Collection) -> None:
-    """Refuse where the store is another catalog's, too: somebody copied the collection's folder, but not its store."""
-    mine = collection.catalog.home
-    for store in collection.stores.values():
-        home = store.home() if isinstance(store, OWN) else ""
-        if home and home != mine and _goes_on(home, mine):
-            raise PlanError(
-                f"the store at {store.root} was made for the catalog at {home}, which is still there: what this one, a"
-                " copy, does not know is no garbage. Apply the plan there, or give this collection a store of its own"
-            )
-
-
-def _goes_on(home: str, mine: str) -> bool:
-    """Whether the catalog at `home` is another one that may still be used; a server is not asked, it may be."""
-    if home.startswith("postgresql:"):
-        return True
-    return os.path.exists(home) and not (os.path.exists(mine) and os.path.samefile(home, mine))
-
-
-def _brake(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None) -> None:
-    totals, head = collection.catalog.totals(), plan.head
-    enough = SHRUNKEN * head.documents
-    # Once it is begun, it may be the plan itself that the documents went by.
-    if totals["documents"] < enough and totals["documents"] + _forgot(collection, plan) < enough:
-        raise PlanError(
-            f"the catalog has {totals['documents']:,} documents, it had {head.documents:,} when the plan was made;"
-            " find out where they went first"
-        )
-    share = float(head.policy.get("max_share", MAX_SHARE)) if max_share is None else max_share
-    # Strays are stored, too, though no record counts them.
-    strays = plan.bytes_freed(plan.frame.filter(pl.col("sha256").is_null())["unit"])
-    freed, whole = plan.bytes_freed(units), max(head.physical_bytes, totals["physical_bytes"]) + strays
-    if freed > share * whole:
-        raise PlanError(
-            f"this would free {freed:,} of {whole:,} bytes, more than the {share:.0%} that are allowed at once;"
-            " approve less of it, or raise the limit (`--max-share`) if that is what you mean"
-        )
-
-
-def _forgot(collection: Collection, plan: Plan) -> int:
-    return [(row[2], row[3]) for row in collection.catalog.journal(plan.id)].count((StepKind.FORGET, "done"))
-
-
 def _left(steps: pl.DataFrame, decided: set[tuple[int, int]]) -> pl.DataFrame:
     """The steps that are still to be decided, with the columns of `Step`."""
     schema = {"unit": pl.Int64(), "step": pl.Int64()}
@@ -290,21 +225,36 @@ def _left(steps: pl.DataFrame, decided: set[tuple[int, int]]) -> pl.DataFrame:
     return raw.select(Step._fields)
 
 
-def _carry_out(world: World, collection: Collection, plan: Plan, steps: list[Step], when: datetime) -> Decided:
+def _take_on(leases: Leases[str], steps: list[Step], others: set[int]) -> set[str]:
+    """Take the contents on whose bytes are going to be read; `others` gets the units that others are at."""
+    if not leases.shared:
+        return set()
+    read = [step for step in steps if step.kind in PREPARATIONS and step.sha256 is not None and step.unit not in others]
+    taken = set(itertools.chain.from_iterable(leases.parts(sorted({str(step.digest) for step in read}))))
+    others |= {step.unit for step in read if str(step.digest) not in taken}
+    return taken
+
+
+def _carry_out(
+    world: World, collection: Collection, plan: Plan, steps: list[Step], when: datetime, shared: bool
+) -> Decided:
     """Decide about the steps of one batch in one transaction; the results, once they are committed."""
     names = {step.store for step in steps}
     touched = [store for name, (_, store) in world.stores.items() if name in names]
     # What needs transactions of its own comes first: completing or dropping dead ingests.
     dead = {step.document_id for step in steps if step.kind == StepKind.ABANDON}
     settled = settle_intents(collection, dead, when) if dead else {}
-    _prepare(world, steps)
+    # What another run of this plan did before it gave the contents back is not read again.
+    units = steps[0].unit, steps[-1].unit
+    decided = collection.catalog.decided(plan.id, units=units) if shared else set()
+    _prepare(world, [step for step in steps if (step.unit, step.step) not in decided])
     results: Decided = []
     ids = {name: number for name, (number, _) in world.stores.items()}
     with collection.catalog.hand(plan.id, as_of=when) as hand, world.transaction(hand):
         for store in touched:
             store.reach()
         # Somebody else may be applying the same plan: what they decided meanwhile is not decided twice.
-        already = hand.decided(steps[0].unit, steps[-1].unit)
+        already = hand.decided(*units)
         left = [step for step in steps if (step.unit, step.step) not in already] if already else steps
         for kind, some in itertools.groupby(left, key=attrgetter("kind")):
             for step, result in _act_on(world, kind, list(some), settled):
@@ -320,18 +270,30 @@ def _carry_out(world: World, collection: Collection, plan: Plan, steps: list[Ste
 
 
 def _prepare(world: World, steps: list[Step]) -> None:
-    """Do the long reading and writing of a batch before its transaction."""
+    """Do the long reading and writing of a batch before its transaction; workers do it at the same time."""
     world.moved()
-    for step in steps:
-        prepare = PREPARATIONS.get(step.kind)
-        if prepare is not None and step.unit not in world.waiting and not _nowhere(world, step):
-            try:
-                prepare(world, step)
-            except StoreFull:
-                raise
-            except (StoreError, InvalidInput):
-                continue  # the act meets the same trouble, and says so
+    due = [step for step in steps if step.kind in PREPARATIONS and step.unit not in world.waiting]
+    due = [step for step in due if not _nowhere(world, step)]
+    if world.executor is None:
+        _prepare_in_turn(world, due)
+    else:
+        # What is about one content stays together: names of one file are proved by one reading.
+        about: dict[bytes | None, list[Step]] = {}
+        for step in due:
+            about.setdefault(step.sha256, []).append(step)
+        with ThreadPoolExecutor(world.concurrency, thread_name_prefix="catalogkit-apply") as threads:
+            list(threads.map(partial(_prepare_in_turn, world), about.values()))
     world.settle_temps()
+
+
+def _prepare_in_turn(world: World, steps: list[Step]) -> None:
+    for step in steps:
+        try:
+            PREPARATIONS[step.kind](world, step)
+        except StoreFull:
+            raise
+        except (StoreError, InvalidInput):
+            continue  # the act meets the same trouble, and says so
 
 
 def _nowhere(world: World, step: Step) -> str:

@@ -41,6 +41,8 @@ class Leases(Generic[T]):
 
     Attributes
     ----------
+    shared
+        Whether there can be others at all.
     elsewhere
         How many pieces others were at.
     """
@@ -49,12 +51,12 @@ class Leases(Generic[T]):
         self, collection: Collection, work: str, item: Callable[[T], str], due: Callable[[Sequence[T]], Items[str]]
     ) -> None:
         self._collection, self._catalog = collection, collection.catalog
-        self._shared = file_of(collection.config.catalog) is None
+        self.shared = file_of(collection.config.catalog) is None
         self.work, self._item, self._due = work, item, due
         self.owner, self.elsewhere = "", 0
 
     def __enter__(self) -> Leases[T]:
-        if self._shared:
+        if self.shared:
             self.owner, now = new_owner(), self._collection.now()
             self._renewed: datetime = now
             for owner, until in self._catalog.lessees(self.work):
@@ -63,7 +65,7 @@ class Leases(Generic[T]):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._shared:
+        if self.shared:
             try:
                 self._catalog.release(self.work, self.owner)
             finally:
@@ -71,7 +73,7 @@ class Leases(Generic[T]):
 
     def parts(self, pieces: Sequence[T]) -> Iterator[Sequence[T]]:
         """The pieces that nobody else is at, some at a time, each taken on before it is given."""
-        if not self._shared:
+        if not self.shared:
             yield pieces
             return
         for start in range(0, len(pieces), PART):
@@ -88,7 +90,7 @@ class Leases(Generic[T]):
 
     def done(self, pieces: Iterable[T]) -> None:
         """What became of these is written down: they are given back, and the rest is held on to."""
-        if not self._shared:
+        if not self.shared:
             return
         self._release([self._item(one) for one in pieces])
         if (now := self._collection.now()) - self._renewed > LEASE / 5:

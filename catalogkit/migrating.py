@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from catalogkit.apply import apply
+from catalogkit.apply import ELSEWHERE, apply
+from catalogkit.apply_report import ApplyReport
 from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError, InvalidInput
 from catalogkit.model import Digest, Layout
@@ -19,9 +20,9 @@ from catalogkit.planning import plan_migrate, plan_undo
 from catalogkit.progress import OnProgress, Progress, quiet
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
     from datetime import datetime
 
-    from catalogkit.apply import ApplyReport
     from catalogkit.collection import Collection
 
 # What an ingest that began before the switch adds meanwhile is moved as well; more passes are for the next run.
@@ -88,6 +89,8 @@ def migrate_to_cas_gradual(
     progress: OnProgress = quiet,
     stop: threading.Event | None = None,
     as_of: datetime | None = None,
+    executor: Executor | None = None,
+    concurrency: int | None = None,
 ) -> MigrationReport:
     """Move what lies at readable paths to content addresses, while everything else goes on.
 
@@ -112,6 +115,8 @@ def migrate_to_cas_gradual(
         Whether symbolic links take the place of the old paths, so that whoever knows these reads on.
     stop
         Set it from another thread to stop after the batch under way.
+    executor, concurrency
+        Workers that read what is moved (any `concurrent.futures.Executor`), and how many of them at once.
 
     Returns
     -------
@@ -129,7 +134,10 @@ def migrate_to_cas_gradual(
     0
     """
     with contextlib.nullcontext(collection) if collection else open_collection() as opened:
-        run = _Run(opened, "cas", verify_after_move, rollback_on_error, progress, stop or threading.Event(), as_of)
+        run = _Run(
+            opened, "cas", verify_after_move, rollback_on_error, progress, stop or threading.Event(), as_of, executor,
+            concurrency,
+        )  # fmt: skip
         return run.all(batch_size, dry_run=dry_run, views=views)
 
 
@@ -175,24 +183,25 @@ def _take_over(collection: Collection, as_of: datetime | None) -> None:
 _FORTH, _BACK = pl.col("kind") == "drop", pl.col("reason") == "dropped-by"
 
 
-def _moved(collection: Collection, plan: Plan, ends: pl.Expr) -> pl.DataFrame:
-    """The steps that ended the move of a copy and were done."""
-    done = [(row[0], row[1]) for row in collection.catalog.journal(plan.id) if row[3] == "done"]
+def _moved(collection: Collection, plan: Plan, ends: pl.Expr, others: set[int]) -> pl.DataFrame:
+    """The steps that ended the move of a copy and were done, but for units that were left to others."""
+    journal = collection.catalog.journal(plan.id)
+    done = [(row[0], row[1]) for row in journal if row[3] == "done" and row[0] not in others]
     rows = pl.DataFrame(done, schema={"unit": pl.Int64, "step": pl.Int64}, orient="row")
     return plan.frame.filter(ends).join(rows, on=["unit", "step"], how="semi")
 
 
-def _count(
-    report: MigrationReport, collection: Collection, plan: Plan, ends: pl.Expr, applied: ApplyReport | None
-) -> None:
+def _count(report: MigrationReport, collection: Collection, plan: Plan, ends: pl.Expr, applied: ApplyReport) -> None:
     """Add what came of a plan to a report."""
-    moved = _moved(collection, plan, ends)
+    moved = _moved(collection, plan, ends, applied.others)
     report.moved += moved.height
     report.bytes += int(moved["bytes"].sum())
-    report.bytes_freed += applied.bytes_freed if applied else 0
+    report.bytes_freed += applied.bytes_freed
+    if applied.elsewhere:
+        report.why[ELSEWHERE] = report.why.get(ELSEWHERE, 0) + applied.elsewhere
     outcomes: dict[int, str] = {}
     for unit, _, _, outcome, why, *_ in collection.catalog.journal(plan.id):
-        if outcome != "done":
+        if outcome != "done" and unit not in applied.others:
             outcomes[unit] = "failed" if "failed" in (outcome, outcomes.get(unit)) else outcome
             report.why[why] = report.why.get(why, 0) + 1
     report.skipped += list(outcomes.values()).count("skipped")
@@ -208,6 +217,8 @@ class _Run:
     progress: OnProgress
     stop: threading.Event
     as_of: datetime | None
+    executor: Executor | None = None
+    concurrency: int | None = None
     report: MigrationReport = field(default_factory=lambda: MigrationReport("cas"))
     taken_back: int = 0
 
@@ -250,18 +261,19 @@ class _Run:
             nonlocal done, last, wrong
             last, done = plan.frame.slice(done, progress.done - done), progress.done
             report.batches += 1
-            wrong = self._reread(last) if self.verify else ""
+            mine = last.filter(~pl.col("unit").is_in(list(applied.others)))
+            wrong = self._reread(mine) if self.verify else ""
             if progress.troubles:
                 wrong = wrong or "a step failed"
             self.progress(progress)
             if wrong or self.stop.is_set():
                 halt.set()
 
-        applied = None
+        applied = ApplyReport()
         try:
-            applied = apply(
+            apply(
                 collection, plan, unapproved=True, max_share=1.0, batch=size, as_of=self.as_of, progress=after,
-                stop=halt,
+                stop=halt, executor=self.executor, concurrency=self.concurrency, report=applied,
             )  # fmt: skip
         except CatalogKitError as problem:
             # Of the batch under way some may be done: its links are, if dropping was what went wrong.
@@ -269,8 +281,8 @@ class _Run:
         if wrong:
             report.stopped = wrong
             if self.rollback:
-                self._back(plan, last)
-        elif applied and applied.stopped:
+                self._back(plan, last.filter(~pl.col("unit").is_in(list(applied.others))))
+        elif applied.stopped:
             report.stopped = applied.stopped
         _count(report, collection, plan, _FORTH, applied)
         report.moved -= self.taken_back
@@ -280,11 +292,14 @@ class _Run:
         """Read the copies of a batch under their new names; what is wrong, in words."""
         collection = self.collection
         store_id = collection.store_id(collection.store.name)
+        moved: dict[str, Digest] = {}
         for key, text in rows.filter(pl.col("kind") == "link").select("key", "sha256").unique().iter_rows():
-            digest = Digest.parse(text)
-            if collection.catalog.digest_at(store_id, key) != digest:
-                continue  # it was not moved, and the report says why
-            if collection.store.holds(key, digest) is None:
+            # One that was not moved the report tells of.
+            if collection.catalog.digest_at(store_id, key) == (digest := Digest.parse(text)):
+                moved[key] = digest
+        every = map if self.executor is None else self.executor.map
+        for key, found in zip(moved, every(collection.store.holds, moved, moved.values()), strict=True):
+            if found is None:
                 return f"{collection.store.describe(key)} does not hold the bytes it should"
             self.report.verified += 1
         return ""
@@ -292,7 +307,7 @@ class _Run:
     def _back(self, plan: Plan, rows: pl.DataFrame) -> None:
         """Undo the units of a batch; of these, some may have been moved only half way."""
         units = set(rows["unit"])
-        ended = _moved(self.collection, plan, _FORTH)["unit"]
+        ended = _moved(self.collection, plan, _FORTH, set())["unit"]
         self.taken_back = len(units & set(ended))
         try:
             back = plan_undo(self.collection, plan.id, units=units, as_of=self.as_of)

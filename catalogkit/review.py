@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from catalogkit import review_words
-from catalogkit.apply import BATCH, ApplyReport, apply
+from catalogkit.apply import BATCH, apply
+from catalogkit.apply_report import ApplyReport
 from catalogkit.approval import FILE, Approval, approve_plan
 from catalogkit.errors import CatalogKitError, InvalidInput, PlanError
 from catalogkit.plan import Plan, StepKind

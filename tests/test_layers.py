@@ -83,11 +83,13 @@ ROOMS = {
         access_logs
         acts.*
         apply
+        apply_report
         auditing
         auditing_files
         backups
         backups.*
         batching
+        brakes
         charging
         demo
         demo_sites

@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.acts.world import (
     DONE,
@@ -36,11 +37,16 @@ from catalogkit.stores.publishing import QUARANTINE, Publication
 from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import BinaryIO
 
+    from catalogkit.model import Digest
     from catalogkit.stores.opening import Own
 
+    Source = Callable[[], BinaryIO]
+
 BAD_SOURCE: Final = "the copy it should come from does not hold these bytes now"
+SUPERSEDED: Final = "another plan did that"
 NO_FETCHING: Final = "fetching was not allowed; apply it again with --fetch, or with a fetcher"
 # Why a file cannot have one more name: the limit is reached, the file system has none, or it is another one.
 _NO_MORE_NAMES: Final = {
@@ -80,8 +86,7 @@ def _fetch(world: World, step: Step, target: Own) -> Brought:
         fetched = world.temp(target)
         try:
             world.fetcher(url, fetched, step.digest, world.size(step.digest))
-            with open(fetched, "rb") as file:
-                brought = _receive(world, target, file, step)
+            brought = _receive(world, target, partial(_file, fetched), step, here=True)
             if brought.result.outcome == "done":
                 return brought
             if brought.temp:
@@ -123,8 +128,7 @@ def _same_file(world: World, step: Step) -> bool:
 
 def _bring(world: World, step: Step, target: Own) -> Brought:
     try:
-        with world.source(step).open(step.origin) as file:
-            return _receive(world, target, file, step)
+        return _receive(world, target, partial(world.source(step).open, step.origin), step)
     except StoreFull:
         raise
     except Archived:
@@ -144,28 +148,54 @@ def _asked_for(world: World, step: Step) -> Result:
         return Result("failed", f"its bytes lie in an archive, and cannot be asked for: {problem}")
 
 
-def _receive(world: World, target: Own, file: BinaryIO, step: Step) -> Brought:
+def _receive(world: World, target: Own, source: Source, step: Step, *, here: bool = False) -> Brought:
+    """Have what a source holds written; what lies on this machine alone is written by it."""
+    ask = _at_once if here or world.executor is None else world.ask
     if isinstance(target, S3Layout):
-        return _upload(world, target, file, step)
+        return _upload(world, target, source, step, ask)
     temp = world.temp(target)
-    digest = target.receive(file, temp)
+    digest: Digest = ask(_written, target, source, temp, ask is not _at_once)
     return Brought(target.name, temp, DONE if digest == step.digest else unless(BAD_SOURCE))
 
 
-def _upload(world: World, target: S3Layout, file: BinaryIO, step: Step) -> Brought:
+def _upload(world: World, target: S3Layout, source: Source, step: Step, ask: Callable[..., Any]) -> Brought:
     """A bucket has no temporary names: the bytes show at their key right away, if they are right, and are read back.
 
     Should the step be refused in the end, they are a stray, which the next garbage collection finds.
     """
     size, replace = world.size(step.digest), target.stat(step.key) is not None
     try:
-        target.receive(file, step.key, size, step.digest, replace=replace)
+        ask(_uploaded, target, source, step.key, size, step.digest, replace)
     except KeyTaken:
         pass  # somebody was quicker: what lies there now is read next
     except SourceError:
         return Brought(result=unless(BAD_SOURCE))
     world.proofs.prove(target, step.key, step.digest, size)
     return Brought(target.name)
+
+
+def _file(path: str) -> BinaryIO:
+    return open(path, "rb")
+
+
+def _at_once(fn: Callable[..., Any], *args: Any) -> Any:
+    return fn(*args)
+
+
+def _written(target: LocalStore, source: Source, temp: str, elsewhere: bool) -> Digest:
+    if not elsewhere:
+        with source() as file:
+            return target.receive(file, temp)
+    target.discard(temp)  # a worker may have died writing it
+    with source() as file:
+        digest = target.receive(file, temp)
+    target.settle_temps([temp])  # the machine that asked cannot see to that
+    return digest
+
+
+def _uploaded(target: S3Layout, source: Source, key: str, size: int, digest: Digest, replace: bool) -> None:
+    with source() as file:
+        target.receive(file, key, size, digest, replace=replace)
 
 
 def copy(world: World, step: Step) -> Result:
@@ -222,11 +252,17 @@ def _record(world: World, step: Step, target: Own, effect: str) -> Result:
 def prepare_link(world: World, step: Step) -> None:
     """Read both ends."""
     target, size = world.local(step.store), world.size(step.digest)
-    if target is None:
+    if target is None or _superseded(world, step):
         return
     world.proofs.prove(target, step.origin, step.digest, size)
     if target.stat(step.key) is not None:
         world.proofs.prove(target, step.key, step.digest, size)
+
+
+def _superseded(world: World, step: Step) -> bool:
+    """Whether another plan gave the bytes this name, and took the one away that they had."""
+    keys = {one.key for one in world.copies(step.digest) if one.store == step.store}
+    return step.inode is None and step.key in keys and step.from_key not in (None, *keys)
 
 
 def link(world: World, step: Step) -> Result:
@@ -259,6 +295,8 @@ def _link(world: World, step: Step) -> Result:
     store_id, _ = world.place(step)
     if why := hand.placeable(digest, store_id, step.key):
         return unless(why)
+    if _superseded(world, step):
+        return unless(SUPERSEDED)
     there, planned, same = target.stat(step.key), step.inode is not None, _same_file(world, step)
     right = there is not None and world.outcome(target, step.key, digest) is Outcome.OK
     if right and (same or not planned):

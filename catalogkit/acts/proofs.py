@@ -9,7 +9,7 @@ to show. A copy that does not look the same is read again, then and there.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from catalogkit.model import Outcome
 from catalogkit.stores.contract import Asked, Examined
@@ -17,6 +17,8 @@ from catalogkit.stores.s3.store import S3Layout
 from catalogkit.stores.taking import SETTLED_NS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from catalogkit.model import Digest
     from catalogkit.stores.contract import ObjectStat, Store
 
@@ -40,9 +42,16 @@ def _read(store: Store, asked: Asked) -> Examined:
 
 
 class Proofs:
-    """What copies hold, by their inodes: all names of a file are proved by one reading."""
+    """What copies hold, by their inodes: all names of a file are proved by one reading.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    ask
+        Has somebody do what takes long, and waits for it: a function, and its arguments.
+    """
+
+    def __init__(self, ask: Callable[..., Any] | None = None) -> None:
+        self._ask = ask
         self._known: dict[tuple[str, int], tuple[_Mark, Digest, Examined]] = {}
 
     def look(self, store: Store, key: str, digest: Digest, size: int) -> Examined:
@@ -52,7 +61,8 @@ class Proofs:
         if about and known and known[:2] == (_mark(about), digest):
             return known[2]
         old = about is not None and time.time_ns() - about.ctime_ns >= SETTLED_NS
-        found = _read(store, Asked(key, digest, size))
+        asked = Asked(key, digest, size)
+        found: Examined = self._ask(_read, store, asked) if self._ask else _read(store, asked)
         after = store.stat(key)
         if about is None or after is None:
             return found

@@ -6,11 +6,12 @@ import contextlib
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from catalogkit.acts.proofs import Proofs
 from catalogkit.errors import InvalidInput, StoreError
@@ -20,6 +21,7 @@ from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Executor
 
     from catalogkit.catalog.contract import Catalog
     from catalogkit.catalog.hand import Hand
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from catalogkit.stores.opening import AnyStore, Own
 
     Fetcher = Callable[[str, str, Digest, int], None]
+
+T = TypeVar("T")
 
 GONE: Final = "the file was gone already"
 NOT_PLANNED: Final = "the file is not the one that was planned"
@@ -120,16 +124,20 @@ class World:
         Stores with their ids, by name.
     fetcher
         Brings the bytes that a URL names to a file of that name; None forbids it.
-    waiting
-        Units with a step that waits.
     owner
         Whose the temporary files are.
+    executor, concurrency
+        Workers that read and copy in place of this process, and how many of them.
+    waiting
+        Units with a step that waits.
     """
 
     catalog: Catalog
     stores: Mapping[str, tuple[int, AnyStore]]
     owner: str
     fetcher: Fetcher | None = None
+    executor: Executor | None = None
+    concurrency: int = 1
     proofs: Proofs = field(default_factory=Proofs)
     brought: dict[tuple[int, int], Brought] = field(default_factory=dict)
     renamed: dict[str, list[str]] = field(default_factory=dict)
@@ -138,6 +146,7 @@ class World:
     _hand: Hand | None = None
     _scratched: set[str] = field(default_factory=set)
     _spool: str = ""
+    _spooling: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def hand(self) -> Hand:
@@ -153,6 +162,10 @@ class World:
             yield
         finally:
             self._hand = None
+
+    def ask(self, fn: Callable[..., T], *args: Any) -> T:
+        """Have a worker do something, and wait for it; without workers it is done here."""
+        return fn(*args) if self.executor is None else self.executor.submit(fn, *args).result()
 
     def local(self, name: str | None) -> LocalStore | None:
         """A store of ours in a folder, where files can have several names; None for any other."""
@@ -198,7 +211,8 @@ class World:
     def temp(self, store: Own) -> str:
         """A new temporary name in a store; for one in a bucket, in a folder of this machine."""
         if not isinstance(store, LocalStore):
-            self._spool = self._spool or tempfile.mkdtemp(prefix="catalogkit-")
+            with self._spooling:
+                self._spool = self._spool or tempfile.mkdtemp(prefix="catalogkit-")
             return os.path.join(self._spool, uuid.uuid4().hex)
         self._scratched.add(store.name)
         return os.path.join(store.scratch(self.owner), uuid.uuid4().hex)
@@ -256,7 +270,7 @@ class World:
 
     def begin(self) -> None:
         """Begin a batch: what was proved or brought for the last one does not count."""
-        self.proofs = Proofs()
+        self.proofs = Proofs(self.ask)
         for brought in self.brought.values():
             if brought.temp and (store := self.local(brought.store)) is not None:
                 store.discard(brought.temp)

@@ -393,8 +393,11 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, Leases, About, Feder
         effect.
         """
 
-    def decided(self, plan_id: str) -> set[tuple[int, int]]:
-        """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again."""
+    def decided(self, plan_id: str, *, units: tuple[int, int] | None = None) -> set[tuple[int, int]]:
+        """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again.
+
+        With `units`, of the first to the last of these only.
+        """
 
     def hand(self, plan_id: str, *, as_of: datetime) -> AbstractContextManager[Hand]:
         """The hand of the executor for one batch, one transaction; nobody else writes while it is open.

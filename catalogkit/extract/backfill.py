@@ -2,8 +2,8 @@
 
 What was told is in the catalog within about a second, and what is there is not due any more: a run that is cut short,
 by a budget, a limit or Ctrl-C, goes on where it was. Facts are noted only if the bytes that were read have the digest
-they should have; a copy that has not is examined, and the result goes into the verification ledger. Several machines share
-the work out by leases (`catalogkit.leasing`).
+they should have; a copy that has not is examined, and the result goes into the verification ledger. Several machines
+share the work out by leases (`catalogkit.leasing`).
 """
 
 from __future__ import annotations

@@ -39,14 +39,10 @@ class Told(NamedTuple):
 class Borrowed:
     """Reads documents by an executor, `concurrency` jobs at a time and as many that wait for it."""
 
-    def __init__(
-        self, executor: Executor, stores: Mapping[str, AnyStore], limits: Limits, concurrency: int
-    ) -> None:
+    def __init__(self, executor: Executor, stores: Mapping[str, AnyStore], limits: Limits, concurrency: int) -> None:
         self._executor, self._stores, self._limits, self._most = executor, stores, limits, 2 * concurrency
 
-    def read(
-        self, asked: Iterable[T], copies: Callable[[T], Sequence[LocationRecord]]
-    ) -> Iterator[tuple[T, Told]]:
+    def read(self, asked: Iterable[T], copies: Callable[[T], Sequence[LocationRecord]]) -> Iterator[tuple[T, Told]]:
         """What came of each document, in no order; nothing is asked for long before it is needed.
 
         Parameters

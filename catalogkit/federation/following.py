@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from catalogkit.apply import ApplyReport
+    from catalogkit.apply_report import ApplyReport
     from catalogkit.collection import Collection
     from catalogkit.model import Digest
 

@@ -22,9 +22,9 @@ CONTENTS = {
 TEMPLATE = "{artifact_id}"
 
 
-def settle(top: Path, clock: Clock | None = None) -> Collection:
+def settle(top: Path, clock: Clock | None = None, **more: Any) -> Collection:
     """A collection of these documents and of one that was forgotten, at readable paths."""
-    more: dict[str, Any] = {"clock": clock} if clock else {}
+    more |= {"clock": clock} if clock else {}
     collection = hurry(init(top, layout="policy", template=TEMPLATE, **more))
     for name, content in CONTENTS.items():
         put(collection, name, content)

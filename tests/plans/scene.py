@@ -8,7 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from catalogkit.apply import ApplyReport, apply
+from catalogkit.apply import apply
+from catalogkit.apply_report import ApplyReport
 from catalogkit.ingest import register_or_get
 from catalogkit.model import Digest
 from catalogkit.planners.gc import GCPolicy

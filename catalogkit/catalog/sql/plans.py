@@ -215,10 +215,11 @@ class Plans(Database):
             (plan_id,),
         )
 
-    def decided(self, plan_id: str) -> set[tuple[int, int]]:
+    def decided(self, plan_id: str, *, units: tuple[int, int] | None = None) -> set[tuple[int, int]]:
         """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again."""
         sql = "SELECT unit, step FROM journal WHERE plan_id = ? AND outcome NOT IN ('failed', 'waiting')"
-        return {(row[0], row[1]) for row in self.rows(sql, (plan_id,))}
+        among = "" if units is None else " AND unit BETWEEN ? AND ?"
+        return {(row[0], row[1]) for row in self.rows(sql + among, (plan_id, *(units or ())))}
 
     @contextlib.contextmanager
     def hand(self, plan_id: str, *, as_of: datetime) -> Iterator[Hand]:
