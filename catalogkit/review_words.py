@@ -93,7 +93,8 @@ def consequences(totals: Totals, kinds: Mapping[str, int], repairs: bool = False
     if repairs:
         return "Bad bytes are put aside and kept; what was made good is not undone."
     if set(kinds) <= _FACTS:
-        return "Everything here can be undone; no file is touched."
+        once = " What several documents share counts once, with the last of them." if kinds.get(StepKind.FORGET) else ""
+        return f"Everything here can be undone; no file is touched.{once}"
     return "Everything here can be undone; of what is removed another copy stays."
 
 

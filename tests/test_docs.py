@@ -11,13 +11,14 @@ from typing import Any
 
 import typer
 
-from tests import settings_page
+from tests import python_page, settings_page
 
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
 AUDIT_PAGE = ROOT / "docs" / "audit.md"
 TELEMETRY_PAGE = ROOT / "docs" / "telemetry.md"
 SETTINGS_PAGE = ROOT / "docs" / "configuration.md"
+PYTHON_PAGE = ROOT / "docs" / "python.md"
 
 
 def commands(command: Any, path: str) -> list[tuple[str, Any]]:
@@ -60,6 +61,14 @@ def test_the_page_of_metrics_is_the_table_of_metrics() -> None:
 def test_the_page_of_settings_is_what_the_models_say() -> None:
     """docs/configuration.md equals the models of the settings: every one, its kind, default and meaning."""
     assert SETTINGS_PAGE.read_text(encoding="utf-8") == settings_page.page(), "run python tests/test_docs.py"
+
+
+def test_the_page_of_names_is_what_the_docstrings_say() -> None:
+    """docs/python.md equals the first sentences of what is public, and leaves no public name out."""
+    import catalogkit as ck
+
+    assert PYTHON_PAGE.read_text(encoding="utf-8") == python_page.page(), "run python tests/test_docs.py"
+    assert sorted(" ".join(python_page.GROUPS.values()).split()) == sorted(set(ck.__all__) - {"__version__"})
 
 
 def test_the_settings_shown_on_their_page_are_read() -> None:
@@ -186,6 +195,7 @@ if __name__ == "__main__":
         AUDIT_PAGE: audit_codes.page(),
         TELEMETRY_PAGE: metrics.page(),
         SETTINGS_PAGE: settings_page.page(),
+        PYTHON_PAGE: python_page.page(),
     }.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote {path}\n")
