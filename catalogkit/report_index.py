@@ -94,7 +94,7 @@ def _report(name: str, group: list[Run]) -> str:
     title = escape(name.replace("_", " "))
     newest = next((run.stem.with_suffix(".html") for run in good if run.stem.with_suffix(".html").exists()), None)
     if newest:
-        title = f'<a href="{escape(name)}/{escape(newest.name)}">{title}</a>'
+        title = f'<a href="{escape(name)}/{escape(newest.name)}">{title} &rarr;</a>'
     return (
         f'<h2 id="{escape(name)}">{title}</h2>\n{cards}\n{SCROLL}'
         f'<table class="ck-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{rest}'
