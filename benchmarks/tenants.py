@@ -62,11 +62,14 @@ def run(bench: Bench) -> Iterator[Race]:
     server = pg.launch(shared_buffers="512MB")
     try:
         url, role = server.database(), new_name()
+        database = urlsplit(url).path[1:]
         password = make_password(bench.scratch() / "passwords", role, "*")
-        with closing(PostgresCatalog(url, create=True, as_of=AS_OF)) as owner:
-            server.run(FILL.format(count=count, tenants=TENANTS), database=urlsplit(url).path[1:])
+        # No superuser, of whom the server asks no rights at all.
+        server.run("CREATE ROLE operator LOGIN CREATEROLE PASSWORD 'x'", f"ALTER DATABASE {database} OWNER TO operator")
+        with closing(PostgresCatalog(address(url, user="operator"), password="x", create=True, as_of=AS_OF)) as owner:
+            server.run(FILL.format(count=count, tenants=TENANTS), database=database)
             add_reader(owner, WHO, role, password)
-            server.run("VACUUM ANALYZE", database=urlsplit(url).path[1:])
+            server.run("VACUUM ANALYZE", database=database)
             theirs = address(url, user=role)
             with closing(PostgresCatalog(theirs, password=password, reader=True, as_of=AS_OF)) as reader:
                 for title, (column, ask) in ASKED.items():

@@ -199,7 +199,10 @@ REFUSED = {
                           "only superuser"),
     "how many have a content": (["SELECT refs FROM blobs"], "permission denied"),
     "since when it is there": (["SELECT created_us FROM blobs"], "permission denied"),
+    "whose it is": (["SELECT tenants FROM blobs"], "permission denied"),
+    "whose it is, by a filter": (["SELECT 1 FROM blobs WHERE 'theirs' = ANY (tenants)"], "permission denied"),
     "all of a blob": (["SELECT * FROM blobs"], "permission denied"),
+    "a row as text": (["SELECT blobs::text FROM blobs"], "permission denied"),
     "copying out": (["COPY documents TO '/dev/null'"], "permission denied"),
     "a program": (["COPY documents TO PROGRAM 'cat > /dev/null'"], "permission denied"),
     "the table's file": (["SELECT pg_read_binary_file(pg_relation_filepath('documents'))"], "permission denied"),
@@ -323,6 +326,17 @@ def test_a_shared_content_looks_like_ones_own(shared: Shared) -> None:
     )
     own, both = (shared.reader.sql(query, [name]).to_dicts() for name in ("mandalay", "both"))
     assert own == both == [{"big": True, "media_type": "text/plain", "documents": 1}]
+
+
+def test_looking_at_a_shared_content_is_the_same_work(shared: Shared) -> None:
+    """What the server counts on the way to it, rows and pages, is what it counts for one that nobody else has."""
+    plan = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, COSTS OFF, SUMMARY OFF) SELECT bytes FROM blobs WHERE sha256 = %s"
+    digests = [bytes.fromhex(shared.facts["mine"]["digest"]), hashlib.sha256(SHARED).digest()]
+    with shared.connect() as db:
+        db.execute("SET enable_seqscan = off")
+        told = [[line for (line,) in db.execute(plan, [one]).fetchall()] for one in 2 * digests]
+    own, both = ([line.replace(one.hex(), "") for line in lines] for one, lines in zip(digests, told[2:], strict=True))
+    assert own == both and "actual rows=1" in own[0]  # asked twice: what was read first comes into memory
 
 
 def test_the_bill_of_a_shared_catalog(shared: Shared) -> None:

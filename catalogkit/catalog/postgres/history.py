@@ -13,9 +13,11 @@ from catalogkit.catalog.sql.history import BORN, RETURNING, TRACKED
 if TYPE_CHECKING:
     from psycopg import Connection
 
+# What the server reckons itself is no fact with versions: generated columns, and whose a content is (`readers.sql`).
 _COLUMNS: Final = (
     "SELECT attname, format_type(atttypid, atttypmod), attcollation <> 0 FROM pg_attribute"
-    " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = '' ORDER BY attnum"
+    " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped AND attgenerated = ''"
+    " AND NOT (attrelid = to_regclass('blobs') AND attname = 'tenants') ORDER BY attnum"
 )
 
 
