@@ -12,7 +12,7 @@ took), nothing of it happened, and it is done anew.
 for a moment without shared writers (a second lock), so that no lower number can appear later.
 
 **Lost connections.** Before COMMIT was sent nothing happened: methods are repeated. Afterwards the server is asked
-what became of the transaction, by its number.
+what became of the transaction (`fate.py`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from psycopg_pool import ConnectionPool
 
 from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.postgres.errors import Undone, driver_errors
+from catalogkit.catalog.postgres.fate import NAMED, Name, commit
 from catalogkit.catalog.postgres.hands import LOOK, Promise, over
 from catalogkit.catalog.postgres.lists import Lists
 from catalogkit.catalog.postgres.migrations import LOCK, STILL, WRITE, migrate
@@ -52,16 +53,8 @@ STATEMENT_SECONDS: Final = 900
 IDLE_SECONDS: Final = 900
 _BEGIN: Final = (
     "BEGIN; SELECT {lock}, set_config('catalogkit.at_us', %s, true), set_config('catalogkit.operation', %s, true),"
-    " set_config('catalogkit.run_id', %s, true), extract(epoch FROM pg_postmaster_start_time())::text,"
-    " pg_current_xact_id()::text; "
+    f" set_config('catalogkit.run_id', %s, true), {NAMED}; "
     + LOOK  # a statement of its own, which sees what was committed before the lock was there
-)
-# What became of a transaction, and whether the server still runs that it ran on. One that crashed has forgotten which
-# numbers it had given to transactions that never reached its log, and gives them to others.
-_FATE: Final = (
-    "SELECT here, CASE WHEN here OR $1::xid8 < pg_snapshot_xmax(pg_current_snapshot())"
-    " THEN pg_xact_status($1::xid8) END"
-    " FROM (SELECT extract(epoch FROM pg_postmaster_start_time())::text = $2 AS here) s"
 )
 _ALONE: Final = _BEGIN.format(lock=f"pg_advisory_xact_lock({LOCK}, {WRITE})")
 _SHARED: Final = _BEGIN.format(
@@ -176,50 +169,14 @@ class Database(Common):
             with psycopg.ClientCursor(db) as cursor:
                 cursor.execute(_ALONE if alone else _SHARED, about)
                 cursor.nextset()
-                *_, since, number = cursor.fetchone()  # type: ignore[misc]
+                name = Name(*cursor.fetchone()[-2:])  # type: ignore[index]
                 cursor.nextset()
                 hands = cursor.fetchall()
             with self._session(db) as session:
                 if hands and not over(db, hands):
                     raise Undone(f"a program that removes bytes has lost its connection to {self.url}; try again")
                 yield session
-                session.end(functools.partial(self._commit, db, number, since))
-
-    def _commit(self, db: psycopg.Connection[Any], number: str, since: str) -> None:
-        try:
-            status = db.execute("COMMIT").statusmessage
-        except psycopg.OperationalError as problem:
-            if not db.broken:
-                raise
-            if not self._happened(number, since):
-                raise Undone(f"the connection to {self.url} was lost; nothing was changed, try again") from problem
-            return
-        if status != "COMMIT":
-            raise CatalogError(f"{self.url}: the transaction had failed; nothing was changed")
-
-    def _happened(self, number: str, since: str) -> bool:
-        """Whether a transaction was committed whose connection was lost at its end.
-
-        Raises
-        ------
-        CatalogError
-            If the server was started anew, and a transaction of that number was committed: ours, or another's.
-        """
-
-        def ask() -> tuple[bool, str | None]:
-            with driver_errors(self.url), self._borrowed() as db:
-                here, fate = db.execute(_FATE, [number, since]).fetchone()  # type: ignore[misc]
-            if here and fate == "in progress":
-                raise Undone(f"{self.url} is still ending a transaction")
-            return here, fate
-
-        here, fate = self._patiently(ask)
-        if fate == "committed" and not here:
-            raise CatalogError(
-                f"{self.url} was started anew at the end of a transaction; whether that happened is not known:"
-                " run it again, which changes nothing where it did"
-            )
-        return fate == "committed"
+                session.end(functools.partial(commit, db, self.url, name, self._elsewhere))
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
@@ -330,6 +287,15 @@ class Database(Common):
             stop=tenacity.stop_after_delay(self._seconds),
             reraise=True,
         )(act)
+
+    def _elsewhere(self, ask: Callable[[psycopg.Connection[Any]], R]) -> R:
+        """Ask by another connection, until there is an answer or the time is over."""
+
+        def once() -> R:
+            with driver_errors(self.url), self._borrowed() as db:
+                return ask(db)
+
+        return self._patiently(once)
 
     # -- stores ------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from catalogkit.model import json_text, to_us
+from catalogkit.catalog.sql.versions import FACTS, facts_of, put_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from catalogkit.catalog.rows import Registration
     from catalogkit.model import Arrival
 
-_FACTS: Final = ("sha256", "content_type", "run_id", "fetched_us", "metadata")
 _DOCUMENT: Final = (
-    "id", "tenant", "artifact_id", "source_url", "resolver", "variant", *_FACTS, "created_us", "changed_us", "seen_us",
+    "id", "tenant", "artifact_id", "source_url", "resolver", "variant", *FACTS, "created_us", "changed_us", "seen_us",
 )  # fmt: skip
 _DOCUMENT_TYPES: Final = (
     *("int8", "text", "text", "text", "text", "text"), *("bytea", "text", "text", "int8", "text"),
@@ -38,20 +37,6 @@ class Put(NamedTuple):
     identity: tuple[str, bytes]
     entry: Registration
     overtaken: bool | None
-    fetched_us: int | None
-
-    @classmethod
-    def of(cls, identity: tuple[str, bytes], entry: Registration, overtaken: bool | None) -> Put:
-        """All that is asked more than once."""
-        at = entry.arrival.fetched_at
-        return cls(identity, entry, overtaken, None if at is None else to_us(at))
-
-    @property
-    def facts(self) -> tuple[Any, ...]:
-        """The columns of `_FACTS`."""
-        arrival = self.entry.arrival
-        metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
-        return (self.entry.digest, arrival.content_type, arrival.run_id, self.fetched_us, metadata)
 
 
 def next_ids(db: Session, table: str, count: int) -> list[int]:
@@ -95,8 +80,9 @@ def put_documents(
         row = known.get(put.identity)
         if row is None:
             number = next(ids)
-            added.append((number, *put.entry.arrival.identity, *put.facts, at_us, at_us, at_us))
-            known[put.identity] = (number, put.entry.digest, put.fetched_us, at_us)
+            facts = facts_of(put.entry)
+            added.append((number, *put.entry.arrival.identity, *facts, at_us, at_us, at_us))
+            known[put.identity] = (number, put.entry.digest, facts[3], at_us)
             told.append((number, "new"))
             continue
         document_id, content, known_fetched_us, known_changed_us = row
@@ -106,21 +92,13 @@ def put_documents(
             continue
         # What is already written of this batch must be there before it can be changed.
         added = _add(db, added)
-        # Which came first: where nobody says, what was there already when this one's ingest began. One without a
-        # beginning is compared by time.
-        dated = put.fetched_us is not None and known_fetched_us is not None
-        by_order = at_us < known_changed_us if put.overtaken is None else put.overtaken
-        late = put.fetched_us < known_fetched_us if dated else by_order
-        if late and not put.entry.in_order:
-            told.append((document_id, "older" if _keep_older(db, document_id, put.facts, at_us) else "same"))
-            continue
-        db.execute(
-            "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?,"
-            " changed_us = ?6, seen_us = greatest(seen_us, ?6) WHERE id = ?7",
-            (*put.facts, at_us, document_id),
+        facts = facts_of(put.entry)
+        became = put_version(
+            db, put.entry, facts, (document_id, known_fetched_us, known_changed_us), put.overtaken, at_us
         )
-        known[put.identity] = (document_id, put.entry.digest, put.fetched_us, at_us)
-        told.append((document_id, "changed"))
+        if became == "changed":
+            known[put.identity] = (document_id, put.entry.digest, facts[3], at_us)
+        told.append((document_id, became))
     _add(db, added)
     note_seen(db, seen, at_us)
     return iter(told)
@@ -141,25 +119,3 @@ def note_seen(db: Session, document_ids: Sequence[int], at_us: int) -> None:
             " AND seen_us < ?1 ORDER BY id FOR NO KEY UPDATE) w WHERE d.id = w.id",
             (at_us, list(document_ids)),
         )
-
-
-def _keep_older(db: Session, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
-    """Keep a version that arrived late, as history that never was current; False where it is known already."""
-    # Nothing refers to its bytes, unless another document has them: they count as garbage from the first day.
-    db.execute(
-        "UPDATE blobs SET garbage_since_us = ? WHERE sha256 = ? AND refs = 0 AND garbage_since_us IS NULL",
-        (at_us, facts[0]),
-    )
-    if db.execute(
-        "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
-    ).fetchone():
-        return False
-    db.execute(
-        "INSERT INTO documents_history (op, ended_us, operation, by_run, id, tenant, artifact_id, source_url,"
-        " resolver, variant, sha256, content_type, run_id, fetched_us, metadata, created_us, changed_us, seen_us)"
-        " SELECT 'older', now.at_us, now.operation, now.run_id, id, tenant, artifact_id, source_url, resolver,"
-        " variant, ?::bytea, ?::text, ?::text, ?::bigint, ?::text, created_us, now.at_us, now.at_us"
-        " FROM documents, now WHERE id = ?",
-        (*facts, document_id),
-    )
-    return True

@@ -144,7 +144,7 @@ class Intake(Database, Intents):
                 stay_forgotten(db, [(e.arrival, end) for one, (_, e), end in mine if end and one not in known])
             # Before anything of this is written: it does not overtake itself.
             puts = [
-                Put.of(identity, entry, end and _overtaken(db, known.get(identity), entry, end))
+                Put(identity, entry, end and _overtaken(db, known.get(identity), entry, end))
                 for identity, (_, entry), end, lost in zip(identities, staged, ends, gone, strict=True)
                 if not lost
             ]

@@ -16,6 +16,7 @@ from catalogkit.catalog.sql.facts import (
     meanwhile,
     stay_forgotten,
 )
+from catalogkit.catalog.sql.versions import facts_of, put_version
 from catalogkit.catalog.sqlite.base import Connection, Database
 from catalogkit.layouts import fold
 from catalogkit.model import Arrival, BlobState, Digest, Layout, Outcome, json_text, to_us
@@ -225,11 +226,9 @@ def _document_of(db: sqlite3.Connection, arrival: Arrival) -> Any:
     ).fetchone()
 
 
-def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, overtaken: bool | None) -> tuple[int, str]:
+def _put_document(db: Connection, entry: Registration, at_us: int, overtaken: bool | None) -> tuple[int, str]:
     arrival = entry.arrival
-    fetched_us = None if arrival.fetched_at is None else to_us(arrival.fetched_at)
-    metadata = json_text(arrival.metadata) if arrival.metadata else "{}"
-    facts = (entry.digest, arrival.content_type, arrival.run_id, fetched_us, metadata)
+    facts = facts_of(entry)
     row = _document_of(db, arrival)  # rather than ON CONFLICT, which would use up an id
     if row is None:
         cursor = db.execute(
@@ -239,41 +238,8 @@ def _put_document(db: sqlite3.Connection, entry: Registration, at_us: int, overt
         )
         assert cursor.lastrowid is not None
         return cursor.lastrowid, "new"
-    document_id, content, known_fetched_us, known_changed_us = row
+    document_id, content, *known = row
     if content == entry.digest:
         db.execute("UPDATE documents SET seen_us = max(seen_us, ?) WHERE id = ?", (at_us, document_id))
         return document_id, "same"
-    # Which came first: where nobody says, what was there already when this one's ingest began. One without a
-    # beginning is compared by time.
-    told = fetched_us is not None and known_fetched_us is not None
-    by_order = at_us < known_changed_us if overtaken is None else overtaken
-    late = fetched_us < known_fetched_us if told else by_order
-    if late and not entry.in_order:
-        return document_id, "older" if _keep_older(db, document_id, facts, at_us) else "same"
-    db.execute(
-        "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?, changed_us = ?,"
-        " seen_us = max(seen_us, ?) WHERE id = ?",
-        (*facts, at_us, at_us, document_id),
-    )
-    return document_id, "changed"
-
-
-def _keep_older(db: sqlite3.Connection, document_id: int, facts: tuple[Any, ...], at_us: int) -> bool:
-    """Keep a version that arrived late, as history that never was current; False where it is known already."""
-    # Nothing refers to its bytes, unless another document has them: they count as garbage from the first day.
-    db.execute(
-        "UPDATE blobs SET garbage_since_us = ? WHERE sha256 = ? AND refs = 0 AND garbage_since_us IS NULL",
-        (at_us, facts[0]),
-    )
-    known = db.execute(
-        "SELECT 1 FROM documents_history WHERE id = ? AND sha256 = ? LIMIT 1", (document_id, facts[0])
-    ).fetchone()
-    if not known:
-        db.execute(
-            "INSERT INTO documents_history (op, ended_us, operation, by_run, id, tenant, artifact_id, source_url,"
-            " resolver, variant, sha256, content_type, run_id, fetched_us, metadata, created_us, changed_us, seen_us)"
-            " SELECT 'older', now.at_us, now.operation, now.run_id, id, tenant, artifact_id, source_url, resolver,"
-            " variant, ?, ?, ?, ?, ?, created_us, now.at_us, now.at_us FROM documents, now WHERE id = ?",
-            (*facts, document_id),
-        )
-    return not known
+    return document_id, put_version(db, entry, facts, (document_id, *known), overtaken, at_us)
