@@ -126,11 +126,13 @@ class Server:
         while any(Path(f"/proc/{pid}").exists() for pid in children.stdout.split()) and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def stop(self) -> None:
-        """Stop it, and remove all it had."""
-        if self.process and self.folder:
+    def stop(self, *, keep: Path | None = None) -> None:
+        """Stop it, and remove all it had, or move it to `keep`."""
+        if self.process and self.folder and self.folder.exists():
             self.process.send_signal(signal.SIGQUIT)
             self.process.wait(60)
+            if keep:
+                shutil.move(self.folder, keep)
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ from catalogkit.joining import add_store
 from catalogkit.planning import plan_relocate, plan_repair
 from catalogkit.verify import verify
 from tests.plans.scene import collect, digest_of, put, run
-from tests.stress.racing import ROOT, Taker, _condemn, _end, _purge, _try
+from tests.stress.racing import ROOT, Taker, _condemn, _end, _purge, _try, play
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,14 +107,5 @@ def check(home: Path) -> None:
         assert collection.frame("blobs").filter(state="condemned").is_empty()
 
 
-def main() -> None:
-    role, home, seed = sys.argv[1:]
-    closed = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
-    sys.stdout.write("begun\n")
-    sys.stdout.flush()
-    act(role, Path(home), seed, lambda: not closed.is_set())
-
-
 if __name__ == "__main__":
-    main()
+    play(act)

@@ -172,12 +172,12 @@ def check(home: Path, *, killed: bool = False, clock: Callable[[], datetime] = u
     """Everybody has gone: every document is whole, and after a last collection nothing else is left."""
     with hurry(open_collection(home, clock=clock)) as collection:
         # What was killed while it moved copies left records of names that are gone, and plans without an end.
-        assert not list(broken(collection, every=False))
+        assert list(broken(collection, every=False)) == []
         for plan in collection.catalog.plans():
             collection.catalog.end_plan(plan.id, as_of=collection.now())
         for layout in ("cas", "policy"):
             run(collection, plan_migrate(collection, layout, views=False))
-        assert not list(broken(collection))
+        assert list(broken(collection)) == []
         for row in collection.frame("documents").iter_rows(named=True):
             assert str(digest_of(collection.read(row["id"]))) == row["sha256"]
         put(collection, "kept-0", b"kept 0")  # completes or drops what killed takers left
@@ -195,7 +195,8 @@ def check(home: Path, *, killed: bool = False, clock: Callable[[], datetime] = u
         assert collection.frame("blobs").filter(state="condemned").is_empty()
 
 
-def main() -> None:
+def play(act: Callable[[str, Path, str, Callable[[], bool]], int]) -> None:
+    """What a process of a race does: a role, named on its command line, until its input ends."""
     role, home, seed = sys.argv[1:]
     closed = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), closed.set()), daemon=True).start()
@@ -205,4 +206,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    play(act)

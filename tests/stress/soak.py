@@ -146,6 +146,11 @@ class Stint:
         if self.server:
             self.server.stop()
 
+    def keep_server(self) -> None:
+        """Leave what the server has beside all the rest, for whoever looks into it."""
+        if self.server:
+            self.server.stop(keep=self.home.parent / "server")
+
     # -- faults ------------------------------------------------------------------------------------------------
 
     def faults(self) -> dict[str, Callable[[float], None]]:
@@ -269,6 +274,7 @@ def soak(seconds: float, seed: str, *, stint: float = STINT_SECONDS, report: Cal
                     break
             assert not soaked.lost, "\n".join(soaked.lost)
         except BaseException:
+            here.keep_server()
             report(f"seed {seed}, number {number}, {engine}, {layout}; what is left of it: {top}\n{soaked}")
             raise
         finally:
