@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 PAGE: Final = 10_000
 JOB_FILES: Final = 128
 JOB_BYTES: Final = 32_000_000
+# Somebody else's workers are asked over a network, by a program that has to keep account of each job: fewer, larger.
+FOREIGN_FILES: Final = 512
+FOREIGN_BYTES: Final = 128_000_000
 # A transaction costs a sync, and every page of the database that its rows touch: many rows share them.
 LEDGER_ROWS: Final = 20_000
 LEDGER_SECONDS: Final = 1.0
@@ -108,7 +111,7 @@ class Run:
         self._reach()
         if document_ids is None:
             catalog.start_run(report.run_id, "verify", as_of=self.as_of)
-        workers = executor or self.main.executor(concurrency, *self.total)
+        workers, self.foreign = executor or self.main.executor(concurrency, *self.total), executor is not None
         try:
             with self.leases:
                 self._work(workers, concurrency)
@@ -227,14 +230,17 @@ class Run:
             away = [due for due in page if due.store_id not in here]
             self._note(away, [Examined(Outcome.UNKNOWN, 0, self._why_away(due.store_id)) for due in away])
             # A handful of copies is spread over all readers; a page of many goes out in jobs that are worth sending.
-            files = max(1, min(JOB_FILES, len(page) // (2 * concurrency)))
+            files = max(1, min(FOREIGN_FILES if self.foreign else JOB_FILES, len(page) // (2 * concurrency)))
+            most = JOB_BYTES
+            if self.foreign:
+                most = max(most, min(FOREIGN_BYTES, sum(due.bytes for due in page) // (8 * concurrency)))
             job: list[Due] = []
             size = 0
             for due in page:
                 late = due.checked_us < before_us and not (self.digests and due.store_id in self._archives)
                 if not late or (away and due.store_id not in here):
                     continue
-                if job and (len(job) >= files or size >= JOB_BYTES or due.store_id != job[0].store_id):
+                if job and (len(job) >= files or size >= most or due.store_id != job[0].store_id):
                     yield job
                     job, size = [], 0
                 if self.max_bytes is not None and self.asked_bytes >= self.max_bytes:

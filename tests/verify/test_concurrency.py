@@ -40,6 +40,7 @@ def test_one_reader_reads_one_by_one(
 ) -> None:
     """A concurrency of one means that no two reads overlap."""
     monkeypatch.setattr(proving, "JOB_FILES", 1)
+    monkeypatch.setattr(proving, "FOREIGN_FILES", 1)
     collection = stock(make_collection("cas"), 6)
     gate = Gate(wanted=1)
     Around(collection, gate)
@@ -53,7 +54,7 @@ def test_memory_stays_bounded() -> None:
     with Counting(2) as executor:
         report = verify(many, executor=executor, concurrency=2, as_of=NOON)  # type: ignore[arg-type]
     assert report.ok == many.written == 60_000
-    assert executor.calls >= 60_000 / proving.JOB_FILES
+    assert executor.calls >= 60_000 / proving.FOREIGN_FILES
     assert executor.peak <= 4
     assert many.peak <= proving.LEDGER_ROWS + 2 * proving.PAGE
 

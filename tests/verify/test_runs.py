@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each copy is a job of its own; with one reader, at most two are under way."""
     monkeypatch.setattr(proving, "JOB_FILES", 1)
+    monkeypatch.setattr(proving, "FOREIGN_FILES", 1)
 
 
 @pytest.fixture
@@ -393,7 +394,7 @@ from catalogkit import proving
 from catalogkit.collection import open_collection
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
-proving.LEDGER_SECONDS, proving.JOB_FILES = 0, 1
+proving.LEDGER_SECONDS, proving.FOREIGN_FILES = 0, 1
 def die(progress):
     if progress.done == 6:
         os.kill(os.getpid(), signal.SIGKILL)
