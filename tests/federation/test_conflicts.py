@@ -11,7 +11,7 @@ from catalogkit.apply import apply
 from catalogkit.federation.conflicts import conflicts, plan_reconcile
 from catalogkit.federation.syncing import sync
 from catalogkit.planners.reconcile import CONFLICTS, ReconcilePolicy
-from tests.federation.scene import add, agree, change, document, drop, lost, meet, sha, texts
+from tests.federation.scene import add, agree, change, document, drop, lost, sha, texts
 from tests.plans.scene import collect, run
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def pair(request: pytest.FixtureRequest, make_collection: Callable[..., Collection]) -> tuple[Collection, Collection]:
+@pytest.fixture(params=["ff", "pp"])
+def pair(
+    request: pytest.FixtureRequest, sites: Callable[[str], tuple[Collection, Collection]]
+) -> tuple[Collection, Collection]:
     """Two sites that changed a document apart, and one deleted what the other changed."""
-    make = request.getfixturevalue("on_server") if request.param == "postgres" else make_collection
-    east, west = make(name="east"), make_collection(name="west")
-    meet(east, west)
+    east, west = sites(request.param)
     add(east, "one", "first")
     add(east, "two", "second")
     add(east, "three", "third", metadata={"n": 1})

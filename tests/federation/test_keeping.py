@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def pair(request: pytest.FixtureRequest, make_collection: Callable[..., Collection]) -> tuple[Collection, Collection]:
+@pytest.fixture(params=["ff", "pp"])
+def pair(
+    request: pytest.FixtureRequest, sites: Callable[[str], tuple[Collection, Collection]]
+) -> tuple[Collection, Collection]:
     """A site with two documents' bytes, and one that has their records alone."""
-    make = request.getfixturevalue("on_server") if request.param == "postgres" else make_collection
-    east, west = make(name="east"), make_collection(name="west")
-    meet(east, west)
+    east, west = sites(request.param)
     add(east, "one", "first")
     add(east, "two", "second")
     sync(east, west)
