@@ -38,6 +38,9 @@ def sync(
     fetch: Annotated[list[int] | None, typer.Option("--fetch", metavar="ID", help="Have these bytes come.")] = None,
     size: Annotated[str | None, typer.Option("--bytes", help="Have so many bytes come, such as 10GB.")] = None,
     everything: Annotated[bool, typer.Option("--all-bytes", help="Have all bytes come.")] = False,
+    copies: Annotated[
+        int | None, typer.Option("--copies", min=1, help="Have come what fewer than so many sites have.")
+    ] = None,
     expire: Annotated[str | None, typer.Option(metavar="SITE", help="Keep nothing for its sake any more.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Say yes to that.")] = False,
     renew: Annotated[bool, typer.Option("--renew", help="Be another site: this one was put back, or copied.")] = False,
@@ -57,7 +60,7 @@ def sync(
         if region and through:
             raise InvalidInput("name a region, or a place to leave change sets at, not both")
         if region or through:
-            return _sync(context, collection, region, through, (fetch or [], size, everything), as_json)
+            return _sync(context, collection, region, through, (fetch or [], size, everything, copies), as_json)
         return _status(context, collection, as_json)
 
 
@@ -66,7 +69,7 @@ def _sync(
     collection: Collection,
     region: str | None,
     through: str | None,
-    wanted: tuple[list[int], str | None, bool],
+    wanted: tuple[list[int], str | None, bool, int | None],
     as_json: bool,
 ) -> int:
     from catalogkit.collection import open_collection
@@ -84,10 +87,12 @@ def _sync(
             if other.catalog.own_site() is None and known:
                 other.catalog.begin_site(region, as_of=other.now())
             report = syncing.sync(collection, other)
-            ids, size, everything = wanted
-            if ids or size or everything:
+            ids, size, everything, copies = wanted
+            if ids or size or everything or copies:
                 budget = parse_bytes(size) if size else None
-                done = following.follow(collection, [other], document_ids=ids or None, bytes_budget=budget)
+                done = following.follow(
+                    collection, [other], document_ids=ids or None, bytes_budget=budget, copies=copies
+                )
                 came = {"fetched": done.done if done else 0, "not_fetched": done.failed if done else 0}
                 syncing.counted(collection, report)
     values = report.to_dict() | came

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from catalogkit.collection import Collection, open_collection
 from catalogkit.errors import InvalidInput
 from catalogkit.federation.conflicts import ConflictReport, conflicts
+from catalogkit.federation.exchange import exchange
 from catalogkit.federation.following import follow
 from catalogkit.federation.syncing import SyncReport, sync
 
@@ -60,8 +61,7 @@ class FederatedCatalog:
         InvalidInput
             If there is no such region.
         """
-        if name not in self._regions:
-            raise InvalidInput(f"no region {name!r}; there are: {', '.join(self._regions) or 'none'}")
+        self._known(name)
         if not isinstance(self._regions[name], Collection):
             place = self._regions[name]
             self._regions[name] = self._open(region_place(self.primary, str(place)))
@@ -70,21 +70,43 @@ class FederatedCatalog:
             found.catalog.begin_site(name, as_of=found.now())
         return found
 
-    async def sync_to_region(self, region: str, *, bytes_budget: int | None = 0) -> SyncReport:
-        """Bring the primary and a region to the same facts; again changes nothing.
+    async def sync_to_region(
+        self,
+        region: str,
+        *,
+        bytes_budget: int | None = 0,
+        copies: int | None = None,
+        through: str | None = None,
+    ) -> SyncReport:
+        """Bring the primary and a region to the same facts; again changes nothing, what was broken off goes on.
 
         Parameters
         ----------
         bytes_budget
             So many bytes follow their documents into the region, the smallest first; None lets all follow.
-        """
-        return await asyncio.to_thread(self._sync, region, bytes_budget)
+        copies
+            Of these only what fewer than so many sites have.
+        through
+            A folder or ``s3://bucket/prefix``, where neither can reach the other's catalog: change sets are left there,
+            those of others are taken in, and the region does the same (``catalogkit sync --through``). No bytes follow.
 
-    def _sync(self, name: str, bytes_budget: int | None) -> SyncReport:
+        Raises
+        ------
+        InvalidInput
+            If there is no such region, or bytes are to follow through a place.
+        """
+        if through is None:
+            return await asyncio.to_thread(self._sync, region, bytes_budget, copies)
+        if bytes_budget != 0 or copies is not None:
+            raise InvalidInput("bytes follow straight between sites; leave bytes_budget and copies out")
+        self._known(region)
+        return await asyncio.to_thread(exchange, self.primary, through)
+
+    def _sync(self, name: str, bytes_budget: int | None, copies: int | None) -> SyncReport:
         region = self.region(name)
         report = sync(self.primary, region)
         if bytes_budget != 0:
-            follow(region, [self.primary], bytes_budget=bytes_budget)
+            follow(region, [self.primary], bytes_budget=bytes_budget, copies=copies)
         return report
 
     async def reconcile_conflicts(self) -> ConflictReport:
@@ -93,6 +115,10 @@ class FederatedCatalog:
         All sites show the same value of each, by one rule; the report lists all, and `plan_reconcile` chooses others.
         """
         return await asyncio.to_thread(conflicts, self.primary)
+
+    def _known(self, name: str) -> None:
+        if name not in self._regions:
+            raise InvalidInput(f"no region {name!r}; there are: {', '.join(self._regions) or 'none'}")
 
     def _open(self, which: Collection | Path | str | None) -> Collection:
         if isinstance(which, Collection):

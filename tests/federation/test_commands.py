@@ -49,6 +49,7 @@ def test_two_sites_from_the_first_word_to_the_last(pair: tuple[Collection, Colle
     run("sync", "--as", "west", site=1)
     code, told = run("sync", str(west.path))
     assert (code, told["sent"]["new"], told["site"]) == (0, 1, "west")
+    assert run("sync", str(east.path), "--copies", "1", site=1)[1]["fetched"] == 0
     code, told = run("sync", str(east.path), "--fetch", "1", site=1)
     assert (code, told["fetched"], told["wanted"]) == (0, 1, 0)
     change(east, "one", "of the east")

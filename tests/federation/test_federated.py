@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalogkit.errors import InvalidInput
+from catalogkit.federation.exchange import exchange
 from catalogkit.federation.federated import FederatedCatalog
 from tests.federation.scene import add, agree, change, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from catalogkit.collection import Collection
 
 
-def test_sync_and_conflicts(make_collection: Callable[..., Collection]) -> None:
+def test_sync_and_conflicts(make_collection: Callable[..., Collection], tmp_path: Path) -> None:
     """Regions by collection, made sites when they are first talked to; bytes follow as far as the budget goes."""
     primary, east = make_collection(name="here"), make_collection(name="there")
     add(primary, "one", "first")
@@ -34,6 +36,19 @@ def test_sync_and_conflicts(make_collection: Callable[..., Collection]) -> None:
     agree(primary, east)
     with pytest.raises(InvalidInput, match="no region 'west'; there are: east"):
         asyncio.run(catalog.sync_to_region("west"))
+    # Where neither reaches the other's catalog, by way of a place that both reach.
+    add(primary, "two", "second")
+    assert asyncio.run(catalog.sync_to_region("east", through=str(tmp_path / "share"))).written > 0
+    assert asyncio.run(catalog.sync_to_region("east", through=str(tmp_path / "share"))).written == 0
+    exchange(east, str(tmp_path / "share"))
+    agree(primary, east)
+    with pytest.raises(InvalidInput, match="straight between sites"):
+        asyncio.run(catalog.sync_to_region("east", through="share", copies=2))
+    # Two sites say that they have the first, one has the second: only that follows.
+    asyncio.run(catalog.sync_to_region("east", bytes_budget=None, copies=1))
+    assert east.catalog.frame("wanted")["artifact_id"].to_list() == ["two"]
+    asyncio.run(catalog.sync_to_region("east", bytes_budget=None, copies=2))
+    assert east.catalog.frame("wanted").is_empty()
 
 
 def test_regions_of_the_settings(make_collection: Callable[..., Collection]) -> None:
