@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import uuid
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
@@ -341,7 +342,7 @@ def _in_table(text: str, table: str, values: dict[str, Any]) -> str:
 
 
 def _put(folder: Path, text: str, name: str = CONFIG_NAME) -> None:
-    unfinished = folder / f"{name}.part"
+    unfinished = folder / f"{name}.{uuid.uuid4().hex}.part"  # programs of two machines may write it at once
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
