@@ -165,6 +165,7 @@ def _fill(client: Any, name: str, source: Path, env: dict[str, str]) -> None:
 def _ours(verb: str, source: Path, place: str, got: Path) -> dict[str, int]:
     from catalogkit.layouts import cas_key
     from catalogkit.model import Digest
+    from catalogkit.stores.files import REAL
     from catalogkit.stores.hashing import Hashing, pieces_of
     from catalogkit.stores.s3.store import S3Layout, Sent
 
@@ -177,7 +178,7 @@ def _ours(verb: str, source: Path, place: str, got: Path) -> dict[str, int]:
         with store.open(key) as file, (got / key.rpartition("/")[2]).open("wb", buffering=0) as out:
             for piece in pieces_of(file):
                 sha256.update(piece)
-                out.write(piece)
+                REAL.write(out.fileno(), memoryview(piece))
         if key != cas_key(sha256.digest()):
             raise Untrue(f"{key} holds other bytes")
 

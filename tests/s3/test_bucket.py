@@ -228,6 +228,7 @@ def test_how_a_bucket_is_named(
     """In the host name or in the path, as the URL says: by both clients, in parts, in a link, and when deleting."""
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     client = s3_server.client()  # which knows of no proxy
+    monkeypatch.setattr(multipart, "WHOLE_BYTES", 5 << 20)
     monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
     with proxied(s3_server.url, None) as proxy:
         for name in ("http_proxy", "HTTP_PROXY"):

@@ -65,6 +65,7 @@ def clock() -> Clock:
 @pytest.fixture(params=["gs_url", "az_url"], ids=["google", "azure"])
 def url(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """An empty place in one of them; what is larger than 1 MiB is large there."""
+    monkeypatch.setattr(multipart, "WHOLE_BYTES", PART)
     monkeypatch.setattr(multipart, "PART_BYTES", PART)
     monkeypatch.setattr(reading, "RANGE_BYTES", PART)
     return str(request.getfixturevalue(request.param))

@@ -49,6 +49,7 @@ def store(proxy: Proxy, s3_url: str, monkeypatch: pytest.MonkeyPatch) -> S3Layou
     """A store that is reached through the proxy, by clients that are not patient."""
     monkeypatch.setattr(clients, "RETRIES", 3)
     monkeypatch.setattr(clients, "READ_SECONDS", 5)
+    monkeypatch.setattr(multipart, "WHOLE_BYTES", PART)
     monkeypatch.setattr(multipart, "PART_BYTES", PART)
     monkeypatch.setattr(reading, "RANGE_BYTES", PART)
     return S3Layout.create(f"{s3_url}?endpoint={proxy.url}", name="main", catalog="the catalog")
@@ -89,6 +90,7 @@ def test_an_answer_that_is_lost(
 ) -> None:
     """The upload was done, and nobody said so: it is told as "something lies there", which reading back settles."""
     monkeypatch.setattr(clients, "READ_SECONDS", 1)
+    monkeypatch.setattr(multipart, "WHOLE_BYTES", PART)
     monkeypatch.setattr(multipart, "PART_BYTES", PART)
     store = S3Layout.create(f"{s3_url}?endpoint={proxy.url}", name="main", catalog="the catalog")
     content, digest = content_of(size)
@@ -182,6 +184,21 @@ def test_a_document_is_read_by_as_many_requests_as_it_has_ranges(store: S3Layout
         assert len(proxy.seen) == requests, size
     with pytest.raises(StoreError, match="nothing lies at"):
         store.open(cas_key(content_of()[1]))
+
+
+def test_readers_share_the_room_for_what_is_fetched_ahead(store: S3Layout, proxy: Proxy, tmp_path: Path) -> None:
+    """However many read at once, so many ranges wait in memory; others pass on what comes, and closing makes room."""
+    content, digest = content_of(5 * PART + 7)
+    assert send(store, tmp_path, content)
+    proxy.seen.clear()
+    readers = [store.open(cas_key(digest)) for _ in range(4)]
+    assert [one.read(9) for one in readers] == [content[:9]] * 4
+    assert len(proxy.seen) <= len(readers) + reading.AHEAD
+    readers.pop().close()
+    for reader in readers:
+        with reader:
+            assert reader.read() == content[9:]
+    assert reading._ahead._value == reading.AHEAD  # type: ignore[attr-defined]
 
 
 def test_a_part_is_compared_by_the_server(store: S3Layout, proxy: Proxy, tmp_path: Path, s3_server: Server) -> None:
@@ -305,6 +322,7 @@ def test_without_conditions_one_looks_first(s3_url: str, tmp_path: Path, s3_serv
 
 def test_whoever_asks_pays(s3_url: str, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request about objects says so, whatever it does; only the bucket's own settings are its owner's affair."""
+    monkeypatch.setattr(multipart, "WHOLE_BYTES", PART)
     monkeypatch.setattr(multipart, "PART_BYTES", PART)
     url = f"{s3_url}?endpoint={proxy.url}&requester_pays=true"
     store = S3Layout.create(url, name="main", catalog="the catalog")

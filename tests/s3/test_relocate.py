@@ -16,7 +16,7 @@ import catalogkit as ck
 from catalogkit.audit_codes import Code
 from catalogkit.errors import InvalidInput, StoreMismatch
 from catalogkit.plan import Plan
-from catalogkit.stores.s3.multipart import PART_BYTES
+from catalogkit.stores.s3.multipart import WHOLE_BYTES
 from catalogkit.stores.s3.store import S3Layout
 from tests.conftest import Clock, make_tree
 
@@ -250,7 +250,7 @@ def test_a_large_upload_that_was_killed_is_taken_up_again(
         "    ck.ingest(c, sys.argv[2], resolver='test')\n"
     )
     ck.use_store(both, "cloud")
-    large = make_tree(tmp_path / "more", {"larger": os.urandom(PART_BYTES + 5)})
+    large = make_tree(tmp_path / "more", {"larger": os.urandom(WHOLE_BYTES + 5)})
     command = [sys.executable, "-c", script, str(both.path), str(large)]
     assert subprocess.run(command, check=False, timeout=120).returncode == -signal.SIGKILL
     cloud, client = cloud_of(both), s3_server.client()
@@ -264,7 +264,7 @@ def test_a_large_upload_that_was_killed_is_taken_up_again(
     assert ck.ingest(both, large, resolver="test").ingested == 1
     assert len(before) == 1 and sent == [] and cloud.scratches() == []
     assert subprocess.run(
-        [*command[:-1], str(make_tree(tmp_path / "x", {"x": os.urandom(PART_BYTES + 5)}))], check=False
+        [*command[:-1], str(make_tree(tmp_path / "x", {"x": os.urandom(WHOLE_BYTES + 5)}))], check=False
     )
     (left,) = cloud.scratches()
     clock.advance(hours=1)

@@ -70,6 +70,7 @@ def tiers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Collection]:  # fmt: skip
     """A collection in a folder, filled half a year ago, with an archive beside it."""
+    monkeypatch.setattr(multipart, "WHOLE_BYTES", 5 << 20)
     monkeypatch.setattr(multipart, "PART_BYTES", 5 << 20)
     made = make_collection()
     ck.ingest(made, make_tree(source, FILES), resolver="test")

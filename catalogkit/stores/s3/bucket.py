@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from catalogkit.stores.s3.settings import S3Settings
 
+# In which a body is passed on: large enough to be hashed by another thread.
+PIECE_BYTES: Final = 1 << 20
 _FULL: Final = ("QuotaExceeded", "InsufficientStorage", "StorageFull", "XMinioStorageFull", "507 ")
 _ARCHIVED: Final = "InvalidObjectState"
 _GONE: Final = ("404", "NoSuchKey", "NotFound")
@@ -110,7 +112,7 @@ class Bucket:
         except FileNotFoundError:
             return None
 
-    def get(self, key: str, start: int, length: int, etag: str = "") -> Buffer:
+    def get(self, key: str, start: int, length: int, etag: str = "") -> bytes:
         """A range of the bytes at a key, of the object with that ETag.
 
         Raises
@@ -118,45 +120,58 @@ class Bucket:
         StoreError
             If there is no object, or another one by now.
         """
+        return b"".join(self.stream(key, start, length, etag))
+
+    def stream(self, key: str, start: int, length: int, etag: str = "") -> Iterator[bytes]:
+        """The same range, in pieces as they come."""
         import obstore
         from obstore.exceptions import PreconditionError
 
+        if not length:
+            return
         self.down.wait(length)
-        options: dict[str, Any] = {"range": (start, start + length)} if length else {}
-        if etag:
-            options["if_match"] = etag
+        options: dict[str, Any] = {"range": (start, start + length)} | ({"if_match": etag} if etag else {})
         try:
             with self._trouble(key):
-                found = obstore.get(self._data, key, options=options).bytes()  # type: ignore[arg-type]
+                found = obstore.get(self._data, key, options=options)  # type: ignore[arg-type]
         except FileNotFoundError:
             raise StoreError(
                 f"nothing lies at {self.place(key)}; `catalogkit verify` tells what else is gone"
             ) from None
         except PreconditionError:
             raise StoreError(f"another object took the place of {self.place(key)} while it was read") from None
-        if length and len(found) != length:
-            raise StoreUnreachable(f"cannot read {self.place(key)}: {len(found)} bytes came of {length}")
-        return found
+        yield from self._pieces(found, key, length)
 
-    def first(self, key: str, length: int) -> tuple[Seen, Buffer] | None:
-        """What lies at a key, and its first `length` bytes, or all it has, by one request; None where nothing does."""
+    def first(self, key: str, length: int) -> tuple[Seen, Iterator[bytes]] | None:
+        """What lies at a key, and its first `length` bytes, or all it has, by one request; None where nothing does.
+
+        The bytes come in pieces, and only once they are asked for.
+        """
         import obstore
 
         try:
             with self._trouble(key):
                 found = obstore.get(self._data, key, options={"range": (0, length)})
-                about, data = _seen(key, found.meta), found.bytes()
+                about = _seen(key, found.meta)
         except FileNotFoundError:
             return None
         except StoreUnreachable:
             there = self.head(key)
             if there is not None and not there.bytes:
-                return there, b""  # which has no first byte to ask for
+                return there, iter(())  # which has no first byte to ask for
             raise
-        self.down.wait(len(data))
-        if len(data) != min(length, about.bytes):
-            raise StoreUnreachable(f"cannot read {self.place(key)}: {len(data)} bytes came")
-        return about, data
+        self.down.wait(min(length, about.bytes))
+        return about, self._pieces(found, key, min(length, about.bytes))
+
+    def _pieces(self, found: obstore.GetResult, key: str, length: int) -> Iterator[bytes]:
+        """The body of an answer; an error if it is not `length` bytes long."""
+        count = 0
+        with self._trouble(key):
+            for piece in found.stream(min_chunk_size=PIECE_BYTES):
+                count += len(piece)
+                yield piece
+        if count != length:
+            raise StoreUnreachable(f"cannot read {self.place(key)}: {count} bytes came of {length}")
 
     def put(self, key: str, data: Buffer, *, create: bool) -> None:
         """Show bytes at a key, with a SHA-256 that the server compares.

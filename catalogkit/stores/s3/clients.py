@@ -6,6 +6,7 @@ import base64
 import binascii
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.errors import InvalidInput, StoreUnreachable
@@ -52,20 +53,15 @@ def data_of(settings: S3Settings) -> obstore.store.S3Store:
     """obstore's client: for bytes and looks."""
     import obstore.store
 
-    session, region, endpoint, style = who(settings)
-
-    def keys() -> Any:
-        now = session.get_credentials().get_frozen_credentials()
-        # Asked for again in good time: botocore renews what is about to run out, and keeps what is not.
-        until = datetime.now(UTC) + timedelta(minutes=5)
-        return {
-            "access_key_id": now.access_key,
-            "secret_access_key": now.secret_key,
-            "token": now.token,
-            "expires_at": until,
-        }
-
+    endpoint, style = _where(settings)
+    if known := _at_hand(settings):
+        keys, region = known
+        provider = None
+    else:
+        keys, (session, region, *_) = {}, who(settings)
+        provider = partial(_renewed, session)
     options: dict[str, Any] = {
+        **keys,
         "region": region,
         "virtual_hosted_style_request": style == "virtual",
         "checksum_algorithm": "SHA256",
@@ -93,7 +89,7 @@ def data_of(settings: S3Settings) -> obstore.store.S3Store:
         config=options,  # type: ignore[arg-type]
         client_options=client,
         retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
-        credential_provider=keys,
+        credential_provider=provider,  # type: ignore[arg-type]
     )
 
 
@@ -110,7 +106,7 @@ def who(settings: S3Settings) -> tuple[Any, str, str, str]:
 
     session = botocore.session.Session(profile=settings.profile or None)
     try:
-        known, region = session.get_credentials(), settings.region or session.get_config_variable("region")
+        known, region = session.get_credentials(), _region(settings) or session.get_config_variable("region")
     except botocore.exceptions.ProfileNotFound:
         raise InvalidInput(f"your AWS settings have no profile {settings.profile!r}") from None
     if known is None:
@@ -118,10 +114,41 @@ def who(settings: S3Settings) -> tuple[Any, str, str, str]:
             f"no keys for {settings.place()}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of"
             " your AWS settings (?profile=...)"
         )
+    return session, region or "us-east-1", *_where(settings)
+
+
+def _at_hand(settings: S3Settings) -> tuple[dict[str, str], str] | None:
+    """The keys and the region that the environment says, where that is all there is to know.
+
+    It is what a session would find first, and spares making one, which takes longer than many a request.
+    """
+    names = {"access_key_id": "AWS_ACCESS_KEY_ID", "secret_access_key": "AWS_SECRET_ACCESS_KEY"}
+    keys, region = {name: os.environ.get(variable, "") for name, variable in names.items()}, _region(settings)
+    if settings.profile or not region or not all(keys.values()) or os.environ.get("AWS_CREDENTIAL_EXPIRATION"):
+        return None
+    token = os.environ.get("AWS_SESSION_TOKEN") or os.environ.get("AWS_SECURITY_TOKEN")
+    return keys | ({"token": token} if token else {}), region
+
+
+def _renewed(session: Any) -> Any:
+    """What a session knows now, as obstore wants it."""
+    now = session.get_credentials().get_frozen_credentials()
+    # Asked for again in good time: botocore renews what is about to run out, and keeps what is not.
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    keys = {"access_key_id": now.access_key, "secret_access_key": now.secret_key, "token": now.token}
+    return {**keys, "expires_at": until}
+
+
+def _region(settings: S3Settings) -> str:
+    """What the URL says, or the environment; nothing where it is left to the AWS settings."""
+    return settings.region or os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION", "")
+
+
+def _where(settings: S3Settings) -> tuple[str, str]:
+    """The server's address, nothing for Amazon's; and how a request names the bucket."""
     endpoint = settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
     style = settings.style if settings.style != "auto" else "path" if endpoint else "virtual"
-    region = region or os.environ.get("AWS_REGION") or "us-east-1"
-    return session, region, endpoint, style
+    return endpoint, style
 
 
 def customer_key(settings: S3Settings) -> bytes:

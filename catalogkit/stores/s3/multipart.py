@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from catalogkit.model import Digest
     from catalogkit.stores.s3.bucket import Bucket
 
-PART_BYTES: Final = 16 << 20
+# What one request carries; of more, each part. Many small parts at once keep a server busier than few large ones.
+WHOLE_BYTES: Final = 16 << 20
+PART_BYTES: Final = 8 << 20
 # Amazon S3, "Multipart upload limits".
 MOST_PARTS: Final = 10_000
 IN_FLIGHT_BYTES: Final = 64 << 20
@@ -59,7 +61,7 @@ def upload(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Digest
         If the server cannot be reached, or refuses.
     """
     try:
-        if size <= PART_BYTES:
+        if size <= WHOLE_BYTES:
             data = source.read(size + 1)
             if len(data) != size or hashlib.sha256(data).digest() != digest:
                 raise SourceError(CHANGED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
@@ -17,16 +18,18 @@ from catalogkit.stores.hashing import Hashing
 from catalogkit.stores.s3.bucket import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
     from catalogkit.stores.s3.bucket import Bucket, Seen
     from catalogkit.stores.s3.settings import S3Settings
 
-RANGE_BYTES: Final = 8 << 20
+RANGE_BYTES: Final = 16 << 20
+# Ranges that are kept in memory before anybody wants them, in the whole process: 64 MiB, however many read at once.
 AHEAD: Final = 4
 EXAMINERS: Final = 8
+_ahead: Final = threading.BoundedSemaphore(AHEAD)
 
 
 @cache
@@ -34,50 +37,56 @@ def _threads(purpose: str, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix=f"catalogkit-s3-{purpose}")
 
 
-def ranges(bucket: Bucket, about: Seen, first: Buffer = b"") -> Iterator[Buffer]:
-    """The bytes of an object, in order, those that are here already `first`; the next ranges are fetched meanwhile.
+def ranges(bucket: Bucket, about: Seen, first: Iterable[Buffer] = (), here: int = 0) -> Iterator[Buffer]:
+    """The bytes of an object, in order: `first`, which are its first `here` bytes, then the rest, range by range.
+
+    The next ranges are fetched meanwhile, as long as there is room for them; else they are passed on as they come.
 
     Raises
     ------
     StoreError
         If another object takes its place, or it cannot be read.
     """
-    here = memoryview(first).nbytes
-    starts = iter(range(here, about.bytes, RANGE_BYTES))
-    if about.bytes - here <= RANGE_BYTES:
-        if here:
-            yield first
-        if here < about.bytes:
-            yield bucket.get(about.key, here, about.bytes - here, about.etag)
-        return
-    threads = _threads("range", 2 * AHEAD)
-    running: deque[Future[Buffer]] = deque()
+    starts = deque(range(here, about.bytes, RANGE_BYTES))
+    running: deque[Future[deque[bytes]]] = deque()
 
-    def next_one() -> None:
-        start = next(starts, None)
-        if start is not None:
-            length = min(RANGE_BYTES, about.bytes - start)
-            running.append(threads.submit(bucket.get, about.key, start, length, about.etag))
+    def next_one() -> tuple[str, int, int, str]:
+        start = starts.popleft()
+        return about.key, start, min(RANGE_BYTES, about.bytes - start), about.etag
+
+    def fetch_ahead() -> None:
+        while starts and _ahead.acquire(blocking=False):
+            running.append(_threads("range", AHEAD).submit(_fetched, bucket, *next_one()))
 
     try:
-        for _ in range(AHEAD):
-            next_one()
-        if here:
-            yield first
-        while running:
-            data = running.popleft().result()
-            next_one()
-            yield data
+        if len(starts) > 1 or here:
+            fetch_ahead()
+        yield from first
+        while running or starts:
+            if running:
+                pieces = running[0].result()
+                while pieces:
+                    yield pieces.popleft()
+                running.popleft()
+                _ahead.release()
+            else:
+                yield from bucket.stream(*next_one())
+            fetch_ahead()
     finally:
         for future in running:
             future.cancel()
+            _ahead.release()
+
+
+def _fetched(bucket: Bucket, key: str, start: int, length: int, etag: str) -> deque[bytes]:
+    return deque(bucket.stream(key, start, length, etag))
 
 
 class ObjectReader(io.BufferedIOBase):
     """An object as a file, for reading from its beginning to its end; by ranges, nothing of it is copied (`pieces`)."""
 
-    def __init__(self, bucket: Bucket, about: Seen, first: Buffer = b"") -> None:
-        self._ranges = ranges(bucket, about, first)
+    def __init__(self, bucket: Bucket, about: Seen, first: Iterable[Buffer] = ()) -> None:
+        self._ranges = ranges(bucket, about, first, min(RANGE_BYTES, about.bytes))
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -86,7 +95,7 @@ class ObjectReader(io.BufferedIOBase):
 
     @property
     def pieces(self) -> Iterator[Buffer]:
-        """What is left of it, range by range."""
+        """What is left of it, piece by piece."""
         while self._more():
             rest, self._rest = self._rest, memoryview(b"")
             yield rest
@@ -141,17 +150,18 @@ def examine(settings: S3Settings, batch: Sequence[Asked]) -> list[Examined]:
 def _examine(bucket: Bucket, asked: Asked) -> Examined:
     read = 0
     try:
-        about = bucket.head(asked.key)
-        if about is None:
+        found = bucket.first(asked.key, RANGE_BYTES)
+        if found is None:
             return Examined(Outcome.MISSING, 0, "nothing lies there")
+        about, pieces = found
         if about.bytes != asked.bytes:
             return Examined(Outcome.CORRUPT, 0, f"holds {about.bytes} bytes instead of {asked.bytes}")
-        first = _digest(bucket, about)
+        first = _digest(ranges(bucket, about, pieces, min(RANGE_BYTES, about.bytes)))
         read = about.bytes
         if first == asked.digest:
             return Examined(Outcome.OK, read)
         # Once more before crying wolf: it may have been the line.
-        again = _digest(bucket, about)
+        again = _digest(ranges(bucket, about))
         read += about.bytes
         if again == asked.digest:
             return Examined(Outcome.OK, read, f"the first of two reads gave {first.hex()}; suspect the network")
@@ -172,11 +182,12 @@ def identify(settings: S3Settings, keys: Sequence[str]) -> list[Identified]:
 
 def _identify(bucket: Bucket, key: str) -> Identified:
     try:
-        about = bucket.head(key)
-        if about is None:
+        found = bucket.first(key, RANGE_BYTES)
+        if found is None:
             return Identified(key, f"nothing lies at {bucket.place(key)} any more")
+        about, pieces = found
         sha256, head = Hashing(), b""
-        for piece in ranges(bucket, about):
+        for piece in ranges(bucket, about, pieces, min(RANGE_BYTES, about.bytes)):
             head = head or bytes(memoryview(piece)[:HEAD_BYTES])
             sha256.update(piece)
     except StoreError as problem:
@@ -191,8 +202,8 @@ def number_of(key: str, etag: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{key}\n{etag}".encode()).digest()[:8], "big") >> 1
 
 
-def _digest(bucket: Bucket, about: Seen) -> bytes:
+def _digest(pieces: Iterable[Buffer]) -> bytes:
     sha256 = Hashing()
-    for piece in ranges(bucket, about):
+    for piece in pieces:
         sha256.update(piece)
     return sha256.digest()

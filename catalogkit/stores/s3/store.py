@@ -290,7 +290,7 @@ class S3Layout:
         """
         if replace:
             self._aside(key)
-        one_at_a_time = self._one_in_parts if size > multipart.PART_BYTES else contextlib.nullcontext()
+        one_at_a_time = self._one_in_parts if size > multipart.WHOLE_BYTES else contextlib.nullcontext()
         with one_at_a_time:
             multipart.upload(self.bucket, _known(key), source, size, digest, create=not replace)
         there = self.stat(key)
