@@ -71,7 +71,7 @@ class Side:
 
     def proving(self, size: pl.Expr) -> pl.Expr:
         """What it costs to read contents back once, in ranges; nothing is read out of an archive."""
-        requests = 1 + pl.max_horizontal(1, (size / RANGE_BYTES).ceil())
+        requests = pl.max_horizontal(1, (size / RANGE_BYTES).ceil())
         return pl.lit(0.0) if self.archive else size / 1e9 * self.tier.per_gb_read + requests * self.tier.per_request
 
     def writing(self) -> float:

@@ -13,8 +13,8 @@ from catalogkit.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What one request of a verification fetches at most, beside the one that looks.
-RANGE_BYTES: Final = 8 << 20
+# What one request of a verification fetches at most.
+RANGE_BYTES: Final = 16 << 20
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -54,8 +54,8 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             raise ValueError("a currency has three capital letters, such as USD")
 
     def of_check(self, size: int) -> Decimal:
-        """What it costs to prove a copy of so many bytes: a look, and a request for each range."""
-        requests = 1 + max(1, -(-size // RANGE_BYTES))
+        """What it costs to prove a copy of so many bytes: a request for each range."""
+        requests = max(1, -(-size // RANGE_BYTES))
         return self.read_gb * size / 1_000_000_000 + self.requests_1000 * requests / 1000
 
 

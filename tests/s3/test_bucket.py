@@ -65,6 +65,11 @@ def test_a_url_says_it_all(url: str) -> None:
         ("s3:///x", "not the URL"),
         ("http://papers/x", "not the URL"),
         ("s3://pa pers", "not the URL"),
+        ("s3://x", "name is 3 to 63 small letters"),
+        ("s3://AKIAX:secret/x", "name is 3 to 63 small letters"),
+        ("s3://papers-/x", "a letter or digit first and last"),
+        ("gs://x/y", "hyphens, underscores and dots"),
+        ("az://x?account=abc", "a container's name is 3 to 63"),
         ("s3://papers/a/../b", "plain names"),
         ("s3://papers/x?colour=red", "no setting 'colour'"),
         ("s3://papers/x?sse=rot13", "sse is one of"),
@@ -95,6 +100,12 @@ def test_a_url_with_a_key_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(InvalidInput, match="no place for keys") as told:
         S3Settings.parse(url)
     assert "hunter2" not in str(told.value)
+
+
+def test_a_name_that_the_server_takes_for_no_bucket(s3_url: str) -> None:
+    """Some servers take more names than Amazon; where one does not, it is told what a bucket may be called."""
+    with pytest.raises(StoreError, match="can be no bucket there: a bucket's name is 3 to 63 small letters"):
+        probe(S3Settings.parse("s3://Bad_Name/x"))
 
 
 def test_secrets_show_nowhere(

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from catalogkit.errors import Archived, CatalogKitError, InvalidInput, KeyTaken, StoreError, StoreFull, StoreUnreachable
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.clients import api_of, customer_key, data_of
+from catalogkit.stores.s3.settings import SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -354,6 +355,8 @@ class Bucket:
     def _told(self, key: str, said: str, whole: str = "") -> StoreError:
         if _ARCHIVED in (whole or said):
             return Archived(f"{self.place(key)} lies in an archive: `catalogkit plan tier --back ID` brings it back")
+        if "InvalidBucketName" in said:
+            return StoreError(f"{self.place()} can be no bucket there: {SERVICES[self.settings.scheme].names}")
         if any(word in said for word in _FULL):
             return StoreFull(f"no room left in {self.place()}: {said}")
         return StoreUnreachable(f"cannot reach {self.place(key)}: {said}")

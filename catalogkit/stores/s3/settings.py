@@ -29,17 +29,19 @@ ARCHIVES: Final = {
 _SECRETS: Final = re.compile(r"secret|token|password|signature|credential|access_?key|customer", re.IGNORECASE)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN: Final = ("account", "region", "profile", "style", "sse", "kms_key", "sse_c_env", "storage_class", "restore")
-# Amazon's rules, and those of servers that take more: capital letters and underscores.
 _ACCOUNT: Final = re.compile(r"[a-z0-9]{3,24}")
-_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+# Amazon's rules, and those of servers that take more: capital letters, underscores, longer names. What a server of its
+# own rules does not take, it says itself.
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 
 
 class Service(NamedTuple):
-    """What a kind of service is called, what its URLs can say, and where its keys are looked for."""
+    """What a kind of service is called, what its URLs can say, where its keys are looked for, how buckets are named."""
 
     name: str
     known: frozenset[str]
     keys: str
+    names: str
 
 
 _S3: Final = ("conditional", "kms_key", "profile", "region", "requester_pays", "restore", "sse", "sse_c_env")
@@ -49,16 +51,20 @@ SERVICES: Final = {
         frozenset({*_S3, "bandwidth", "endpoint", "storage_class", "style"}),
         f"AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN or {SSE_C_KEY}, or name a profile of your AWS"
         " settings (?profile=...)",
+        "a bucket's name is 3 to 63 small letters, digits, dots and hyphens, a letter or digit first and last",
     ),
     "gs": Service(
         "Google Cloud Storage",
         frozenset({"bandwidth", "endpoint"}),
         "the file that GOOGLE_APPLICATION_CREDENTIALS names",
+        "a bucket's name is 3 to 63 small letters, digits, hyphens, underscores and dots, a letter or digit first and"
+        " last",
     ),
     "az": Service(
         "Azure Blob Storage",
         frozenset({"account", "bandwidth", "endpoint"}),
         "AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+        "a container's name is 3 to 63 small letters, digits and single hyphens, a letter or digit first and last",
     ),
 }
 EXAMPLES: Final = "s3://bucket/prefix, gs://bucket/prefix or az://container/prefix?account=NAME"
@@ -142,8 +148,11 @@ class S3Settings:
         except ValueError:
             raise InvalidInput(f"not the URL of a bucket: use {EXAMPLES}") from None
         service = SERVICES.get(parts.scheme)
-        if service is None or not _BUCKET.fullmatch(host.rpartition("@")[2]) or parts.fragment:
+        name = host.rpartition("@")[2]
+        if service is None or not name or parts.fragment:
             raise InvalidInput(f"not the URL of a bucket: use {EXAMPLES}")
+        if not _BUCKET.fullmatch(name):  # it is not repeated: it may be a key
+            raise InvalidInput(f"not the URL of a bucket: {service.names}")
         pairs = parse_qsl(parts.query, keep_blank_values=True)
         if user is not None or any(_SECRETS.search(name) for name, _ in pairs):
             raise InvalidInput(f"a URL is no place for keys: put them into {service.keys}")
