@@ -89,7 +89,7 @@ def data_of(settings: S3Settings) -> obstore.store.S3Store:
         config=options,  # type: ignore[arg-type]
         client_options=client,
         retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
-        credential_provider=provider,  # type: ignore[arg-type]
+        credential_provider=provider,
     )
 
 
