@@ -73,6 +73,8 @@ class Verdict:
         The mean regret of each contender, by judgement.
     judged
         The past times at which they were judged.
+    learned
+        What the model learned from.
     """
 
     method: str
@@ -83,6 +85,7 @@ class Verdict:
     ranking: Calibration = NONE
     regrets: dict[str, dict[str, float]] = field(default_factory=dict)
     judged: list[Past] = field(default_factory=list)
+    learned: pl.DataFrame | None = None
 
 
 def pasts(history: History, horizon: timedelta) -> list[Past]:
@@ -120,7 +123,8 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool,
     # A model is judged where something was known to learn it from.
     before = {one.at: [two for two in known if two.at + horizon <= one.at] for one in known}
     judged = _spread([one for one in known if can and _enough(before[one.at])])
-    models = [_fit(before[one.at]) for one in judged]
+    columns = _columns(known) if judged else {}
+    models = [_fit(before[one.at], columns) for one in judged]
     judged = judged or _spread(known)
     cells: dict[str, list[pl.DataFrame]] = {}
     bounds = [Bounds.of(_after(one)) for one in judged]
@@ -139,8 +143,9 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool,
     ranks = means.get(MODEL, math.inf) < means.get(RATE, math.inf)
     tells = by_model.loss < by_rate.loss
     about: dict[str, Any] = {
-        "model": _fit(known) if ranks or tells else None, "tells": tells, "calibration": by_model if tells else by_rate,
-        "ranking": by_model if ranks else by_rate, "regrets": told, "judged": judged,
+        "model": _fit(known, columns) if ranks or tells else None, "tells": tells,
+        "calibration": by_model if tells else by_rate, "ranking": by_model if ranks else by_rate,
+        "regrets": told, "judged": judged, "learned": pl.concat(columns.values()) if columns else None,
     }  # fmt: skip
     if not means:
         return Verdict(RATE, "nothing of the log's past could have been done better than by chance", **about)
@@ -219,10 +224,17 @@ def _enough(before: Sequence[Past]) -> bool:
     return sum(one.rows.height for one in before) >= ROWS_LEAST and used >= USED_LEAST
 
 
-def _fit(before: Sequence[Past]) -> Model:
+def _columns(known: Sequence[Past]) -> dict[datetime, pl.DataFrame]:
+    """What there is to learn from at each time."""
+    from catalogkit.eviction.model import design
+
+    return {one.at: design(one.rows) for one in known}
+
+
+def _fit(before: Sequence[Past], columns: Mapping[datetime, pl.DataFrame]) -> Model:
     from catalogkit.eviction.model import fit
 
-    return fit([(one.rows, one.counts) for one in before])
+    return fit([(columns[one.at], one.counts) for one in before])
 
 
 def _can_learn() -> bool:

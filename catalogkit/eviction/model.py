@@ -22,20 +22,29 @@ if TYPE_CHECKING:
     import numpy as np
 
 SEED: Final = 0
-# Small trees, slow steps and heavy leaves: a few thousand rows of the past are easily learned by heart. Finding where
-# weighted bins end takes longer than the trees, in proportion to how many there are.
+# Small trees, slow steps and heavy leaves: a few thousand rows of the past are easily learned by heart.
 TREES: Final = {
     "max_iter": 60, "learning_rate": 0.06, "max_leaf_nodes": 8, "min_samples_leaf": 40, "l2_regularization": 10.0,
-    "max_bins": 63,
 }  # fmt: skip
+# So many values of a column are told apart.
+VALUES: Final = 63
 ROWS: Final = 30_000
 # How much less an expected request counts where many are expected: requests come in bursts, not alone.
 BURST: Final = 2.0
 _SMALLEST: Final = 1e-6
 
 
-def design(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
-    """Columns to learn from, and in which direction each may lead: 1 up, -1 down, 0 either.
+# In which direction a column may lead: 1 up, -1 down, 0 either.
+WAYS: Final = (
+    {f"{name}_{half:g}": 1 for half in HALF_LIVES for name in ("requests", "readings", "any", "class")}
+    | {f"n_{window:g}": 1 for window in WINDOWS}
+    | {"n_all": 1, "m_1": 1, "m_4": 1, "before": 1}
+    | {"idle": -1, "size": -1, "age": 0, "newer": 0, "newest": 0, "followed": 0}
+)
+
+
+def design(rows: pl.DataFrame) -> pl.DataFrame:
+    """Columns to learn from, those of `WAYS`.
 
     Parameters
     ----------
@@ -43,7 +52,6 @@ def design(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
         What `features.features` returns.
     """
     columns: dict[str, pl.Expr | pl.Series] = {}
-    ways: dict[str, int] = {}
     for half in HALF_LIVES:
         requests = shrunken(rows, f"nd_{half:g}", f"wd_{half:g}")
         readings = shrunken(rows, f"md_{half:g}", f"wd_{half:g}")
@@ -51,16 +59,10 @@ def design(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[int]]:
             f"requests_{half:g}": requests["expected"].log(), f"readings_{half:g}": readings["expected"].log(),
             f"any_{half:g}": readings["any"], f"class_{half:g}": requests["class"].log(),
         }  # fmt: skip
-        ways |= {f"{name}_{half:g}": 1 for name in ("requests", "readings", "any", "class")}
-    for name in (*(f"n_{window:g}" for window in WINDOWS), "n_all", "m_1", "m_4", "before"):
-        columns[name], ways[name] = pl.col(name).log1p(), 1
-    columns |= {
-        "idle": pl.col("idle"), "size": pl.col("bytes").log1p(), "age": pl.col("age").log1p(),
-        "newer": pl.col("newer"), "newest": pl.col("newest"), "followed": pl.col("followed").log1p(),
-    }  # fmt: skip
-    ways |= {"idle": -1, "size": -1, "age": 0, "newer": 0, "newest": 0, "followed": 0}
-    told = rows.select(**columns)
-    return told, [ways[name] for name in told.columns]
+    logs = ("before", "age", "followed", "n_all", "m_1", "m_4", *(f"n_{window:g}" for window in WINDOWS))
+    columns |= {name: pl.col(name).log1p() for name in logs} | {"size": pl.col("bytes").log1p()}
+    columns |= {name: pl.col(name) for name in ("idle", "newer", "newest")}
+    return rows.select(**columns).select(*WAYS)
 
 
 # What the logistic regression looks at; those marked cannot lead down.
@@ -85,7 +87,7 @@ class Model:
         import numpy as np
         from threadpoolctl import threadpool_limits
 
-        columns, _ = design(rows)
+        columns = design(rows)
         given = columns.to_numpy()
         with threadpool_limits(1):
             factor = self.regressor.predict(given)
@@ -104,14 +106,13 @@ def fit(pasts: Sequence[tuple[pl.DataFrame, pl.Series]]) -> Model:
     Parameters
     ----------
     pasts
-        For each time what `features.features` returns, and the number of requests that followed.
+        For each time the columns of `design`, and the number of requests that followed.
     """
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
 
-    designs = [design(rows) for rows, _ in pasts]
-    columns, ways = pl.concat([one for one, _ in designs]), designs[0][1]
+    columns = pl.concat([columns for columns, _ in pasts])
     given, asked = columns.to_numpy(), pl.concat([counts for _, counts in pasts]).to_numpy().astype(float)
     plain = _plain(columns)
     if len(given) > ROWS:
@@ -119,13 +120,30 @@ def fit(pasts: Sequence[tuple[pl.DataFrame, pl.Series]]) -> Model:
         given, asked, plain = given[some], asked[some], plain[some]
         columns = columns[some.tolist()]
     offset = np.exp(columns["requests_2"].to_numpy())
-    shared: Any = {"monotonic_cst": ways, "random_state": SEED, "early_stopping": False, **TREES}
-    used = asked > 0
+    shared: Any = {"monotonic_cst": list(WAYS.values()), "random_state": SEED, "early_stopping": False, **TREES}
+    used, given = asked > 0, _rounded(given)
     with threadpool_limits(1):
         regressor = HistGradientBoostingRegressor(loss="poisson", **shared)
         regressor.fit(given, asked / offset, sample_weight=offset / (1 + offset / BURST) + 1e-9)
         classifier = HistGradientBoostingClassifier(**shared).fit(given, used) if 0 < used.mean() < 1 else None
         return Model(regressor, classifier, _logistic(plain, used.astype(float)), float(used.mean()))
+
+
+def _rounded(given: np.ndarray) -> np.ndarray:
+    """Each value as the nearest of a few that lie evenly among those of its column.
+
+    Trees would find such bins themselves, but for weighted rows that takes them longer than to grow.
+    """
+    import numpy as np
+
+    ordered = np.sort(given, axis=0)
+    some = ordered[np.linspace(0, len(ordered) - 1, VALUES).round().astype(int)]
+    rounded = np.empty_like(given)
+    for column in range(given.shape[1]):
+        values = np.unique(ordered[:, column])
+        values = values if len(values) <= VALUES else np.unique(some[:, column])
+        rounded[:, column] = values[np.searchsorted((values[1:] + values[:-1]) / 2, given[:, column])]
+    return rounded
 
 
 def _plain(columns: pl.DataFrame) -> np.ndarray:

@@ -21,7 +21,6 @@ from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, Past, choos
 from catalogkit.eviction.sweeps import Swept, swept
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from catalogkit.eviction.calibration import Calibration
@@ -166,8 +165,8 @@ def score(
         )  # fmt: skip
     extra: dict[str, Any] = {"regrets": verdict.regrets, "judged_at": [one.at.isoformat() for one in verdict.judged]}
     extra |= verdict.calibration.told() | {"told_by": MODEL if verdict.tells else RATE}
-    if verdict.model is not None:
-        extra |= {"importance": _importance(verdict.model, past[0]), "drift": _drift(rows, past)}
+    if verdict.model is not None and verdict.learned is not None:
+        extra |= {"importance": _importance(verdict.model, past[0]), "drift": _drift(rows, verdict.learned)}
     return Scores(_ordered(frame, refetch), Card(verdict.method, verdict.why, **about, **extra))
 
 
@@ -220,12 +219,12 @@ def _importance(model: Model, past: Past) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def _drift(rows: pl.DataFrame, known: Sequence[Past]) -> dict[str, float]:
+def _drift(rows: pl.DataFrame, before: pl.DataFrame) -> dict[str, float]:
     """The five features whose mean moved furthest from what was learned from, in standard deviations."""
     from catalogkit.eviction.model import design
 
     some = rows.gather_every(max(rows.height // SOME, 1))
-    now, before = design(some)[0], pl.concat([design(one.rows)[0] for one in known])
+    now = design(some)
     moved = (now.mean() - before.mean()) / before.std().with_columns(pl.all().clip(1e-9))
     told = {name: float(value) for name, value in moved.row(0, named=True).items() if value is not None}
     return dict(sorted(told.items(), key=lambda one: -abs(one[1]))[:5])

@@ -147,11 +147,11 @@ def ranks(frame: pl.DataFrame, objects: pl.Series) -> dict[str, int]:
 
 def test_a_model_is_monotone_in_requests_and_bytes() -> None:
     """Of one fitted model: more requests never lower what is expected, more bytes never raise it."""
-    from catalogkit.eviction.model import fit
+    from catalogkit.eviction.model import design, fit
 
     history, at, _ = learned()
     pasts = ladder.pasts(history.known(at), WEEK)
-    model = fit([(one.rows, one.counts) for one in pasts])
+    model = fit([(design(one.rows), one.counts) for one in pasts])
     rows = pasts[0].rows.head(300)
     before = model.predict(rows)
     larger = model.predict(rows.with_columns(bytes=pl.col("bytes") * 10))
