@@ -116,12 +116,15 @@ def plan_evict(
 
 def _words(card: Card) -> list[str]:
     lines = []
-    if card.method == "size x age":
-        lines.append("No access log was read, so no chance of reuse is known or claimed (`catalogkit access import`).")
+    if not card.told_by:
+        lines.append("So no chance of reuse is known or claimed; `catalogkit access import` reads a log.")
     elif card.promised is not None:
         lines.append(
             f"On the log's past {card.promised:,.0f} contents were expected to be asked for; {card.came:,} were."
         )
+    if card.drifted:
+        moved = ", ".join(f"{name} by {by:+.1f} standard deviations" for name, by in card.drifted.items())
+        lines.append(f"What is there now differs from what the model learned from: {moved}.")
     return lines
 
 

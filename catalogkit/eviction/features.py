@@ -41,11 +41,12 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
     Returns
     -------
     DataFrame
-        ``object``, ``bytes``, ``source``, ``kind``, ``tenant``, ``family``; numbers of requests in windows (``n_4`` in
-        the last four horizons, ``n_all``), of readings with any (``m_...``), both decayed (``nd_2``: half after two),
-        how long those were watched (``w_...``, ``wd_...``, in horizons), ``idle`` and ``age`` (at most `LONGEST`),
-        ``newer`` and ``newest`` (which share of its source and kind, and of its source, came later), ``followed`` (how
-        many later times of arrival its family has), ``before`` (the rate of requests before they were told one by one).
+        ``object``, ``bytes``; ``source``, ``kind``, ``tenant``, ``family`` as numbers that stand for names; numbers of
+        requests in windows (``n_4`` in the last four horizons, ``n_all``), of readings with any (``m_...``), both
+        decayed (``nd_2``: half after two), how long those were watched (``w_...``, ``wd_...``, in horizons), ``idle``
+        and ``age`` (at most `LONGEST`), ``newer`` and ``newest`` (which share of its source and kind, and of its
+        source, came later), ``followed`` (how many later times of arrival its family has), ``before`` (the rate of
+        requests before they were told one by one).
     """
     known = history.known(as_of)
     unit = 1e6 * horizon.total_seconds()
@@ -53,7 +54,10 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
     def ago(earlier: str) -> pl.Expr:
         return (pl.col("end") - pl.col(earlier)).dt.total_microseconds() / unit
 
-    objects = known.objects.with_columns(end=_watched_until(known, as_of, horizon), family=FAMILY)
+    # Of names only counts whether they are the same, and numbers are compared faster.
+    objects = known.objects.with_columns(end=_watched_until(known, as_of, horizon), family=FAMILY).with_columns(
+        pl.col("source", "kind", "tenant", "family").hash(seed=0)
+    )
     log = known.events.lazy().join(objects.lazy().select("object", "end"), on="object", maintain_order="left")
     log = log.select("object", "count", ago=ago("at").clip(0))
     decay = {half: 0.5 ** (pl.col("ago") / half) for half in HALF_LIVES}
@@ -99,6 +103,13 @@ def behind(known: History, as_of: datetime, horizon: timedelta) -> bool:
     """Whether a log ends so long before a time that what happened since is unknown."""
     last = known.events["at"].max()
     return last is not None and as_of - last > horizon / 4  # type: ignore[operator]
+
+
+def watched(known: History, as_of: datetime, horizon: timedelta) -> timedelta:
+    """How long a log tells what was asked for: from its beginning until a time, or until it ends."""
+    first, last = known.events.select(pl.col("at").min(), pl.col("at").max().alias("last")).row(0)
+    span: timedelta = (last if behind(known, as_of, horizon) else as_of) - first
+    return span
 
 
 def _watched_until(known: History, as_of: datetime, horizon: timedelta) -> pl.Series:

@@ -20,13 +20,11 @@ from catalogkit.eviction.features import FAMILY, features
 from catalogkit.eviction.harms import scored
 from catalogkit.eviction.history import History
 from catalogkit.eviction.judging import Bounds, mean_regret, regrets
-from catalogkit.eviction.rates import shrunken
+from catalogkit.eviction.model import Model, design, fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime, timedelta
-
-    from catalogkit.eviction.model import Model
 
 # Enough of a past to learn from, and to be judged by.
 EVENTS_LEAST: Final = 50
@@ -39,7 +37,7 @@ ROWS_LEAST, USED_LEAST = 200, 10
 SAMPLE: Final = 20_000
 # Classic rules that may be shipped where they win: by so much, and by so many standard errors at three times or more
 # (Student's t, 95 %); at fewer nothing is clear.
-RULES: Final = ("GDSF, decayed", "Hyperbolic", "LRU", "size x age", "largest first")
+RULES: Final = ("GDSF, decayed", "Hyperbolic", "LRU", "LFU, decayed", "size x age", "largest first")
 MARGIN: Final = 0.02
 ERRORS: Final = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}
 MODEL, RATE, SIZE_AGE = "model", "rate", "size x age"
@@ -47,10 +45,11 @@ MODEL, RATE, SIZE_AGE = "model", "rate", "size x age"
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What could be told at a time, and what came after."""
+    """What could be told at a time, the columns to learn from, and what came after."""
 
     at: datetime
     rows: pl.DataFrame
+    columns: pl.DataFrame
     counts: pl.Series
 
 
@@ -68,13 +67,11 @@ class Verdict:
     calibration
         What those chances were worth.
     ranking
-        What the chances were worth of who ranks.
+        What the chances were worth that are ranked by.
     regrets
         The mean regret of each contender, by judgement.
     judged
         The past times at which they were judged.
-    learned
-        What the model learned from.
     """
 
     method: str
@@ -85,7 +82,6 @@ class Verdict:
     ranking: Calibration = NONE
     regrets: dict[str, dict[str, float]] = field(default_factory=dict)
     judged: list[Past] = field(default_factory=list)
-    learned: pl.DataFrame | None = None
 
 
 def pasts(history: History, horizon: timedelta) -> list[Past]:
@@ -102,7 +98,7 @@ def pasts(history: History, horizon: timedelta) -> list[Past]:
         rows = rows.join(told.select("object"), on="object", how="semi", maintain_order="left")
         if rows.height:
             after = rows.join(history.used(at, horizon), on="object", how="left", maintain_order="left")
-            found.append(Past(at, rows, after["count"].fill_null(0)))
+            found.append(Past(at, rows, design(rows), after["count"].fill_null(0)))
     return found
 
 
@@ -123,15 +119,16 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool,
     # A model is judged where something was known to learn it from.
     before = {one.at: [two for two in known if two.at + horizon <= one.at] for one in known}
     judged = _spread([one for one in known if can and _enough(before[one.at])])
-    columns = _columns(known) if judged else {}
-    models = [_fit(before[one.at], columns) for one in judged]
+    models = [_fit(before[one.at]) for one in judged]
     judged = judged or _spread(known)
     cells: dict[str, list[pl.DataFrame]] = {}
     bounds = [Bounds.of(_after(one)) for one in judged]
-    by_rate = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []), [1.0] * len(judged), bounds)
+    by_rate, ranking = _judge(judged, [None] * len(judged), cells.setdefault(RATE, []), [1.0] * len(judged), bounds)
     # What a model says that saw half as much tells little of how far this one is to be trusted.
     shares = [(len(before[one.at]) / len(known)) ** 3 for one in judged]
-    by_model = _judge(judged, models, cells.setdefault(MODEL, []), shares, bounds) if models else NONE
+    by_model, ranking_by_model = (
+        _judge(judged, models, cells.setdefault(MODEL, []), shares, bounds) if models else (NONE, NONE)
+    )
     history = _of(history, pl.concat([one.rows.select("object") for one in judged]).unique())
     for past, bound in zip(judged, bounds, strict=True):
         rules = _after(past).join(baselines.scores(history, past.at, horizon).drop("bytes"), on="object", how="left",
@@ -143,9 +140,9 @@ def choose(history: History, known: list[Past], horizon: timedelta, learn: bool,
     ranks = means.get(MODEL, math.inf) < means.get(RATE, math.inf)
     tells = by_model.loss < by_rate.loss
     about: dict[str, Any] = {
-        "model": _fit(known, columns) if ranks or tells else None, "tells": tells,
-        "calibration": by_model if tells else by_rate, "ranking": by_model if ranks else by_rate,
-        "regrets": told, "judged": judged, "learned": pl.concat(columns.values()) if columns else None,
+        "model": _fit(known) if ranks or tells else None, "tells": tells,
+        "calibration": by_model if tells else by_rate, "ranking": ranking_by_model if ranks else ranking,
+        "regrets": told, "judged": judged,
     }  # fmt: skip
     if not means:
         return Verdict(RATE, "nothing of the log's past could have been done better than by chance", **about)
@@ -197,26 +194,37 @@ def _judge(
     cells: list[pl.DataFrame],
     weights: Sequence[float],
     bounds: Sequence[Bounds],
-) -> Calibration:
-    """Judge what rates, or models, would have said; return what their chances were worth."""
-    said = [raw(past.rows, model) for past, model in zip(judged, models, strict=True)]
-    worth = Calibration.fit([(one["any"], past.counts) for one, past in zip(said, judged, strict=True)], weights)
+) -> tuple[Calibration, Calibration]:
+    """Judge what rates, or models, would have said; return what the chances were worth, told ones and ranked ones."""
+    said = [raw(past.columns, model) for past, model in zip(judged, models, strict=True)]
+    told, ranked = (
+        Calibration.fit([(one[name], past.counts) for one, past in zip(said, judged, strict=True)], weights)
+        for name in ("any", "ranked")
+    )
     for past, one, bound in zip(judged, said, bounds, strict=True):
-        score = scored(one.select("expected", past.rows["bytes"], reuse=worth.apply(one["any"])))["score"]
+        score = scored(one.select("expected", past.rows["bytes"], reuse=ranked.apply(one["ranked"])))["score"]
         cells.append(regrets(_after(past).with_columns(score), "score", bounds=bound))
-    return worth
+    return told, ranked
 
 
-def raw(rows: pl.DataFrame, model: Model | None) -> pl.DataFrame:
-    """``expected`` requests and the chance of ``any``, before calibration: by rates of two memories, and the model."""
-    quick, slow = (shrunken(rows, f"nd_{half}", f"wd_{half}") for half in ("0.5", "2"))
-    quick_any, slow_any = (shrunken(rows, f"md_{half}", f"wd_{half}")["any"] for half in ("0.5", "2"))
-    expected, chances = (quick["expected"] * slow["expected"]).sqrt(), [(quick_any * slow_any).sqrt()]
-    if model is not None:
-        said = model.predict(rows)
-        expected, chances = (expected * said["expected"]).sqrt(), [*chances, said["trees"], said["plain"]]
-    odds = pl.DataFrame({str(number): logit(one) for number, one in enumerate(chances)}).mean_horizontal()
-    return pl.DataFrame({"expected": expected, "any": 1 / (1 + (-odds).exp())})
+def raw(columns: pl.DataFrame, model: Model | None) -> pl.DataFrame:
+    """What to expect, before calibration, by the columns of `design`: rates of two memories, and the model.
+
+    Returns
+    -------
+    DataFrame
+        ``expected`` requests, the chance of ``any``, and the chance to be ``ranked`` by. The first two are means of the
+        rates and the model, which are nearest to what comes; an order is better where differences are not evened out,
+        and goes by the trees alone.
+    """
+    expected = ((columns["requests_0.5"] + columns["requests_2"]) / 2).exp()
+    chance = (columns["any_0.5"] * columns["any_2"]).sqrt()
+    if model is None:
+        return pl.DataFrame({"expected": expected, "any": chance, "ranked": chance})
+    said = model.predict(columns)
+    odds = (logit(chance) + logit(said["trees"]) + logit(said["plain"])) / 3
+    told = {"expected": (expected * said["expected"]).sqrt(), "any": 1 / (1 + (-odds).exp()), "ranked": said["trees"]}
+    return pl.DataFrame(told)
 
 
 def _enough(before: Sequence[Past]) -> bool:
@@ -224,17 +232,8 @@ def _enough(before: Sequence[Past]) -> bool:
     return sum(one.rows.height for one in before) >= ROWS_LEAST and used >= USED_LEAST
 
 
-def _columns(known: Sequence[Past]) -> dict[datetime, pl.DataFrame]:
-    """What there is to learn from at each time."""
-    from catalogkit.eviction.model import design
-
-    return {one.at: design(one.rows) for one in known}
-
-
-def _fit(before: Sequence[Past], columns: Mapping[datetime, pl.DataFrame]) -> Model:
-    from catalogkit.eviction.model import fit
-
-    return fit([(columns[one.at], one.counts) for one in before])
+def _fit(before: Sequence[Past]) -> Model:
+    return fit([(one.columns, one.counts) for one in before])
 
 
 def _can_learn() -> bool:

@@ -82,12 +82,11 @@ class Model:
     plain: tuple[np.ndarray, np.ndarray, np.ndarray]
     base: float
 
-    def predict(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def predict(self, columns: pl.DataFrame) -> pl.DataFrame:
         """``expected`` requests within a horizon and the chances of ``any``, by trees and by logistic regression."""
         import numpy as np
         from threadpoolctl import threadpool_limits
 
-        columns = design(rows)
         given = columns.to_numpy()
         with threadpool_limits(1):
             factor = self.regressor.predict(given)

@@ -15,21 +15,25 @@ import polars as pl
 
 from catalogkit.errors import InvalidInput
 from catalogkit.eviction import baselines
-from catalogkit.eviction.features import behind, features
+from catalogkit.eviction.features import behind, features, watched
 from catalogkit.eviction.harms import AIMS, PARTS, scored
-from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, Past, choose, pasts, raw
+from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, choose, pasts, raw
+from catalogkit.eviction.model import design
 from catalogkit.eviction.sweeps import Swept, swept
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from catalogkit.eviction.calibration import Calibration
     from catalogkit.eviction.history import History
     from catalogkit.eviction.model import Model
 
 __all__ = ["MODEL", "RATE", "SIZE_AGE", "Card", "Scores", "score"]
 
-VERSION: Final = "3"
+VERSION: Final = "4"
+# A log that tells of less than this share of a horizon says nothing of a whole one.
+LEAST: Final = 0.25
+# By so many standard deviations a feature has drifted: what was learned may not hold for what is there now.
+DRIFTED: Final = 1.0
 # Of so many objects a mean is told well enough.
 SOME: Final = 20_000
 
@@ -59,7 +63,8 @@ class Card:
     aim
         Which harm that makes least: one of `harms.AIMS`.
     told_by
-        Who tells the chances of reuse: whoever was nearest to what came in the past, model or rate.
+        Who tells the chances of reuse: whoever was nearest to what came in the past, model or rate; empty where nobody
+        can, and none are claimed.
     regrets
         The mean regret of each contender on the log's own past, by judgement; empty where none could be judged.
     calibration
@@ -90,6 +95,11 @@ class Card:
     drift: dict[str, float] = field(default_factory=dict)
     version: str = VERSION
     seed: int = 0
+
+    @property
+    def drifted(self) -> dict[str, float]:
+        """The features of which objects are now by `DRIFTED` or more from what a model learned from."""
+        return {name: moved for name, moved in self.drift.items() if abs(moved) >= DRIFTED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +154,24 @@ def score(
         frame = _by_size_and_age(known, as_of)
         return Scores(_ordered(frame, refetch), Card(SIZE_AGE, "there is no log of who asked for what", **about))
     about |= {"first_at": str(known.events["at"].min()), "last_at": str(known.events["at"].max())}
+    if (span := watched(known, as_of, horizon)) < LEAST * horizon:
+        why = f"the log tells of {_days(span)}, too little to say what comes in {_days(horizon)}"
+        return Scores(_ordered(_by_size_and_age(known, as_of), refetch), Card(SIZE_AGE, why, **about))
     organic = swept(known, as_of, horizon)
     about["sweep_chance"] = organic.chance
     rows = features(organic.history, as_of, horizon)
+    columns = design(rows)
     past = pasts(organic.history, horizon)
     # To a classic rule what came since the log ends looks as if nobody wanted it.
     classic = not behind(known, as_of, horizon)
     verdict = choose(organic.history, past, horizon, learn, classic=classic)
-    model = verdict.model if verdict.tells else None
-    told = _demand(rows, organic, model, verdict.calibration)
+    said = {who: raw(columns, model) for who, model in ((RATE, None), (MODEL, verdict.model)) if who == RATE or model}
+    teller, ranker = MODEL if verdict.tells else RATE, MODEL if verdict.method == MODEL else RATE
+    told = _demand(rows, organic, said[teller], verdict.calibration.apply(said[teller]["any"]))
     frame = scored(told, aim)
-    if aim == "balanced" and (verdict.method == MODEL) != verdict.tells:
-        ranks = verdict.model if verdict.method == MODEL else None
-        ranked = scored(_demand(rows, organic, ranks, verdict.ranking))
+    if aim == "balanced" and {teller, ranker} != {RATE}:
+        chance = verdict.ranking.apply(said[ranker]["ranked"])
+        ranked = scored(_demand(rows, organic, said[ranker], chance))
         frame = told.with_columns(ranked.select(*PARTS, "score"))
     if verdict.method in RULES:
         values = baselines.scores(organic.history, as_of, horizon).select("object", value=verdict.method)
@@ -165,21 +180,27 @@ def score(
         )  # fmt: skip
     extra: dict[str, Any] = {"regrets": verdict.regrets, "judged_at": [one.at.isoformat() for one in verdict.judged]}
     extra |= verdict.calibration.told() | {"told_by": MODEL if verdict.tells else RATE}
-    if verdict.model is not None and verdict.learned is not None:
-        extra |= {"importance": _importance(verdict.model, past[0]), "drift": _drift(rows, verdict.learned)}
+    if verdict.model is not None:
+        before = pl.concat([one.columns for one in past])
+        extra |= {"importance": _importance(verdict.model, past[0].columns), "drift": _drift(columns, before)}
     return Scores(_ordered(frame, refetch), Card(verdict.method, verdict.why, **about, **extra))
 
 
-def _demand(rows: pl.DataFrame, organic: Swept, model: Model | None, worth: Calibration) -> pl.DataFrame:
+def _demand(rows: pl.DataFrame, organic: Swept, said: pl.DataFrame, chance: pl.Series) -> pl.DataFrame:
     """What to expect within the horizon, sweeps included."""
-    told = raw(rows, model)
-    reuse = 1 - (1 - worth.apply(told["any"])) * (1 - organic.chance)
-    return rows.select("object", "bytes", expected=told["expected"] + organic.requests, reuse=reuse)
+    reuse = 1 - (1 - chance) * (1 - organic.chance)
+    return rows.select("object", "bytes", expected=said["expected"] + organic.requests, reuse=reuse)
+
+
+def _days(span: timedelta) -> str:
+    days = span.total_seconds() / 86400
+    return f"{days:.3g} day{'' if days == 1 else 's'}" if days >= 1 else f"{days * 24:.2g} hours"
 
 
 def _by_size_and_age(known: History, as_of: datetime) -> pl.DataFrame:
-    days = (pl.lit(as_of) - pl.col("created_at")).dt.total_microseconds() / 86400e6
-    return known.objects.select(
+    asked = known.events.group_by("object").agg(last=pl.col("at").max())
+    days = (pl.lit(as_of) - pl.max_horizontal("created_at", "last")).dt.total_microseconds() / 86400e6
+    return known.objects.join(asked, on="object", how="left", maintain_order="left").select(
         "object", "bytes",
         expected=pl.lit(None, dtype=pl.Float64), reuse=pl.lit(None, dtype=pl.Float64),
         part_bytes=pl.col("bytes").clip(1).log(2),
@@ -203,14 +224,14 @@ def _ordered(frame: pl.DataFrame, refetch: pl.DataFrame | None) -> pl.DataFrame:
 # -- what the card tells -----------------------------------------------------------------------------------------------
 
 
-def _importance(model: Model, past: Past) -> dict[str, float]:
+def _importance(model: Model, columns: pl.DataFrame) -> dict[str, float]:
     """By how much the chance of reuse changes, on average, when a feature is shuffled; the largest first."""
-    rows = past.rows.head(2000)
+    rows = columns.head(2000)
     plain = model.predict(rows)["trees"]
     groups = {
-        "requests": "^(n|nd)_.*$", "readings": "^(m|md)_.*$", "watched": "^(w|wd)_.*$", "idle": "^idle$",
-        "age": "^age$", "size": "^bytes$", "class": "^(source|kind|family)$",
-        "later arrivals": "^(newer|newest|followed)$", "before the log": "^before$",
+        "requests": "^(requests|n)_.*$", "readings": "^(readings|any|m)_.*$", "idle": "^idle$", "age": "^age$",
+        "size": "^size$", "class": "^class_.*$", "later arrivals": "^(newer|newest|followed)$",
+        "before the log": "^before$",
     }  # fmt: skip
     found = {
         name: float((model.predict(rows.with_columns(pl.col(columns).shuffle(seed=0)))["trees"] - plain).abs().mean())  # type: ignore[arg-type]
@@ -219,12 +240,9 @@ def _importance(model: Model, past: Past) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda one: -one[1]))
 
 
-def _drift(rows: pl.DataFrame, before: pl.DataFrame) -> dict[str, float]:
+def _drift(columns: pl.DataFrame, before: pl.DataFrame) -> dict[str, float]:
     """The five features whose mean moved furthest from what was learned from, in standard deviations."""
-    from catalogkit.eviction.model import design
-
-    some = rows.gather_every(max(rows.height // SOME, 1))
-    now = design(some)
+    now = columns.gather_every(max(columns.height // SOME, 1))
     moved = (now.mean() - before.mean()) / before.std().with_columns(pl.all().clip(1e-9))
     told = {name: float(value) for name, value in moved.row(0, named=True).items() if value is not None}
     return dict(sorted(told.items(), key=lambda one: -abs(one[1]))[:5])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 REASONS: Final = {
     "model": "few are expected to ask for it again; a model that was right about this log's past says so",
     "rate": "few are expected to ask for it again, by how often it and its like were asked for",
-    "size x age": "it is large and was not met for long; no log says whether anybody asks for it",
+    "size x age": "it is large and was not met for long; no log says enough of who asks for it",
     "elsewhere": "a good copy of it stays in another store",
 }
 RETURN_REASONS: Final = {"wanted": "it was evicted, and somebody wants it back from where it came from"}

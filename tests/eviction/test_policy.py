@@ -214,7 +214,8 @@ def test_on_the_command_line(
     """A log is read, told and remembered; the plan says what it rests on, and keeps its scores and card."""
     told = put(collection, "a", b"one")
     log = tmp_path / "access.log"
-    log.write_text('1.2.3.4 - - [01/Feb/2026:12:00:00 +0000] "GET /a HTTP/1.1" 200 3\n')
+    line = '1.2.3.4 - - [{}/Feb/2026:12:00:00 +0000] "GET /a HTTP/1.1" 200 3\n'
+    log.write_text(line.format("01") + line.format("20"))
 
     def call(*arguments: str) -> tuple[int, Any]:
         monkeypatch.setattr(sys, "argv", ["catalogkit", "-C", str(collection.path), *arguments, "--json"])
@@ -224,8 +225,8 @@ def test_on_the_command_line(
         return code, json.loads(out) if code != 1 and out else {}
 
     code, read = call("access", "import", str(log))
-    assert code == 0 and read["matched"] == 1
-    assert call("access", "list")[1]["files"][0]["matched"] == 1
+    assert code == 0 and read["matched"] == 2
+    assert call("access", "list")[1]["files"][0]["matched"] == 2
     code, planned = call("plan", "evict", "--last-copies")
     home = Path(planned["path"])
     assert code == 2 and json.loads((home / "card.json").read_text())["method"] == "rate"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -93,6 +94,13 @@ def test_a_model_is_learned_where_it_proves_better() -> None:
     assert judged(history, at, WEEK, scores.frame) < 0.06
 
 
+def test_what_drifted_is_told() -> None:
+    """Features that moved by a standard deviation or more, either way; nothing where there was no model."""
+    card = replace(learned()[2].card, drift={"idle": -1.2, "age": 1.0, "size": 0.9})
+    assert card.drifted == {"idle": -1.2, "age": 1.0}
+    assert score(small(a=1), NOW, WEEK).card.drifted == {}
+
+
 def test_the_same_again() -> None:
     """Scored twice, the scores are the same to the last bit, and so is the card."""
     history, at, scores = learned()
@@ -151,17 +159,17 @@ def test_a_model_is_monotone_in_requests_and_bytes() -> None:
 
     history, at, _ = learned()
     pasts = ladder.pasts(history.known(at), WEEK)
-    model = fit([(design(one.rows), one.counts) for one in pasts])
+    model = fit([(one.columns, one.counts) for one in pasts])
     rows = pasts[0].rows.head(300)
-    before = model.predict(rows)
-    larger = model.predict(rows.with_columns(bytes=pl.col("bytes") * 10))
+    before = model.predict(design(rows))
+    larger = model.predict(design(rows.with_columns(bytes=pl.col("bytes") * 10)))
     assert all((larger[name] <= before[name] + 1e-9).all() for name in before.columns)
     counts = [name for name in rows.columns if name.startswith(("n_", "m_", "nd_", "md_"))]
     one = rows.with_row_index("row").with_columns(
         *(pl.when(pl.col("row") == 7).then(pl.col(name) + 10).otherwise(name) for name in counts),
         idle=pl.when(pl.col("row") == 7).then(0.0).otherwise("idle"),
     )
-    asked = model.predict(one.drop("row"))
+    asked = model.predict(design(one.drop("row")))
     assert all(asked[name][7] >= before[name][7] for name in before.columns)
 
 
@@ -172,6 +180,18 @@ def test_no_log_is_size_and_age_and_no_chance() -> None:
     assert scores.frame["object"].to_list() == ["b", "a"]
     assert scores.frame["reuse"].null_count() == scores.frame["expected"].null_count() == 2
     assert scores.frame["score"][0] - scores.frame["score"][1] == pytest.approx(1)
+
+
+def test_a_log_that_just_began_promises_nothing() -> None:
+    """Of less than a quarter of a horizon no chance is claimed, and it is labelled; what was just asked for stays."""
+    asked = [(name, 1e-4 * number) for number in range(1, 30) for name in ("b", "c")]
+    scores = score(small(*asked, a=5, b=10, c=5), NOW, WEEK)
+    assert scores.card.method == "size x age" and "the log tells of 0.07 hours" in scores.card.why
+    assert scores.frame["object"].to_list() == ["a", "b", "c"]
+    assert scores.frame["reuse"].null_count() == scores.frame["expected"].null_count() == 3
+    behind = score(small(("b", 30), ("c", 30.1), a=5, b=10, c=5), NOW, WEEK)
+    assert behind.card.method == "size x age" and behind.card.promised is None
+    assert score(small(("b", 2), ("c", 1), a=5, b=10, c=5), NOW, WEEK).card.method == "rate"
 
 
 def test_few_requests_are_rates_that_lean_on_the_class() -> None:
