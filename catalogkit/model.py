@@ -207,7 +207,8 @@ def to_us(when: datetime) -> int:
     """
     if when.tzinfo is None:
         raise InvalidInput(f"{when.isoformat()} has no time zone; give an aware time such as {when.isoformat()}+00:00")
-    return (when - _EPOCH) // timedelta(microseconds=1)
+    since = when - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds  # half the time of dividing by one
 
 
 def from_us(us: int) -> datetime:

@@ -13,7 +13,9 @@ from catalogkit.catalog.accesses import Accesses
 from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.copies import Copies
 from catalogkit.catalog.federation import Federation
+from catalogkit.catalog.intake import Intake
 from catalogkit.catalog.leases import Leases
+from catalogkit.catalog.past import Past
 from catalogkit.catalog.rows import (
     Committed,
     Coverage,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from catalogkit.audit_codes import Code
     from catalogkit.catalog.feed import Feed
     from catalogkit.catalog.hand import Hand
-    from catalogkit.model import Arrival, Check, Digest, DocumentRecord, LocationRecord
+    from catalogkit.model import Check, Digest, DocumentRecord, LocationRecord
 
 __all__ = [
     "Catalog",
@@ -67,7 +69,7 @@ __all__ = [
 ]
 
 
-class Catalog(Contents, Copies, Search, Accesses, Sketches, Leases, About, Federation, Protocol):
+class Catalog(Intake, Past, Contents, Copies, Search, Accesses, Sketches, Leases, About, Federation, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str
@@ -85,48 +87,6 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, Leases, About, Feder
 
     def add_store(self, name: str, kind: str, token: str) -> StoreRow:
         """Register a store; the same name and token again changes nothing, another token is refused."""
-
-    # ingest ---------------------------------------------------------------------------------------------------
-    def known(self, store_id: int, digests: Iterable[Digest]) -> dict[Digest, Known]:
-        """What is known of these blobs; of several copies in the store the healthiest is named."""
-
-    def holders(self, store_id: int, folds: Iterable[str]) -> dict[str, tuple[str, Digest]]:
-        """Which readable paths are taken, by their fold: key and content."""
-
-    def stage(
-        self, registrations: Sequence[Registration], *, owner: str, expires_at: datetime, as_of: datetime
-    ) -> list[int]:
-        """Write intents before bytes appear: blobs become ``incoming``, a condemned one is re-armed."""
-
-    def commit(
-        self,
-        staged: Sequence[tuple[int | None, Registration]],
-        *,
-        as_of: datetime,
-        run_id: str = "",
-        late: bool = False,
-    ) -> list[Committed]:
-        """The bytes are durable: locations appear, blobs live, documents point at them, intents end.
-
-        An intent that somebody else has ended is a `ConstraintError`, and nothing is changed: what happened meanwhile
-        wins. Only where it made the document just what this would make it, that is ``same``. Who completes what others
-        began is `late`: then a document that was forgotten after its intent was written is a `ConstraintError`, too.
-        """
-
-    def abandon(self, intents: Iterable[int]) -> None:
-        """End intents whose bytes never appeared; their blobs are forgotten if nothing else wants them."""
-
-    def intents(self) -> list[Intent]:
-        """Every ingest in flight, oldest first."""
-
-    def sources(self, folder: str) -> dict[str, SourceRow]:
-        """Remembered source files of one folder by name, only those whose content is still well kept."""
-
-    def current(self, arrivals: Sequence[Arrival]) -> list[tuple[int, Digest] | None]:
-        """For each arrival the document of the same identity and its content, if there is one."""
-
-    def touch(self, document_ids: Sequence[int], *, as_of: datetime) -> None:
-        """These documents were seen again, unchanged."""
 
     # runs and the ledger --------------------------------------------------------------------------------------
     def start_run(self, run_id: str, operation: str, *, as_of: datetime) -> None:
@@ -247,68 +207,6 @@ class Catalog(Contents, Copies, Search, Accesses, Sketches, Leases, About, Feder
 
     def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
         """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
-
-    # the past -------------------------------------------------------------------------------------------------
-    def document_at(self, document_id: int, when: datetime) -> DocumentRecord | None:
-        """One document as it was at a time; None if there was none then.
-
-        Of several changes at one time the last one counts; ``seen_at`` is the last sighting known to be no later.
-        """
-
-    def document_then(self, document_id: int, position: Position) -> DocumentRecord | None:
-        """One document as it was at a position; None if there was none then."""
-
-    def documents_at(self, when: datetime | Position, *, ids: tuple[int, int] | None = None) -> pl.DataFrame:
-        """Documents as they were at a time or a position: a frame like ``documents``, by id.
-
-        All, or those with ids from the first of `ids` to the second.
-        """
-
-    def changed_ids(self, before: Position, after: Position) -> list[int]:
-        """Documents that something happened to between two positions; among them all that differ."""
-
-    def differences(self, before: Position, after: Position) -> pl.DataFrame:
-        """Documents that differ between two positions: a frame ``differences``, by id."""
-
-    def ended_versions(self, after: datetime) -> pl.DataFrame:
-        """Versions of documents that held until some time after that one, and hold no more.
-
-        A frame like ``document_versions``, which has current versions and earlier ones beside them.
-        """
-
-    def history(self, document_id: int) -> pl.DataFrame:
-        """All that happened to a document, in the sequence it did: a frame ``history``."""
-
-    # moments --------------------------------------------------------------------------------------------------
-    def position(self) -> Position:
-        """Where the history of documents stands now."""
-
-    def keep_moment(
-        self,
-        kind: str,
-        name: str,
-        *,
-        as_of: datetime,
-        expires_at: datetime | None = None,
-        at: Position | None = None,
-    ) -> Moment:
-        """Keep a position, by default the present one: no blob that a document had then is condemned or purged.
-
-        It costs the same however large the catalog is. A past position can be kept as long as nothing of it was
-        condemned since; otherwise it is refused.
-        """
-
-    def release_moment(self, kind: str, name: str, *, as_of: datetime) -> Moment:
-        """Keep a moment no longer; it stays as a fact."""
-
-    def moments(self, kind: str | None = None, *, as_of: datetime | None) -> list[Moment]:
-        """Moments in force at a time, oldest first; without a time every one there ever was."""
-
-    def count_moment(self, moment_id: int) -> Moment:
-        """Count a moment, if nobody did before; takes as long as there are changes since the last one counted."""
-
-    def held_bytes(self, *, as_of: datetime) -> dict[int, tuple[int, int]]:
-        """By moment: bytes that no document has any more and it keeps, and those of them that only it keeps."""
 
     # copies of the catalog ------------------------------------------------------------------------------------
     def feed(self, since: Mapping[str, Any] | None) -> AbstractContextManager[Feed]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg import errors
@@ -91,10 +90,7 @@ class Intake(Database, Intents):
         at_us, until_us = to_us(as_of), to_us(expires_at)
         with _racing(), self.write("stage", at_us, alone=False) as db:
             new, again = _wanted(registrations, _blobs(db, {entry.digest for entry in registrations}))
-            rows = [
-                (one, new[one].bytes, new[one].media_type, "incoming", 0, None, at_us, at_us) for one in sorted(new)
-            ]
-            db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
+            _add(db, new, "incoming", {}, at_us)
             _rearm(db, again, at_us)
             ids = next_ids(db, "intents", len(registrations))
             # Nobody who forgets anything writes beside this.
@@ -103,10 +99,10 @@ class Intake(Database, Intents):
                 "intents",
                 ("id", "owner", "store_id", "key", "sha256", "facts", "created_us", "expires_us", "changes", "last_id"),
                 ("int8", "text", "int8", "text", "bytea", "text", "int8", "int8", "int8", "int8"),
-                [
+                (
                     (number, owner, one.store_id, one.key, one.digest, json_text(one), at_us, until_us, *position)
                     for number, one in zip(ids, registrations, strict=True)
-                ],
+                ),
             )
         return ids
 
@@ -265,12 +261,14 @@ def _rearm(db: Session, digests: Sequence[Digest], at_us: int) -> set[Digest]:
 
 def _add(db: Session, new: dict[Digest, Registration], state: str, users: Mapping[bytes, int], at_us: int) -> None:
     """Add blobs: promised ones, or such as have their place and all their documents already."""
-    rows = []
-    for one in sorted(new):
+
+    def row(one: Digest) -> tuple[Any, ...]:
         entry, refs = new[one], users.get(one, 0)
         since_us = at_us if state == "live" and not refs else None
-        rows.append((one, entry.bytes, entry.media_type, state, refs, since_us, at_us, at_us))
-    db.copy("blobs", _BLOB, _BLOB_TYPES, rows)
+        return one, entry.bytes, entry.media_type, state, refs, since_us, at_us, at_us
+
+    if new:
+        db.copy("blobs", _BLOB, _BLOB_TYPES, map(row, sorted(new)))
 
 
 def _locate(db: Session, entries: Sequence[Registration], incoming: Set[Digest], at_us: int) -> None:
@@ -303,19 +301,14 @@ def _locate(db: Session, entries: Sequence[Registration], incoming: Set[Digest],
                 " checked_us = 0 WHERE id = ?",
                 (entry.digest, entry.inode, entry.mtime_ns, at_us, number),
             )
-    db.copy(
-        "locations",
-        _LOCATION,
-        _LOCATION_TYPES,
-        [
-            (
-                store, key, str(entry.layout), fold(key) if entry.layout == "policy" else None, entry.digest,
-                entry.inode, entry.mtime_ns, at_us, at_us,
-            )
-            for (store, key), entry in sorted(wanted.items(), key=itemgetter(0))  # which is the order of two indexes
-            if (store, key) not in there
-        ],
-    )  # fmt: skip
+    missing = sorted(wanted.keys() - there.keys())  # which is the order of two indexes
+
+    def row(place: tuple[int, str]) -> tuple[Any, ...]:
+        entry, folded = wanted[place], fold(place[1]) if wanted[place].layout == Layout.POLICY else None
+        return *place, str(entry.layout), folded, entry.digest, entry.inode, entry.mtime_ns, at_us, at_us
+
+    if missing:
+        db.copy("locations", _LOCATION, _LOCATION_TYPES, map(row, missing))
 
 
 def _bring_alive(db: Session, digests: Set[Digest], at_us: int) -> None:
@@ -330,16 +323,22 @@ def _bring_alive(db: Session, digests: Set[Digest], at_us: int) -> None:
 def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[tuple[int, str]]) -> None:
     """Note what the source files looked like, so that they need not be read again."""
     rows = {
-        (stat.folder, stat.name): (
-            stat.folder, stat.name, stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode, entry.digest, document_id,
-        )
+        (stat.folder, stat.name): (stat, entry.digest, document_id)
         for entry, (document_id, _) in zip(entries, documents, strict=True)
         if (stat := entry.source)
-    }  # fmt: skip
+    }
     if not rows:
         return
     db.execute(
         "DELETE FROM sources s USING unnest(?::text[], ?::text[]) AS w (f, n) WHERE s.folder = w.f AND s.name = w.n",
         ([folder for folder, _ in rows], [name for _, name in rows]),
     )
-    db.copy("sources", _SOURCE, _SOURCE_TYPES, list(rows.values()))
+    db.copy(
+        "sources",
+        _SOURCE,
+        _SOURCE_TYPES,
+        (
+            (stat.folder, stat.name, stat.bytes, stat.mtime_ns, stat.ctime_ns, stat.inode, digest, document_id)
+            for stat, digest, document_id in rows.values()
+        ),
+    )

@@ -85,10 +85,8 @@ class Session:
         self.connection.execute("RELEASE SAVEPOINT attempt")
         return count
 
-    def copy(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Add many rows by the server's bulk protocol."""
-        if not rows:
-            return
+    def copy(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add many rows by the server's bulk protocol, which takes in the first while the next are being made."""
         with (
             self.connection.cursor() as cursor,
             cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT binary)") as copy,
