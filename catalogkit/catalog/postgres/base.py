@@ -51,6 +51,9 @@ CONNECTIONS: Final = 8
 # A statement that runs for so long has gone wrong; one that waits for its program holds up others.
 STATEMENT_SECONDS: Final = 900
 IDLE_SECONDS: Final = 900
+# A machine that is gone without a word is taken for gone within two minutes, at either end: what a program at one end
+# holds locked, and what one at the other waits for, ends with it.
+_ALIVE: Final = {"keepalives_idle": 60, "keepalives_interval": 15, "keepalives_count": 4}
 _BEGIN: Final = (
     "BEGIN; SELECT {lock}, set_config('catalogkit.at_us', %s, true), set_config('catalogkit.operation', %s, true),"
     f" set_config('catalogkit.run_id', %s, true), {NAMED}; "
@@ -125,11 +128,12 @@ class Database(Common):
             "lock_timeout": max(round(busy_seconds * 1000), 1),
             "statement_timeout": STATEMENT_SECONDS * 1000,
             "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
+            **{f"tcp_{name}": value for name, value in _ALIVE.items()},
             **({"default_transaction_read_only": "on"} if reader else {"row_security": "off"}),
         }
         options = " ".join(f"-c {name}={value}" for name, value in limits.items())
         given |= {"options": f"{options} {given.get('options', '')}".strip(), "autocommit": True}
-        settings: dict[str, Any] = {"application_name": "catalogkit", "connect_timeout": 10} | given
+        settings: dict[str, Any] = {"application_name": "catalogkit", "connect_timeout": 10} | _ALIVE | given
         with reached(self.url), psycopg.connect(**settings) as db, driver_errors(self.url):
             migrate(db, to_us(as_of), create=create)
             row = db.execute(_WHO).fetchone()
@@ -336,8 +340,8 @@ def reached(url: str) -> Iterator[None]:
 @contextlib.contextmanager
 def connection(url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection of its own, for what takes long and is done once."""
-    shown = public(url)
-    with reached(shown), psycopg.connect(**parameters(url), autocommit=True) as db, driver_errors(shown):  # type: ignore[arg-type]
+    shown, settings = public(url), _ALIVE | parameters(url)
+    with reached(shown), psycopg.connect(**settings, autocommit=True) as db, driver_errors(shown):  # type: ignore[arg-type]
         yield db
 
 
