@@ -101,4 +101,5 @@ def _race(server: Server, url: str, title: str, act: Callable[[Any, str, int], N
                 used, wall = busy(server) + time.process_time() - used, time.perf_counter() - began
                 race.samples[table].append(Sample(wall, used))
     race.load = os.getloadavg()[0]
+    race.expect_share("parted", "cpu", 1.0, f"{title}: one table costs no more than {PARTS} parts")
     return race
