@@ -59,6 +59,7 @@ def _class_rates(rows: pl.DataFrame, count: str, watched: str) -> pl.Series:
     # Half a request that nobody made, so that no rate is zero.
     rate = pl.lit(rows.select((n + 0.5) / (w + 0.5)).item())
     for names in classes:
-        lent = LENT * pl.col(watched).mean().over(names).clip(BRIEF)
+        lent = LENT * (w.over(names) / pl.len().over(names)).clip(BRIEF)
         rate = (n.over(names) + lent * rate) / (w.over(names) + lent)
-    return rows.select(rate.round_sig_figs(DIGITS)).to_series()
+    # What stands there twice is reckoned once, but only of a lazy frame.
+    return rows.lazy().select(rate.round_sig_figs(DIGITS)).collect().to_series()

@@ -155,7 +155,7 @@ def score(
         return Scores(_ordered(frame, refetch), Card(SIZE_AGE, "there is no log of who asked for what", **about))
     about |= {"first_at": str(known.events["at"].min()), "last_at": str(known.events["at"].max())}
     if (span := watched(known, as_of, horizon)) < LEAST * horizon:
-        why = f"the log tells of {_days(span)}, too little to say what comes in {_days(horizon)}"
+        why = f"the log tells of {_in_words(span)}, too little to say what comes in {_in_words(horizon)}"
         return Scores(_ordered(_by_size_and_age(known, as_of), refetch), Card(SIZE_AGE, why, **about))
     organic = swept(known, as_of, horizon)
     about["sweep_chance"] = organic.chance
@@ -192,9 +192,12 @@ def _demand(rows: pl.DataFrame, organic: Swept, said: pl.DataFrame, chance: pl.S
     return rows.select("object", "bytes", expected=said["expected"] + organic.requests, reuse=reuse)
 
 
-def _days(span: timedelta) -> str:
-    days = span.total_seconds() / 86400
-    return f"{days:.3g} day{'' if days == 1 else 's'}" if days >= 1 else f"{days * 24:.2g} hours"
+def _in_words(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    for name, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {name}"
+    return f"{seconds:.3g} seconds"
 
 
 def _by_size_and_age(known: History, as_of: datetime) -> pl.DataFrame:
