@@ -202,6 +202,10 @@ def apply(
         return INTERRUPTED
     if report.waiting:
         tell(f"{waits}: once the bytes are out of their archive, apply the plan again.")
+    if report.elsewhere:
+        tell(
+            f"{report.elsewhere:,} steps were left to another run that is at them; should it have died, apply it again."
+        )
     if report.done:
         tell(_AFTER.get(loaded.head.kind, _UNDO).format(id=loaded.id[:12]))
     return LOOK if report.failed + report.waiting else DONE

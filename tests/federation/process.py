@@ -62,8 +62,12 @@ class Site:
             run(self.here, plan_forget(self.here, [number]))
 
     def hold(self) -> None:
-        if (number := self._one()) is not None:
+        if (number := self._one()) is None:
+            return
+        if self.luck.random() < 0.5:
             self.here.catalog.place_hold("case", document_id=number, as_of=self.here.now())
+        elif (record := self.here.catalog.document(number)) is not None:
+            self.here.catalog.place_hold("case", digest=record.sha256, as_of=self.here.now())
 
     def release(self) -> None:
         for one in self.here.catalog.holds(as_of=self.here.now())[:1]:
