@@ -1,7 +1,7 @@
 """The verbs that the store needs, over one prefix of one bucket; errors are this project's.
 
 Bytes and looks go through obstore, which costs a tenth of a botocore call; what it has no verb for (deleting on a
-condition, uploads in parts that can be taken up again, rules of the bucket) goes through boto3. Both get the same
+condition, uploads in parts that can be taken up again, rules of the bucket) goes through botocore. Both get the same
 credentials, which stay in the memory of the process: a `Bucket` is made again from its settings in every worker.
 Buckets of other services (`catalogkit.stores.s3.clouds`) differ in the verbs of the second kind alone.
 """
@@ -254,9 +254,11 @@ class Bucket:
         if settings.sse == "sse-c":
             extra |= {f"CopySource{name}": value for name, value in self.reading.items()}
         origin = {"Bucket": settings.bucket, "Key": settings.key(source)}
-        with self.asking(source):
-            # The managed one: it copies in parts what is too large for one request.
-            self.api.copy(origin, settings.bucket, settings.key(target), ExtraArgs={**extra, **self.payer})
+        from s3transfer.manager import TransferManager
+
+        # It copies in parts what is too large for one request.
+        with self.asking(source), TransferManager(self.api) as manager:
+            manager.copy(origin, settings.bucket, settings.key(target), {**extra, **self.payer}).result()
 
     def presigned(self, key: str, lasts: timedelta) -> str:
         """An address that lets whoever has it read the object for a while."""
@@ -283,7 +285,7 @@ class Bucket:
 
     @cached_property
     def api(self) -> Any:
-        """boto3's client, made when it is first needed."""
+        """botocore's client, made when it is first needed."""
         with self._lock:
             return api_of(self.settings)
 
@@ -324,7 +326,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def asking(self, key: str) -> Iterator[None]:
-        """boto3's errors as ours; a condition that does not hold is `KeyTaken`, nothing there a `FileNotFoundError`."""
+        """botocore's errors as ours: `KeyTaken` where a condition fails, `FileNotFoundError` where nothing lies."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:

@@ -26,8 +26,10 @@ RETRY_SECONDS: Final = 60
 
 
 def api_of(settings: S3Settings) -> Any:
-    """boto3's client: for what obstore has no verb for. Making it takes longer than many a request."""
-    import boto3
+    """botocore's client: for what obstore has no verb for. Making it takes longer than many a request.
+
+    It is the client that boto3 has, without what boto3 adds, which takes as long to load again.
+    """
     import botocore.exceptions
     from botocore.config import Config
 
@@ -42,9 +44,7 @@ def api_of(settings: S3Settings) -> Any:
         response_checksum_validation="when_required",  # what is read is hashed
     )
     try:
-        return boto3.session.Session(botocore_session=session).client(
-            "s3", region_name=region, endpoint_url=endpoint or None, config=config
-        )
+        return session.create_client("s3", region_name=region, endpoint_url=endpoint or None, config=config)
     except (botocore.exceptions.BotoCoreError, ValueError) as problem:
         raise InvalidInput(f"{settings.place()} cannot be spoken to as the environment says: {problem}") from None
 
