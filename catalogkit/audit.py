@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.audit_codes import CODES, Code, Severity
-from catalogkit.errors import InvalidInput
+from catalogkit.audit_sample import parts
 
 if TYPE_CHECKING:
     from array import array
     from datetime import datetime
 
     import polars as pl
+
+    from catalogkit.audit_sample import Drawn, Part, Sampling
 
 KEPT: Final = 100_000
 """So many findings are kept whole; what is beyond is counted, by code."""
@@ -197,84 +198,6 @@ class Unseen:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How many of the copies were read, and what that says about the others.
-
-    Copies are read in the order of their last check, so samples do not repeat before everything was read.
-    """
-
-    copies: int
-    read: int
-
-    @property
-    def share(self) -> float | None:
-        """The share of the copies that were read, 0 to 1: the chance to have met one given bad copy."""
-        return self.read / self.copies if self.copies else None
-
-    @property
-    def runs_until_all(self) -> int | None:
-        """How many audits like this one read every copy once; None where that never comes."""
-        return math.ceil(self.copies / self.read) if self.read else (None if self.copies else 0)
-
-    def chance(self, bad: int) -> float | None:
-        """The chance to have met at least one of `bad` bad copies that lie anywhere.
-
-        ``1 - C(copies - bad, read) / C(copies, read)``, the hypergeometric distribution's complement of none.
-        """
-        rest = self.copies - bad
-        if not self.copies or bad > self.copies or bad < 0:
-            return None
-        if self.read > rest:
-            return 1.0 if bad else 0.0
-        log = math.lgamma
-        none = log(rest + 1) - log(rest - self.read + 1) - log(self.copies + 1) + log(self.copies - self.read + 1)
-        return 1 - math.exp(min(none, 0.0))
-
-    def in_words(self) -> str:
-        """The odds in a sentence."""
-        if not self.copies:
-            return "there are no copies"
-        if not self.read:
-            return f"none of {self.copies:,} copies: nothing learnt about their contents"
-        if self.read >= self.copies:
-            return f"every one of {self.copies:,} copies"
-        odds = [f"{_percent(self.chance(n))} one of {n}" for n in (10, 100) if n <= self.copies]
-        chances = ", ".join([f"a chance of {_percent(self.share)} to meet a single bad one", *odds])
-        runs = f"{self.runs_until_all:,} such audits read everything"
-        return f"{self.read:,} of {self.copies:,} copies: {chances}; {runs}"
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, with the odds."""
-        return asdict(self) | {
-            "share": self.share,
-            "chance_of_1": self.chance(1),
-            "chance_of_10": self.chance(10),
-            "chance_of_100": self.chance(100),
-            "runs_until_all": self.runs_until_all,
-            "in_words": self.in_words(),
-        }
-
-
-def _percent(chance: float | None) -> str:
-    """In percent; certainty is only said of certainty."""
-    return ">99.9 %" if chance is not None and 0.999 < chance < 1 else f"{100 * (chance or 0):.1f} %"
-
-
-def sample_size(rate: float, copies: int) -> int:
-    """How many of so many copies a sample has: rounded up, so that every rate above 0 gets to an end.
-
-    Raises
-    ------
-    InvalidInput
-        If `rate` is no number between 0 and 1.
-    """
-    if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate <= 1:
-        raise InvalidInput(f"a sample rate is a number between 0 and 1, not {rate!r}")
-    # A rate such as 0.1 is a little more than a tenth: 10 of 100 copies are meant, not 11.
-    return min(copies, math.ceil(round(rate * copies, 6)) or int(bool(rate and copies)))
-
-
 @dataclass(slots=True)
 class AuditReport:
     """What an audit found, and what it did not see.
@@ -292,7 +215,9 @@ class AuditReport:
     sampling : Sampling or None
         How many copies were read, and the odds; None where reading was not asked for.
     coverage : dict or None
-        How much of what is stored was verified within 30 days.
+        How much of what is stored was verified within 30 days; None of a sample.
+    drawn : Drawn or None
+        What a sample looked at; None where that was everything.
     """
 
     as_of: datetime
@@ -305,10 +230,11 @@ class AuditReport:
     coverage: dict[str, Any] | None = None
     seconds: float = 0.0
     interrupted: bool = False
+    drawn: Drawn | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether the audit could look everywhere."""
+        """Whether the audit looked everywhere."""
         return not self.unseen
 
     @property
@@ -326,6 +252,11 @@ class AuditReport:
         """Note what could not be looked at."""
         if len(self.unseen) < KEPT:
             self.unseen.append(Unseen(what, why))
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """Of a sample, how many of how many documents and copies were looked at; nothing where that was everything."""
+        return parts(self.drawn, self.copies) if self.drawn else {}
 
     def severities(self) -> dict[str, int]:
         """How many findings of each severity there are, also where there are none."""
@@ -367,6 +298,7 @@ class AuditReport:
             "as_of": self.as_of.isoformat(),
             "seconds": self.seconds,
             "interrupted": self.interrupted,
+            "parts": {name: asdict(part) for name, part in self.parts.items()},
         }
 
     def in_words(self) -> dict[str, object]:

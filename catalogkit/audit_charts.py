@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from catalogkit import drawing
 from catalogkit.audit_codes import CODES, GROUPS, Code, Severity
+from catalogkit.audit_sample import DRAWN_FROM, LEFT_OUT
 from catalogkit.display import clip_middle, format_share, plotly_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import plotly.graph_objects as go
 
-    from catalogkit.audit import AuditReport, Sampling
+    from catalogkit.audit import AuditReport
+    from catalogkit.audit_sample import Part, Sampling
 
-__all__ = ["by_code", "by_group", "chances", "codes", "groups", "listing", "odds"]
+__all__ = ["bounds", "by_code", "by_group", "chances", "codes", "extent", "groups", "listing", "odds"]
 
+# What is told first of what was drawn: are bytes where they should be, have documents contents.
+_WHOLE: Final = {
+    "copies": (Code.MISSING_FILE, Code.WRONG_TYPE, Code.WRONG_SIZE),
+    "documents": (Code.DOCUMENT_TO_NOTHING,),
+}
+_WHAT: Final = {"copies": "missing, or of another kind or size", "documents": "without a content"}
 _COLORS: Final = {Severity.ERROR: drawing.RED, Severity.WARNING: drawing.ORANGE, Severity.INFO: drawing.SKY}
 
 
@@ -27,16 +38,18 @@ def groups(report: AuditReport) -> pl.DataFrame:
     -------
     DataFrame
         ``where``; ``kinds_not_found``, ``kinds_of_error``, ``kinds_of_warning``, ``kinds_of_info``, which add up to all
-        kinds that were looked for; ``findings``. A row for every group of codes.
+        kinds that were looked for, and ``kinds_left_out`` by a sample; ``findings``. A row for every group of codes.
     """
-    rows = []
+    rows, left_out = [], LEFT_OUT if report.drawn else {}
     for prefix, title in GROUPS.items():
         kinds = [code for code in Code if code.startswith(prefix)]
         found = [code for code in kinds if report.counts[code.value]]
         by_severity = [sum(code.severity is severity for code in found) for severity in Severity]
         count = sum(report.counts[code.value] for code in found)
-        rows.append((title.partition(":")[0], len(kinds) - len(found), *by_severity, count))
-    names = ["kinds_not_found", *(f"kinds_of_{severity.value}" for severity in Severity), "findings"]
+        left = sum(code in left_out for code in kinds if code not in found)
+        rows.append((title.partition(":")[0], len(kinds) - len(found) - left, *by_severity, left, count))
+    severities = [f"kinds_of_{severity.value}" for severity in Severity]
+    names = ["kinds_not_found", *severities, "kinds_left_out", "findings"]
     return pl.DataFrame(rows, schema={"where": pl.String, **dict.fromkeys(names, pl.Int64)}, orient="row")
 
 
@@ -46,12 +59,15 @@ def by_group(report: AuditReport) -> go.Figure:
     places = list(range(frame.height))
     figure = drawing.figure(height=110 + 30 * frame.height)
     parts = {f"kinds_of_{one.value}": (one.value, color) for one, color in _COLORS.items()}
-    for column, (name, color) in (parts | {"kinds_not_found": ("not found", drawing.GREEN)}).items():
+    parts["kinds_not_found"] = ("not found", drawing.GREEN)
+    if report.drawn:
+        parts["kinds_left_out"] = ("left out", drawing.GREY)
+    for column, (name, color) in parts.items():
         figure.add_bar(
             y=places, x=frame[column].to_list(), name=name, orientation="h", marker_color=color,
             hovertemplate="%{x} kinds<extra>" + name + "</extra>",
         )  # fmt: skip
-    totals = frame.select(pl.sum_horizontal(*parts, "kinds_not_found")).to_series().to_list()
+    totals = frame.select(pl.sum_horizontal(*parts)).to_series().to_list()
     figure.add_scatter(
         y=places, x=totals, mode="text",
         text=[f" {found:,} found" if found else " none" for found in frame["findings"]],
@@ -61,6 +77,72 @@ def by_group(report: AuditReport) -> go.Figure:
     labels = [plotly_text(where) for where in frame["where"]]
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=labels)
     return drawing.legend_above(figure.update_layout(barmode="stack", bargap=0.3, margin_r=drawing.LABEL))
+
+
+def bounds(report: AuditReport) -> pl.DataFrame:
+    """What a sample says of all: for each kind of fault that was looked for in what was drawn, how many there may be.
+
+    Returns
+    -------
+    DataFrame
+        ``code``, ``what_it_is``, ``looked_at``, ``of`` how many, ``these`` (documents or copies), ``found``,
+        ``at_most_of_all`` and ``that_is``, a share and a number, with 95 % confidence for each kind by itself. No rows
+        where everything was looked at.
+    """
+    rows = []
+    for code, these in DRAWN_FROM.items():
+        part = report.parts.get(these)
+        if part is None or not part.looked:
+            continue
+        found = report.counts[code.value]
+        share = part.at_most(found) or 0.0
+        rows.append((code.value, code.what, part.looked, part.of, these, found, _percent(share), _count(share, part)))
+    kinds = {"looked_at": pl.Int64, "of": pl.Int64, "found": pl.Int64, "that_is": pl.Int64}
+    names = ("code", "what_it_is", "looked_at", "of", "these", "found", "at_most_of_all", "that_is")
+    return pl.DataFrame(rows, schema={name: kinds.get(name, pl.String) for name in names}, orient="row")
+
+
+def extent(report: AuditReport, last: Mapping[str, Any]) -> list[str]:
+    """What was looked at, in sentences.
+
+    Parameters
+    ----------
+    last
+        What `catalogkit.auditing.last_audit` says.
+    """
+    told = []
+    for these, kinds in _WHOLE.items() if report.drawn else ():
+        part, found = report.parts[these], sum(report.counts[code.value] for code in kinds)
+        share = part.at_most(found)
+        most = "nothing is known of the others"
+        if share is not None:
+            most = f"with 95 % confidence at most {_percent(share)} of all ({_count(share, part):,})"
+        looked = f"{part.looked:,} of {part.of:,} {these}, drawn at random"
+        told.append(f"Looked at: {looked}. Of those {_WHAT[these]}: {found:,}; {most}.")
+    if report.drawn:
+        told.append("All else was asked of everything; what a sample leaves out is listed under “What was not seen”.")
+        told.append("To look at everything here, which takes longer: `-p looks=0`; `catalogkit audit` also notes it.")
+    else:
+        told.append(f"Looked at: every one of {report.copies:,} copies; every question was asked of everything.")
+    return [*told, _of_last(last)]
+
+
+def _of_last(last: Mapping[str, Any]) -> str:
+    if not last:
+        return "No audit of everything was noted yet; `catalogkit audit` makes one, `catalogkit maintain` every night."
+    found = ", ".join(f"{last[one.value]:,} {one.value}{'s' * (last[one.value] != 1)}" for one in Severity)
+    seen = "it could look everywhere" if last["complete"] else f"it could not see {last['unseen']:,} places"
+    when = f"{datetime.fromisoformat(last['as_of']):%Y-%m-%d %H:%M} UTC"
+    return f"The last audit of everything, of {when}, looked at {last['copies']:,} copies; {seen}, and found {found}."
+
+
+def _percent(share: float) -> str:
+    return "100 %" if share >= 1 else f"{100 * share:.2g} %"
+
+
+def _count(share: float, part: Part) -> int:
+    """So many of all, in whole numbers: the largest that is within the share."""
+    return int(share * part.of + 1e-9)
 
 
 def codes(report: AuditReport) -> pl.DataFrame:

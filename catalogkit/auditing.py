@@ -10,11 +10,12 @@ import threading
 import time
 from datetime import timedelta
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.audit import AuditReport, DataIssue, HashMismatch, MissingFile, OrphanFile, Sampling, sample_size
+from catalogkit.audit import AuditReport, DataIssue, HashMismatch, MissingFile, OrphanFile
 from catalogkit.audit_codes import Code
-from catalogkit.auditing_files import PAGE, SKEW_SECONDS, SUSPECTS, FileAudit
+from catalogkit.audit_sample import LEFT_OUT, Sampling, left_out, sample_size
+from catalogkit.auditing_files import PAGE, SKEW_SECONDS, SUSPECTS, FileAudit, run_id
 from catalogkit.errors import CatalogError, InvalidInput
 from catalogkit.model import Digest, Outcome, from_us, to_us
 from catalogkit.owners import is_dead
@@ -23,10 +24,11 @@ from catalogkit.signals import STOPPED, operation
 from catalogkit.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from catalogkit.audit import BadCopy, Fact
+    from catalogkit.audit_sample import Drawn
     from catalogkit.collection import Collection
 
 STALE: Final = timedelta(days=1)
@@ -49,6 +51,7 @@ def audit(
     collection: Collection,
     sample_rate: float = 0.1,
     *,
+    looks: int | None = None,
     note: bool = True,
     as_of: datetime | None = None,
     progress: OnProgress = quiet,
@@ -61,8 +64,14 @@ def audit(
     sample_rate
         The share of the copies to read, 0 to 1, rounded up; those not read for the longest time come first. Copies that
         look changed, or were bad before, are read besides (at least a thousand of them), unless it is 0.
+    looks
+        At most so many copies, and as many documents, drawn at random, are looked at; without it, or where there are no
+        more, all are. The report says what that leaves out (`AuditReport.unseen`), how much was looked at
+        (`AuditReport.parts`), and by how much there may be more than was found (`Part.at_most`). Then `sample_rate` is
+        a share of them.
     note
-        Whether what is proved goes into the ledger; without that, nothing is read.
+        Whether what is proved goes into the ledger, and that everything was looked at among the runs, for
+        `last_audit`; without that, nothing is read.
     as_of
         The time of the audit; the collection's clock without it.
     progress
@@ -77,7 +86,8 @@ def audit(
     Raises
     ------
     InvalidInput
-        If `sample_rate` is no number between 0 and 1, or reading is asked for without noting what was read.
+        If `sample_rate` is no number between 0 and 1, `looks` is none above 0, or reading is asked for without noting
+        what was read.
 
     Examples
     --------
@@ -86,7 +96,21 @@ def audit(
     """
     if sample_rate and not note:
         raise InvalidInput("a sample goes on where the ledger says the last one ended; note it, or set it to 0")
-    return _audit(collection, sample_rate, _EVERYTHING, as_of, progress, stop or threading.Event(), note)
+    if looks is not None and looks < 1:
+        raise InvalidInput(f"an audit looks at one copy at least, not {looks}")
+    return _audit(collection, sample_rate, _EVERYTHING, as_of, progress, stop or threading.Event(), note, looks)
+
+
+def last_audit(collection: Collection) -> Mapping[str, Any]:
+    """What the last whole audit that was noted came to; empty without one.
+
+    Returns
+    -------
+    Mapping
+        ``as_of`` (ISO), ``complete``, the number of findings by severity (``error``, ``warning``, ``info``) and by code
+        (``counts``), ``files``, ``copies``, ``read``, ``unseen``, ``seconds``.
+    """
+    return collection.catalog.last_run("audit")
 
 
 class CatalogConsistencyChecker:
@@ -153,13 +177,17 @@ def _audit(
     progress: OnProgress,
     stop: threading.Event,
     note: bool = True,
+    looks: int | None = None,
 ) -> AuditReport:
     with operation("audit") as told:
-        report = _look(collection, rate, parts, as_of, progress, stop, note)
+        report = _look(collection, rate, parts, as_of, progress, stop, note, looks)
         found = report.severities()
         told.count(**found)
-        if parts == _EVERYTHING and not report.interrupted:  # part of an audit says nothing about the whole
+        # Part of an audit says nothing about the whole.
+        if parts == _EVERYTHING and report.drawn is None and not report.interrupted:
             told.figure("consistency_check_anomalies", found["error"] + found["warning"])
+            if note:
+                _write_down(collection, report)
         told.outcome = STOPPED if report.interrupted else told.outcome
     return report
 
@@ -172,19 +200,23 @@ def _look(
     progress: OnProgress,
     stop: threading.Event,
     note: bool,
+    looks: int | None,
 ) -> AuditReport:
     began, catalog = time.monotonic(), collection.catalog
     sample_size(rate, 0)  # refuses a wrong rate before anything is looked at
     when = as_of or collection.now()
     to_us(when)
     report = AuditReport(when)
+    report.drawn = _draw(collection, looks, when)
+    for what, why in left_out(report.drawn) if report.drawn else ():
+        report.miss(what, why)
     files = FileAudit(collection, report, progress, stop, note)
     try:
         files.reach()
         if "store" in parts:
             files.survey()
         if "copies" in parts:
-            sample = sample_size(rate, catalog.copy_count())
+            sample = sample_size(rate, len(report.drawn.copies) if report.drawn else catalog.copy_count())
             files.copies(max(sample, SUSPECTS) if rate else 0, when)
             if "sample" in parts and not stop.is_set():
                 _read_sample(collection, files, sample, when, progress, stop)
@@ -198,9 +230,32 @@ def _look(
     if stop.is_set():
         report.interrupted = True
         report.miss("what was still to be looked at", "interrupted")
-    report.coverage = _coverage(collection, when)
+    # Of a sample nobody waits for what only a walk through all of the catalog can count.
+    report.coverage = _coverage(collection, when) if report.drawn is None else None
     report.seconds = time.monotonic() - began
     return report
+
+
+def _draw(collection: Collection, looks: int | None, as_of: datetime) -> Drawn | None:
+    """What a sample looks at; None where that is all there is. The time is its seed, so that no two nights' agree."""
+    if looks is None:
+        return None
+    drawn = collection.catalog.draw(looks, seed=to_us(as_of))
+    return drawn if max(drawn.all_copies, drawn.all_documents) > looks else None
+
+
+def _write_down(collection: Collection, report: AuditReport) -> None:
+    """Note among the runs that everything was looked at, and what came of it."""
+    told = report.to_dict()
+    names = ("as_of", "complete", *report.severities(), "counts", "files", "copies", "seconds")
+    read = report.sampling.read if report.sampling else 0
+    summary = {name: told[name] for name in names} | {"read": read, "unseen": len(report.unseen)}
+    run = run_id(report.as_of)
+    try:
+        collection.catalog.start_run(run, "audit", as_of=report.as_of)
+        collection.catalog.end_run(run, summary, as_of=report.as_of)
+    except CatalogError as problem:
+        report.miss("the record of this audit", str(problem))
 
 
 def _read_sample(
@@ -233,10 +288,14 @@ def _read_sample(
 def _ask(collection: Collection, report: AuditReport) -> None:
     """Ask the catalog about itself. A question that it cannot answer any more leaves the others standing."""
     for code in _FACTS:
+        if report.drawn and code in LEFT_OUT:
+            continue
         # What is written beside us, after the audit began, is no future.
         future = max(report.as_of, collection.now()) + timedelta(seconds=SKEW_SECONDS)
         try:
-            found = collection.catalog.faults(code, as_of=report.as_of, future=future, stale=STALE, limit=FACTS)
+            found = collection.catalog.faults(
+                code, as_of=report.as_of, future=future, stale=STALE, limit=FACTS, among=report.drawn
+            )
         except CatalogError as problem:
             report.miss(f"the catalog, for {code}: {code.what}", str(problem))
             continue

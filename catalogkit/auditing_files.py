@@ -36,6 +36,8 @@ PAGE: Final = 10_000
 # As many copies that look suspect are read, however small the sample is.
 SUSPECTS: Final = 1000
 SKEW_SECONDS: Final = 300
+# Of so many findings of a sample it is told who needs what they are about.
+TOLD: Final = 200
 NAMED: Final = 3
 _PROVES: Final = {
     Code.MISSING_FILE: Outcome.MISSING,
@@ -92,9 +94,12 @@ class FileAudit:
     # -- from the stores to the catalog ------------------------------------------------------------------------
 
     def survey(self) -> None:
-        """Everything that lies in a store of ours and should not."""
+        """Everything that lies in a store of ours and should not; of a sample only what is known without a list."""
         for store_id, store in self.collection.stores.items():
             if not isinstance(store, OWN) or store_id in self.away:
+                continue
+            if self.report.drawn:
+                self._leftovers(store)
                 continue
             own = self._own_files(store.root)
             chunk: list[Listed] = []
@@ -158,14 +163,15 @@ class FileAudit:
     # -- from the catalog to the stores ------------------------------------------------------------------------
 
     def copies(self, budget: int, as_of: datetime) -> None:
-        """Every copy on record: is it there, and is it still the file that was published?
+        """Every copy on record, or that was drawn: is it there, and is it still the file that was published?
 
         Parameters
         ----------
         budget
             How many copies that look suspect may be read.
         """
-        total = self.catalog.copy_count()
+        drawn = self.report.drawn
+        total = len(drawn.copies) if drawn else self.catalog.copy_count()
         locations, inodes, contents = array("q"), array("q"), array("q")
         for page in self._pages():
             wrong: list[tuple[Copy, Code, str]] = []
@@ -195,10 +201,16 @@ class FileAudit:
             self._settle(wrong, as_of)
             budget -= self._read(odd, budget, as_of)
             self._tell(total)
-        self._shared(shared_inodes(locations, inodes, contents))
+        if drawn is None:
+            self._shared(shared_inodes(locations, inodes, contents))
         self._clocks()
 
     def _pages(self) -> Iterator[list[Copy]]:
+        if drawn := self.report.drawn:
+            for start in range(0, len(drawn.copies), PAGE):
+                if not self.stop.is_set():
+                    yield self.catalog.copies_of_ids(drawn.copies[start : start + PAGE])
+            return
         after = (-1, "")
         while not self.stop.is_set() and (page := self.catalog.copies(after=after, limit=PAGE)):
             after = (page[-1].store_id, page[-1].key)
@@ -281,13 +293,13 @@ class FileAudit:
 
     def _write_down(self, checks: list[Check], as_of: datetime) -> None:
         if checks and self.note:
-            self.catalog.record_checks(checks, run_id=f"audit-{as_of.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z")
+            self.catalog.record_checks(checks, run_id=run_id(as_of))
 
     def _add(self, copy: Copy, code: Code, detail: str) -> None:
         store = self.collection.stores[copy.store_id]
-        whole = (
-            code in (*_PROVES, Code.SHARED_INODE) and len(self.report.findings) < KEPT
-        )  # what is only counted needs no words
+        # What is only counted needs no words; of a sample nobody reads thousands of findings one by one.
+        told = len(self.report.findings) < (TOLD if self.report.drawn else KEPT)
+        whole = told and code in (*_PROVES, Code.SHARED_INODE)
         needed = self.needed_by(copy.digest) if whole else ""
         about = f"location {copy.location_id}"
         self.report.add(code, about, store.describe(copy.key), f"{detail}{needed}")
@@ -329,6 +341,11 @@ class FileAudit:
         report = self.report
         self.progress(Progress("audit", report.files + report.copies, 0, total and total + report.files, None,
                                report.counts.total()))  # fmt: skip
+
+
+def run_id(as_of: datetime) -> str:
+    """The name of an audit among the runs."""
+    return f"audit-{as_of.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z"
 
 
 def _check(copy: Copy, as_of: datetime, outcome: Outcome, size: int, method: str, detail: str) -> Check:

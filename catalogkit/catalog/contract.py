@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from catalogkit.catalog.about import About
 from catalogkit.catalog.accesses import Accesses
+from catalogkit.catalog.audited import Audited
 from catalogkit.catalog.contents import Contents
 from catalogkit.catalog.copies import Copies
 from catalogkit.catalog.federation import Federation
@@ -39,12 +40,10 @@ from catalogkit.catalog.sketches import Sketches
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     import polars as pl
 
-    from catalogkit.audit import Fact
-    from catalogkit.audit_codes import Code
     from catalogkit.catalog.feed import Feed
     from catalogkit.catalog.hand import Hand
     from catalogkit.model import Check, Digest, DocumentRecord, LocationRecord
@@ -69,7 +68,7 @@ __all__ = [
 ]
 
 
-class Catalog(Intake, Past, Contents, Copies, Search, Accesses, Sketches, Leases, About, Federation, Protocol):
+class Catalog(Intake, Past, Contents, Copies, Audited, Search, Accesses, Sketches, Leases, About, Federation, Protocol):
     """The truth about facts: documents, blobs, locations, checks, intents, holds, runs."""
 
     identity: str
@@ -200,13 +199,6 @@ class Catalog(Intake, Past, Contents, Copies, Search, Accesses, Sketches, Leases
 
     def origins_of(self, digest: Digest) -> list[tuple[int, str]]:
         """Documents that have, or had, this content, and where they came from: living ones first, then the latest."""
-
-    # audits ---------------------------------------------------------------------------------------------------
-    def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:
-        """Facts that contradict each other in the way that `code` stands for, at most so many."""
-
-    def owners(self) -> list[tuple[int, str, datetime, str | None, str]]:
-        """Every ingest in flight: intent, owner, until when its promise holds, store and key."""
 
     # copies of the catalog ------------------------------------------------------------------------------------
     def feed(self, since: Mapping[str, Any] | None) -> AbstractContextManager[Feed]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from catalogkit.audit import BadCopy, Copy
+    from catalogkit.audit import Copy
     from catalogkit.model import Digest
 
 
@@ -25,9 +25,6 @@ class Copies(Protocol):
 
     def copies_at(self, store_id: int, keys: Sequence[str]) -> dict[str, Copy]:
         """The copies at these keys of a store, by key; keys where none is on record are left out."""
-
-    def bad_copies(self, *, after: tuple[bytes, int] = (b"", -1), limit: int) -> list[BadCopy]:
-        """Copies of contents that documents need and that the last check found bad; pages follow `after`."""
 
     def recorded(self, store_id: int, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that a location, an intent or a condemned stray is about."""

@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from catalogkit import audit_charts
-from catalogkit.audit import AuditReport, Sampling
+from catalogkit.audit import AuditReport
 from catalogkit.audit_codes import GROUPS, Code
+from catalogkit.audit_sample import Sampling
 from catalogkit.display import Chart, Table
 
 

@@ -21,13 +21,12 @@ from catalogkit.audit import (
     Look,
     MissingFile,
     OrphanFile,
-    Sampling,
     compare,
     drift,
     finding,
-    sample_size,
 )
 from catalogkit.audit_codes import Code
+from catalogkit.audit_sample import Sampling, sample_size
 from catalogkit.errors import InvalidInput
 
 WHEN = datetime(2026, 5, 1, tzinfo=UTC)

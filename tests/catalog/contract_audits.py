@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from catalogkit.audit_codes import Code
+from catalogkit.audit_sample import DRAWN_FROM, Drawn
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Outcome
 from tests.catalog.desk import DAY, HOUR, NOW, PLAN, Desk, sha
@@ -135,3 +136,41 @@ class Audits:
         """Every ingest in flight, with until when its promise holds and where its bytes will lie."""
         (number,) = desk.stage(desk.entry("one", "a"), owner="me")
         assert desk.catalog.owners() == [(number, "me", NOW + HOUR, "main", desk.entry("one").key)]
+
+    def test_rows_are_drawn_at_random(self, desk: Desk) -> None:
+        """So many of each as were asked for, or all; others for another seed, each some time; of nothing nothing."""
+        assert desk.catalog.draw(3, seed=1) == Drawn((), (), 0, 0)
+        desk.put(*[desk.entry(f"content {n // 2}", f"a{n}") for n in range(10)])
+        desk.forget(desk.catalog.find(artifact_id="a3")[0].id)
+        drawn = [desk.catalog.draw(3, seed=seed) for seed in range(40)]
+        assert {(one.all_documents, one.all_copies) for one in drawn} == {(9, 5)}
+        assert {(len(set(one.documents)), len(set(one.copies))) for one in drawn} == {(3, 3)}
+        copies = {copy.location_id: copy for copy in desk.catalog.copies(limit=9)}
+        assert {number for one in drawn for number in one.copies} == set(copies)
+        assert {number for one in drawn for number in one.documents} == set(desk.catalog.frame("documents")["id"])
+        assert desk.catalog.draw(3, seed=7) == drawn[7]
+        assert len(desk.catalog.draw(9, seed=1).documents) == 9
+        assert desk.catalog.copies_of_ids([*drawn[0].copies, 99]) == sorted(
+            (copies[number] for number in drawn[0].copies), key=lambda copy: (copy.store_id, copy.key)
+        )
+
+    def test_few_rows_of_many_numbers(self, desk: Desk) -> None:
+        """Where most numbers are free, because what had them went, those that are left are drawn all the same."""
+        numbers = [desk.put_one("one", f"a{n}") for n in range(120)]
+        for number in numbers[1:-1]:
+            desk.forget(number)
+        assert desk.catalog.draw(1, seed=1).documents[0] in (numbers[0], numbers[-1])
+
+    def test_faults_among_what_was_drawn(self, desk: Desk) -> None:
+        """Of a sound catalog no question about some of its rows finds a fault; of an unsound one it finds those."""
+        desk.put(desk.entry("one", "a"), desk.at("b.txt", "two", "b", inode=1), desk.at("c.txt", "two", "c", inode=1))
+        desk.put(desk.entry("three", "a"), as_of=NOW + HOUR)
+        desk.check("two")
+        among = desk.catalog.draw(2, seed=1)
+        asked = {"as_of": NOW + DAY, "future": NOW + 2 * DAY, "stale": DAY, "limit": 9}
+        codes = [code for code in DRAWN_FROM if code in ASKED]
+        assert [fact for code in codes for fact in desk.catalog.faults(code, **asked, among=among)] == []
+        asked["future"] = NOW - DAY
+        found = [fact.object for fact in desk.catalog.faults(Code.TIME_IN_FUTURE, **asked, among=among)]
+        told = {f"document {number}" for number in among.documents} | {f"location {number}" for number in among.copies}
+        assert {one for one in found if one.startswith(("document", "location"))} == told

@@ -109,6 +109,8 @@ class Database(Common):
     sequence = "(SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {}_id_seq)"
     id_table = "CREATE TEMP TABLE {} (key bigint PRIMARY KEY) ON COMMIT DROP"
     digest_table = "CREATE TEMP TABLE {} (key bytea PRIMARY KEY) ON COMMIT DROP"
+    schema = ""
+    listed = "SELECT CAST(json_array_elements_text(CAST({} AS json)) AS bigint)"
     text_column = 'text COLLATE "C" NOT NULL'
 
     def __init__(

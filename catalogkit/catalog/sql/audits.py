@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.audit import BadCopy, Copy, Fact
 from catalogkit.audit_codes import Code
-from catalogkit.catalog.sql.base import Database
+from catalogkit.audit_sample import DRAWN_FROM
+from catalogkit.catalog.sql.drawing import Drawing, among_drawn
 from catalogkit.errors import InvalidInput
 from catalogkit.model import from_us, to_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, timedelta
+
+    from catalogkit.audit_sample import Drawn
 
 _HEX: Final = "lower(hex({}))"
 _IN_FORCE: Final = "released_us IS NULL AND (expires_us IS NULL OR expires_us > :as_of)"
@@ -221,8 +225,8 @@ QUESTIONS: Final[dict[Code, str]] = {
     Code.PURGED_LOCATION: f"SELECT {_LOCATION}, 'its content ' || {_HEX.format('l.sha256')} || ' was purged'"
     f" FROM locations l JOIN blobs b ON b.sha256 = l.sha256 AND b.state = 'purged' {_STORE}",
     Code.WRONG_REFS: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL,"
-    " b.refs || ' noted, ' || count(d.id) || ' there' FROM blobs b LEFT JOIN documents d ON d.sha256 = b.sha256"
-    " GROUP BY b.sha256 HAVING b.refs <> count(d.id)",
+    " max(b.refs) || ' noted, ' || count(d.id) || ' there' FROM blobs b LEFT JOIN documents d ON d.sha256 = b.sha256"
+    " GROUP BY b.sha256 HAVING max(b.refs) <> count(d.id)",
     Code.CONDEMNED_NEEDED: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL,"
     " 'it is ' || b.state || ', and a document, a hold, a snapshot, a root or an ingest needs it' FROM blobs b"
     " WHERE b.state IN ('condemned', 'purged')"
@@ -287,7 +291,7 @@ QUESTIONS: Final[dict[Code, str]] = {
 }
 
 
-class Audits(Database):
+class Audits(Drawing):
     """The catalog's part in an audit."""
 
     def copies(self, *, after: tuple[int, str] = (-1, ""), limit: int) -> list[Copy]:
@@ -308,6 +312,12 @@ class Audits(Database):
                 found.update((row[2], Copy(*row)) for row in db.execute(sql, (store_id, *part)))
         return found
 
+    def copies_of_ids(self, location_ids: Sequence[int]) -> list[Copy]:
+        """These copies, by store and key; those that are gone are left out."""
+        drawn = self.listed.format(":drawn")
+        sql = f"{_COPIES} WHERE l.id IN ({drawn}) ORDER BY l.store_id, l.key"
+        return [Copy(*row) for row in self.rows(sql, {"drawn": json.dumps(list(location_ids))})]
+
     def copy_count(self) -> int:
         """How many copies are on record."""
         return int(self.rows("SELECT count(*) FROM locations")[0][0])
@@ -324,7 +334,9 @@ class Audits(Database):
                 == (copy.digest, copy.inode, copy.mtime_ns, copy.changed_us)
             }
 
-    def faults(self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int) -> list[Fact]:
+    def faults(
+        self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int, among: Drawn | None = None
+    ) -> list[Fact]:
         """Facts that contradict each other in the way that `code` stands for, at most so many.
 
         Parameters
@@ -333,6 +345,8 @@ class Audits(Database):
             What is later than this has not happened yet.
         stale
             How long a plan may be under way.
+        among
+            Rows that were drawn: what single rows tell (`DRAWN_FROM`) is looked for in those only.
 
         Raises
         ------
@@ -347,9 +361,12 @@ class Audits(Database):
             raise InvalidInput(f"the catalog knows no question for {code}")
         given: dict[str, Any] = {"as_of": to_us(as_of), "future": to_us(future), "stale": to_us(as_of - stale)}
         sql = QUESTIONS[code]
+        if among is not None and code in DRAWN_FROM:
+            sql = among_drawn(self, code, sql)
+            given |= {"drawn_documents": json.dumps(among.documents), "drawn_copies": json.dumps(among.copies)}
         asked = {name: value for name, value in given.items() if f":{name}" in sql}
         found = [Fact(*row) for row in self.rows(f"{sql} LIMIT {int(limit)}", asked)]
-        return self.with_broken_rules(found) if code is Code.MALFORMED_ROW else found
+        return self.with_broken_rules(found) if code is Code.MALFORMED_ROW and among is None else found
 
     def bad_copies(self, *, after: tuple[bytes, int] = (b"", -1), limit: int) -> list[BadCopy]:
         """Copies of contents that documents need and that the last check found bad; pages follow `after`."""

@@ -62,6 +62,10 @@ class Database:
     # SQL that makes a table of keys, ids or digests, which goes with the transaction or the connection.
     id_table: ClassVar[str]
     digest_table: ClassVar[str]
+    # What stands before a table's name where a common table expression has the same one.
+    schema: ClassVar[str]
+    # SQL for the numbers of a list that comes as JSON.
+    listed: ClassVar[str]
     # How a column of text is declared that is compared as the catalog's own are.
     text_column: ClassVar[str]
     # Whether it follows another server, where a lower number may appear after a higher one.

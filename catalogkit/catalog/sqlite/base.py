@@ -72,6 +72,8 @@ class Database(Common):
     sequence = "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = '{}')"
     id_table = "CREATE TEMP TABLE {} (key INTEGER PRIMARY KEY)"
     digest_table = "CREATE TEMP TABLE {} (key BLOB PRIMARY KEY) WITHOUT ROWID"
+    schema = "main."
+    listed = "SELECT value FROM json_each({})"
     text_column = "TEXT NOT NULL"
 
     def __init__(
