@@ -73,7 +73,7 @@ def by_group(report: AuditReport) -> go.Figure:
         text=[f" {found:,} found" if found else " none" for found in frame["findings"]],
         textposition="middle right", cliponaxis=False, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
-    figure.update_xaxes(title_text="kinds of faults that were looked for", **drawing.counts_axis(totals))
+    figure.update_xaxes(title_text="kinds of faults", **drawing.counts_axis(totals, room=0.14))
     labels = [plotly_text(where) for where in frame["where"]]
     figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=labels)
     return drawing.legend_above(figure.update_layout(barmode="stack", bargap=0.3, margin_r=drawing.LABEL))
@@ -120,7 +120,10 @@ def extent(report: AuditReport, last: Mapping[str, Any]) -> list[str]:
         looked = f"{part.looked:,} of {part.of:,} {these}, drawn at random"
         told.append(f"Looked at: {looked}. Of those {_WHAT[these]}: {found:,}; {most}.")
     if report.drawn:
-        told.append("All else was asked of everything; what a sample leaves out is listed under “What was not seen”.")
+        told.append(
+            "Single rows were questioned where they, or what they are about, were drawn; all else was asked of "
+            "everything, but for what is listed under “What was not seen”."
+        )
         told.append("To look at everything here, which takes longer: `-p looks=0`; `catalogkit audit` also notes it.")
     else:
         told.append(f"Looked at: every one of {report.copies:,} copies; every question was asked of everything.")

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from catalogkit.policies.backtest import RetentionBacktest
 
-__all__ = ["age_size", "age_size_classes", "backtest", "by_reason", "cards", "days_to_try", "freed_by_days", "reasons"]
+__all__ = [
+    "age_size",
+    "age_size_classes",
+    "backtest",
+    "by_reason",
+    "cards",
+    "curve",
+    "days_to_try",
+    "freed_by_days",
+    "reasons",
+]
 
 # A class begins at so many bytes, or after so many days.
 _SIZES: Final = {"< 10 kB": 0, "10 kB – 1 MB": 10**4, "1 – 10 MB": 10**6, "10 – 100 MB": 10**7, "≥ 100 MB": 10**8}
@@ -35,9 +45,8 @@ def reasons(decided: pl.DataFrame) -> pl.DataFrame:
     return deciding.totals(decided).filter(pl.col("documents") > 0).with_columns(pl.col("reason").cast(pl.String))
 
 
-def by_reason(decided: pl.DataFrame) -> go.Figure:
+def by_reason(rows: pl.DataFrame) -> go.Figure:
     """Draw `reasons` as bars: blue is kept, orange is to be forgotten."""
-    rows = reasons(decided)
     if rows.is_empty():
         return drawing.empty("There are no documents to decide about.")
     figure = drawing.figure(height=110 + 34 * rows.height)
@@ -84,11 +93,11 @@ def age_size_classes(decided: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def age_size(decided: pl.DataFrame) -> go.Figure:
+def age_size(classes: pl.DataFrame) -> go.Figure:
     """Draw `age_size_classes` as a heat map: the darker, the larger the share that is to be forgotten."""
-    if decided.is_empty():
+    if not classes["documents"].sum():
         return drawing.empty("There are no documents to class.")
-    cells = {(row["size"], row["last_seen"]): row for row in age_size_classes(decided).to_dicts()}
+    cells = {(row["size"], row["last_seen"]): row for row in classes.to_dicts()}
     grid = [[cells[size, age] for age in _AGES] for size in _SIZES]
     figure = drawing.figure(height=330)
     figure.add_heatmap(
@@ -124,8 +133,8 @@ def days_to_try(decided: pl.DataFrame, now: int) -> list[int]:
     return sorted({*within, *_DAYS[len(within) : len(within) + 1], now})
 
 
-def freed_by_days(decided: pl.DataFrame, now: int) -> go.Figure:
-    """Draw what `age_days` would free, day by day, with a slider that says it for the values of `days_to_try`.
+def curve(decided: pl.DataFrame, now: int) -> pl.DataFrame:
+    """`deciding.freed_by_days` day by day, or about that; ``tried`` is true for the values of `days_to_try`.
 
     Parameters
     ----------
@@ -134,12 +143,18 @@ def freed_by_days(decided: pl.DataFrame, now: int) -> go.Figure:
     now
         The value of ``age_days`` in force.
     """
-    if decided.is_empty():
+    tried = days_to_try(decided, now) if decided.height else []
+    every = max(max(tried, default=0) // 200, 1)
+    line = deciding.freed_by_days(decided, [*range(1, max(tried, default=0) + 1, every), *tried])
+    return line.with_columns(tried=pl.col("days").is_in(tried))
+
+
+def freed_by_days(line: pl.DataFrame, now: int) -> go.Figure:
+    """Draw a `curve`, with a slider that says it for the values that were tried; `now` is the one in force."""
+    if line.is_empty():
         return drawing.empty("There are no documents, so nothing can be freed.")
-    tried = days_to_try(decided, now)
-    every = max(tried[-1] // 200, 1)
-    line = deciding.freed_by_days(decided, [*range(1, tried[-1] + 1, every), *tried])
-    picked = line.filter(pl.col("days").is_in(tried)).to_dicts()
+    picked = line.filter("tried").to_dicts()
+    tried = [row["days"] for row in picked]
     said = [
         f"{row['days']:,} days: {format_bytes(row['freed_bytes'])}, {row['documents']:,} documents" for row in picked
     ]

@@ -19,6 +19,7 @@ ROOMS = {
         arrivals
         audit
         audit_codes
+        audit_sample
         billing
         columns
         content

@@ -5,6 +5,7 @@ A content is its number here, not its digest: a million numbers are read and gro
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.figures import Figures
 
+_TIME: Final = pl.Datetime("us", "UTC")
 _RULED: Final = "blob_id AS sha256, bytes, tenant, resolver, media_type, content_type"
 _IDENTITY: Final = "tenant, artifact_id, source_url, resolver, variant"
 _NAMED: Final = "SELECT id, sha256, artifact_id, resolver, media_type, tenant FROM documents SEMI JOIN given USING (id)"
@@ -27,13 +29,9 @@ ids AS (
 )
 SELECT document_id, min(document_id) OVER (PARTITION BY {_IDENTITY}) AS who FROM ids
 """
-_VERSIONS: Final = f"""
-SELECT id AS document_id, coalesce(who, id) AS who, {_RULED}, NULL::VARCHAR AS artifact_id,
-    'current' AS operation, changed_at AS valid_from, NULL::TIMESTAMP AS valid_to, changed_at AS seen_at
-FROM documents LEFT JOIN same ON document_id = id
-UNION ALL
-SELECT document_id, who, blob_id, p.bytes, tenant, resolver, p.media_type, content_type, NULL, operation,
-    valid_from, valid_to, seen_at
+_PAST: Final = """
+SELECT document_id, who, blob_id AS sha256, p.bytes, tenant, resolver, p.media_type, content_type,
+    NULL::VARCHAR AS artifact_id, operation, valid_from, valid_to, seen_at
 FROM past p JOIN same USING (document_id) JOIN blobs USING (sha256)
 """
 
@@ -52,11 +50,18 @@ class OfMirror:
     def __init__(self, figures: Figures, later: pl.DataFrame) -> None:
         self.figures, self._later = figures, later
 
+    @cached_property
     def documents(self) -> pl.DataFrame:
         """As the frame ``documents`` for `policies.deciding.decisions`, in any order."""
         query = f"SELECT id, {_RULED}, changed_at, changed_at AS seen_at, NULL::VARCHAR AS artifact_id FROM documents"
-        return self._seen(self.figures.ask(query), "id")
+        documents = self.figures.ask(query)
+        if self._later.is_empty():
+            return documents
+        later = self._later.select("id", later="seen_at")
+        seen = documents.select("id").join(later, on="id", how="left", maintain_order="left")["later"]
+        return documents.with_columns(seen_at=pl.max_horizontal("seen_at", seen))
 
+    @cached_property
     def locations(self) -> pl.DataFrame:
         """As the frame ``locations`` for `policies.deciding.copies_of`."""
         return self.figures.ask("SELECT id, blob_id AS sha256, bytes, store, inode, outcome FROM locations")
@@ -72,13 +77,24 @@ class OfMirror:
         now = self.figures.of_documents(past["document_id"], "changed_at")
         # What ended since the mirror was filled is current there.
         ended = past.join(now, left_on=["document_id", "valid_from"], right_on=["id", "changed_at"], how="anti")
+        current = self.documents.select(
+            pl.col("id").alias("document_id"), pl.col("id").alias("who"), pl.exclude("id", "changed_at", "seen_at"),
+            operation=pl.lit("current"), valid_from="changed_at", valid_to=pl.lit(None, dtype=_TIME), seen_at="seen_at",
+        )  # fmt: skip
+        if ended.is_empty():
+            return current
         with self.figures.given("past", ended.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None))):
             self.figures.do(_SAME)
-            return self._seen(self.figures.ask(_VERSIONS), "document_id")
+            same, gone = self.figures.ask("FROM same"), self.figures.ask(_PAST)
+        known = current.select("document_id").join(same, on="document_id", how="left", maintain_order="left")
+        current = current.with_columns(who=pl.coalesce(known["who"], "who"))
+        return pl.concat([current, gone.select(current.columns)])
 
     def numbers(self, digests: Iterable[str]) -> pl.Series:
         """The numbers of contents."""
-        with self.figures.given("given", pl.Series("sha256", list(digests), dtype=pl.String).unique()):
+        if not (digests := list(digests)):
+            return pl.Series("blob_id", [], dtype=pl.Int64)
+        with self.figures.given("given", pl.Series("sha256", digests, dtype=pl.String).unique()):
             return self.figures.ask("SELECT blob_id FROM blobs SEMI JOIN given USING (sha256)").to_series()
 
     def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -107,11 +123,3 @@ class OfMirror:
         rest = episodes.filter(pl.col("requests") == 0).with_columns(digest=none, artifact_id=none)
         every = pl.concat([named.select(rest.columns), rest])
         return every.drop("sha256").rename({"digest": "sha256"}).select(episodes.columns)
-
-    def _seen(self, frame: pl.DataFrame, key: str) -> pl.DataFrame:
-        if self._later.is_empty():
-            return frame
-        later = self._later.select(pl.col("id").alias(key), later="seen_at")
-        current = pl.when(pl.col("valid_to").is_null()).then("later") if "valid_to" in frame else pl.col("later")
-        seen = frame.join(later, on=key, how="left", maintain_order="left")
-        return seen.with_columns(seen_at=pl.max_horizontal("seen_at", current)).drop("later")

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def longest_overdue(decided: pl.DataFrame, limit: int | None = None) -> pl.DataFrame:
     """The decisions about what is to be forgotten, longest overdue first; of all, or of at most so many."""
-    due = decided.filter(~pl.col("keep"))
-    order = due.select("score", "id").with_row_index().sort("score", "id", descending=[True, False])["index"]
-    return due[order if limit is None else order.head(limit)]
+    due = decided.select("score", "id", "keep").with_row_index().filter(~pl.col("keep"))
+    if limit is not None and limit < due.height:
+        due = due.top_k(limit, by=["score", "id"], reverse=[False, True])
+    return decided[due.sort("score", "id", descending=[True, False])["index"]]
 
 
 def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy, due: pl.DataFrame | None = None) -> Plan:

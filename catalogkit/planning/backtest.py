@@ -64,31 +64,48 @@ def backtest_retention(
     >>> ck.backtest_retention(c, since=c.now() - timedelta(days=30)).regrets.height
     0
     """
-    when, catalog = as_of or collection.now(), collection.catalog
+    when = as_of or collection.now()
     last = until or when
-    first, policy = since or last - SPAN, policy or policy_of(collection)
-    mirror, accesses = of_mirror(collection), catalog.frame("accesses")
-    locations = None if mirror is None else mirror.locations()
+    return tried(
+        collection, policy or policy_of(collection), of_mirror(collection), tenant=tenant,
+        since=since or last - SPAN, until=last, step=step, as_of=when,
+    )  # fmt: skip
+
+
+def tried(
+    collection: Collection,
+    policy: RetentionPolicy,
+    mirror: OfMirror | None,
+    *,
+    tenant: str | None,
+    since: datetime,
+    until: datetime,
+    step: timedelta,
+    as_of: datetime,
+) -> backtest.RetentionBacktest:
+    """`backtest_retention`, of what a mirror has read already, or of the catalog where there is none."""
+    catalog, accesses = collection.catalog, collection.catalog.frame("accesses")
+    locations = None if mirror is None else mirror.locations
     if mirror is None:
         past, versions = None, catalog.frame("document_versions")
         policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
     else:
-        past, versions = _recent(collection, mirror, policy, accesses, first)
+        past, versions = _recent(collection, mirror, policy, accesses, since)
     # Of bytes that are gone nobody knows how many copies there were: there was one.
     stored = stored_copies(collection, locations, mirror).select("sha256", "stored_bytes")
     sized = versions.join(stored, on="sha256", how="left", maintain_order="left").with_columns(
         pl.coalesce("stored_bytes", "bytes").alias("stored_bytes")
     )
-    held = [hold["subject"] for hold in catalog.holds(as_of=when)]
+    held = [hold["subject"] for hold in catalog.holds(as_of=as_of)]
     contents = [subject for subject in held if len(subject) == 64]
     found = backtest.backtest(
         sized,
         accesses,
         policy,
-        since=first,
-        until=last,
+        since=since,
+        until=until,
         step=step,
-        as_of=when,
+        as_of=as_of,
         tenant=tenant,
         held_documents=[int(subject) for subject in held if len(subject) < 64],
         held_contents=contents if mirror is None else mirror.numbers(contents).to_list(),

@@ -18,11 +18,13 @@ from catalogkit.policies import deciding, retention
 from catalogkit.signals import operation
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from pathlib import Path
 
     from catalogkit.collection import Collection
     from catalogkit.model import DocumentRecord
     from catalogkit.plan import Plan
+    from catalogkit.policies.backtest import RetentionBacktest
     from catalogkit.policies.retention import Circumstances, RetentionDecision
 
 
@@ -139,13 +141,22 @@ class Retention:
         tenant: str | None = None,
         as_of: datetime | None = None,
     ) -> None:
-        self.collection, self.as_of = collection, as_of or collection.now()
+        self.collection, self.as_of, self._tenant = collection, as_of or collection.now(), tenant
         self.policy, self._mirror = policy or policy_of(collection), of_mirror(collection)
         if self._mirror is None:
             self.decided = retention_decisions(collection, self.policy, tenant=tenant, as_of=self.as_of)
         else:
-            documents, locations = self._mirror.documents(), self._mirror.locations()
+            documents, locations = self._mirror.documents, self._mirror.locations
             self.decided = _decide(collection, documents, locations, self.policy, tenant, self.as_of, self._mirror)
+
+    def backtest(self, *, since: datetime, until: datetime | None = None, step: timedelta) -> RetentionBacktest:
+        """What the policy would have done: `catalogkit.backtest_retention`, without reading everything once more."""
+        from catalogkit.planning.backtest import tried
+
+        return tried(
+            self.collection, self.policy, self._mirror, tenant=self._tenant, since=since, until=until or self.as_of,
+            step=step, as_of=self.as_of,
+        )  # fmt: skip
 
     @operation("plan", kind="retention")
     def plan(self, limit: int | None = None) -> Plan:

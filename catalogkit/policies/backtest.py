@@ -211,7 +211,7 @@ def _known(versions: pl.DataFrame, accesses: pl.DataFrame, as_of: datetime) -> t
     end, now = pl.col("valid_to"), pl.lit(as_of).cast(_TIME)
     known = (
         # What arrived late, and was never current, tells nothing of what somebody had.
-        versions.filter(pl.col("valid_from") <= as_of, pl.col("operation") != "older").with_columns(
+        _only(versions, (pl.col("valid_from") <= as_of) & (pl.col("operation") != "older")).with_columns(
             pl.col("bytes", "stored_bytes").fill_null(0),
             valid_to=pl.when(end <= now).then(end),
             seen_at=pl.max_horizontal("valid_from", pl.min_horizontal("seen_at", now)),
@@ -223,6 +223,12 @@ def _known(versions: pl.DataFrame, accesses: pl.DataFrame, as_of: datetime) -> t
     ids = known.select("document_id", "who").unique("document_id")
     log = accesses.filter(pl.col("accessed_at") <= as_of).join(ids, on="document_id").sort("accessed_at")
     return known, log
+
+
+def _only(frame: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
+    """The rows for which something is true; where that are all, nothing is moved."""
+    chosen = frame.select(which).to_series()
+    return frame if chosen.all(ignore_nulls=False) else frame.filter(chosen)
 
 
 def _gaps(known: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid: _Grid, held: pl.Expr) -> pl.DataFrame:
@@ -289,13 +295,14 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
             last_seen=pl.col("at"),
             uncertain=pl.col("at") < pl.col("seen_at"),
         )
-        .sort("forgotten_at", maintain_order=True)
         .with_row_index("episode")
     )  # fmt: skip
+    # Only those that somebody may have asked for are put in order to look that up; the others stay where they are.
+    wanted = _only(begun, pl.col("who").is_in(log["who"].unique().implode())).sort("forgotten_at", maintain_order=True)
     asked = (
         log.select("who", "accessed_at", "count")
         .join_asof(
-            begun.select("who", "episode", "forgotten_at", "back_at"),
+            wanted.select("who", "episode", "forgotten_at", "back_at"),
             left_on="accessed_at",
             right_on="forgotten_at",
             by="who",
@@ -306,13 +313,16 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
         .group_by("episode")
         .agg(reads=pl.col("count").sum(), first_read=pl.col("accessed_at").min())
     )
-    told = begun.join(asked, on="episode", how="left", maintain_order="left").with_columns(
+    reads = begun.select("episode").join(asked, on="episode", how="left", maintain_order="left").drop("episode")
+    told = begun.with_columns(reads).with_columns(
         requests=pl.col("reads").fill_null(0) + pl.col("back_at").is_not_null(),
         asked_at=pl.min_horizontal("first_read", "back_at"),
     )
     regretted = pl.col("requests") > 0
-    dearest = told.filter(regretted).sort("bytes", "requests", "episode", descending=[True, True, False])
-    return pl.concat([dearest, told.filter(~regretted)]).select(EPISODES.names())
+    dearest = told.filter(regretted).sort(
+        "bytes", "requests", "forgotten_at", "episode", descending=[True, True, False, False]
+    )
+    return pl.concat([dearest, _only(told, ~regretted)]).select(EPISODES.names())
 
 
 def _steps(gaps: pl.DataFrame, episodes: pl.DataFrame, grid: _Grid) -> pl.DataFrame:
@@ -326,7 +336,7 @@ def _steps(gaps: pl.DataFrame, episodes: pl.DataFrame, grid: _Grid) -> pl.DataFr
         .group_by(step=asked)
         .agg(regretted=pl.len().cast(pl.Int64), regretted_bytes=pl.col("bytes").sum())
     )
-    stored, kept = (_covered(gaps, end, grid.count) for end in ("to", "gone"))
+    stored, kept = _covered(gaps, grid.count)
     return (
         pl.DataFrame({"step": step})
         .join(forgotten, on="step", how="left", maintain_order="left")
@@ -337,28 +347,31 @@ def _steps(gaps: pl.DataFrame, episodes: pl.DataFrame, grid: _Grid) -> pl.DataFr
     )
 
 
-def _covered(gaps: pl.DataFrame, end: str, count: int) -> pl.Series:
-    """Bytes of the contents that some document has, step by step; each content once, whoever shares it."""
-    last = pl.col(end)
-    every = gaps.select("sha256", "stored_bytes", start="from", end=last).filter(pl.col("start") < pl.col("end"))
+def _covered(gaps: pl.DataFrame, count: int) -> tuple[pl.Series, pl.Series]:
+    """Bytes of the contents that some document has, step by step, without the policy and with it; each content once,
+    whoever shares it."""
+    every = gaps.select("sha256", "stored_bytes", "to", "gone", start="from")
     several = every["sha256"].is_duplicated()
+    single = every.filter(~several)
     shared = (
-        every.lazy()
-        .filter(several)
+        every.filter(several)
         .sort("sha256", "start")
-        .with_columns(reach=pl.col("end").cum_max().shift(1).over("sha256").fill_null(0))
-        .with_columns(start=pl.max_horizontal("start", "reach"))
-        .filter(pl.col("start") < pl.col("end"))
-    )
-    single = every.lazy().filter(~several)
-    parts = pl.concat([part.select("start", "end", "stored_bytes") for part in (single, shared)])
-    size = pl.col("stored_bytes")
-    changes = (
-        pl.concat([parts.select(step="start", change=size), parts.select(step="end", change=-size)])
-        .group_by("step")
-        .agg(pl.col("change").sum())
-        .collect()
+        .with_columns(place=pl.col("sha256").rle_id().cast(pl.Int64) * (count + 1))
     )
     steps = pl.DataFrame({"step": pl.int_range(0, count, dtype=pl.Int64, eager=True)})
-    joined = steps.join(changes, on="step", how="left", maintain_order="left")
-    return joined["change"].fill_null(0).cum_sum()
+    found = []
+    for name in ("to", "gone"):
+        # How far those before it reach: of another content, whose place is lower, that is less than nothing.
+        reach = ((pl.col("place") + pl.col(name)).cum_max().shift(1) - pl.col("place")).clip(0).fill_null(0)
+        rest = shared.select(pl.max_horizontal("start", reach), "stored_bytes", end=name)
+        parts = pl.concat([single.select("start", "stored_bytes", end=name), rest]).lazy()
+        parts, size = parts.filter(pl.col("start") < pl.col("end")), pl.col("stored_bytes")
+        changes = (
+            pl.concat([parts.select(step="start", change=size), parts.select(step="end", change=-size)])
+            .group_by("step")
+            .agg(pl.col("change").sum())
+            .collect()
+        )
+        joined = steps.join(changes, on="step", how="left", maintain_order="left")
+        found.append(joined["change"].fill_null(0).cum_sum())
+    return found[0], found[1]

@@ -187,9 +187,13 @@ def decisions(
         held |= pl.col("id").is_in(list(held_documents))
     if held_contents:
         held |= pl.col("sha256").is_in(list(held_contents))
+    # By themselves: a join would move every other column, too.
+    kept_where = documents.select("sha256").join(
+        copies.with_row_index("content"), on="sha256", how="left", maintain_order="left"
+    )
     aged = (
         ruled.with_columns(last_seen=seen)
-        .join(copies.lazy().with_row_index("content"), on="sha256", how="left", maintain_order="left")
+        .with_columns(kept_where.drop("sha256"))
         .with_columns(
             aged=pl.when(pl.lit(False) if tenant is None else pl.col("tenant") != tenant)
             .then(pl.lit("not-asked", REASON))
@@ -205,18 +209,18 @@ def decisions(
             score=pl.when(known).then(age_us / kept_us).fill_null(0.0),
             due_at=pl.when(known).then(last_seen + pl.duration(microseconds=kept_us)),
         )
-        # Counted after the whole batch: whoever stays by age or hold needs the bytes, whoever is due does not.
-        .with_columns(
-            needed=pl.col("aged").is_not_null().any().over("content"),
-            users=pl.when(pl.col("content").is_not_null()).then(pl.len().over("content")).cast(pl.Int64),
-        )
+        .with_columns(users=pl.when(pl.col("content").is_not_null()).then(pl.len().over("content")).cast(pl.Int64))
+        .collect()
     )
+    # Counted after the whole batch: whoever stays by age or hold needs the bytes, whoever is due does not.
+    staying = aged.select(pl.col("content").filter(pl.col("aged").is_not_null()).drop_nulls()).to_series()
+    needed = pl.zeros(copies.height, pl.UInt8, eager=True).scatter(staying, 1)
     reason = (
         pl.when(pl.col("aged").is_not_null())
         .then("aged")
         .when(pl.col("healthy").is_null())
         .then(pl.lit("copies-unknown", REASON))
-        .when("needed" & (pl.col("healthy") < pl.col("min_replicas")))
+        .when((pl.col("needed") > 0) & (pl.col("healthy") < pl.col("min_replicas")))
         .then(pl.lit("too-few-copies", REASON))
         .otherwise("due")
     )
@@ -225,7 +229,11 @@ def decisions(
         users += pl.col("sha256").is_in(
             (rooted if isinstance(rooted, pl.Series) else pl.Series(list(rooted))).implode()
         )
-    found = aged.with_columns(reason=reason, users=users, stored_bytes=pl.col("stored_bytes").fill_null(0))
+    found = (
+        aged.lazy()
+        .with_columns(needed=needed.gather(aged["content"]))
+        .with_columns(reason=reason, users=users, stored_bytes=pl.col("stored_bytes").fill_null(0))
+    )
     kept = pl.col("reason").is_in(pl.Series(list(KEEP), dtype=REASON).implode())
     return found.with_columns(keep=kept).select(DECISIONS.names()).collect()
 
@@ -356,8 +364,10 @@ def judged(documents: pl.DataFrame, policy: RetentionPolicy) -> pl.LazyFrame:
         given = (int(winner.days), max(longer, default=0), min(caps, default=None))
         said = (str(winner), "; ".join(map(str, rules)), f"due-{winner.kind}")
         rows.append((number, *given, *said, chosen.min_replicas, chosen.count_access))
-    cases = pl.DataFrame(rows, schema=_CASES, orient="row")
-    return numbered.lazy().join(cases.lazy(), on="case", how="left", maintain_order="left")
+    cases = pl.DataFrame(rows, schema=_CASES, orient="row").sort("case")
+    # Taken by their places: a join would move every other column, too.
+    place = cases["case"].search_sorted(numbered["case"])
+    return numbered.with_columns(cases[name].gather(place) for name in _CASES.names() if name != "case").lazy()
 
 
 def _place(column: pl.Expr, names: list[str]) -> pl.Expr:

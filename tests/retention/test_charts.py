@@ -37,7 +37,7 @@ def test_decisions_by_reason() -> None:
         ("keep", "young", 1),
         ("forget", "due-age", 2),
     ]
-    bars = trace(charts.by_reason(frame))
+    bars = trace(charts.by_reason(charts.reasons(frame)))
     assert (bars["y"], bars["x"]) == (["keep: young", "forget: due-age"], [1, 2])
 
 
@@ -49,7 +49,7 @@ def test_age_and_size() -> None:
     assert classes.select(pl.col("documents", "to_forget", "logical_bytes").sum()).row(0) == (6, 3, 21_000)
     small = dict(classes.filter(pl.col("size") == "< 10 kB").select("last_seen", "documents").rows())
     assert small == {"< 30 d": 2, "30 – 90 d": 1, "90 – 180 d": 1, "180 d – 1 y": 0, "1 – 2 y": 1, "≥ 2 y": 1}
-    cells = trace(charts.age_size(frame))
+    cells = trace(charts.age_size(classes))
     assert cells["z"][0] == [0, 0, 1, None, 1, 1]
     assert cells["text"][0][:4] == ["0 of 2", "0 of 1", "1 of 1", ""]
 
@@ -57,7 +57,7 @@ def test_age_and_size() -> None:
 def test_the_slider_says_what_deciding_again_says() -> None:
     """Each stop of the slider has the numbers of a policy with that many days; it stands at the one in force."""
     frame = decided(5, 33, 100, 200, 400)
-    figure = charts.freed_by_days(frame, 90).to_dict()
+    figure = charts.freed_by_days(charts.curve(frame, 90), 90).to_dict()
     (slider,) = figure["layout"]["sliders"]
     stops = {step["label"]: step["args"] for step in slider["steps"]}
     assert slider["steps"][slider["active"]]["label"] == "90"
@@ -110,9 +110,9 @@ def test_the_back_test_draws_its_steps() -> None:
 
 def drawn(frame: pl.DataFrame, report: Any) -> list[Any]:
     return [
-        charts.by_reason(frame),
-        charts.age_size(frame),
-        charts.freed_by_days(frame, 90),
+        charts.by_reason(charts.reasons(frame)),
+        charts.age_size(charts.age_size_classes(frame)),
+        charts.freed_by_days(charts.curve(frame, 90), 90),
         charts.backtest(report),
     ]
 
