@@ -75,7 +75,8 @@ class RetentionBacktest:
         before, and their ``regretted_bytes``; ``stored_bytes`` without the policy, each content once for each of its
         copies; ``saved_bytes`` of these, of contents of which every document was forgotten.
     episodes : DataFrame
-        A row for each forgetting of a document, the dearest regret first: what it is about, ``rule``, ``last_seen``,
+        A row for each forgetting of a document, the dearest regret first, those that nobody regrets last and in no
+        order: what it is about, ``rule``, ``last_seen``,
         ``forgotten_at``, ``back_at`` (brought in again), ``asked_at`` (first request), ``requests`` (entries of the
         access log while it was gone, and its return), and ``uncertain``: the catalog keeps a document's first and last
         sighting of each version and none in between, so it may have been seen in between.

@@ -78,12 +78,9 @@ def test_a_story_by_hand() -> None:
         version("A", 0), version("B", 0, seen=14), version("C", 5), version("D", 35), read=(("C", 17), ("C", 30))
     )
     episodes = report.episodes.select("artifact_id", "forgotten_at", "back_at", "asked_at", "requests").rows()
-    assert episodes == [
-        ("C", day(15), None, day(17), 2),
-        ("B", day(10), day(14), day(14), 1),
-        ("A", day(10), None, None, 0),
-        ("B", day(24), None, None, 0),
-    ]
+    regrets = [("C", day(15), None, day(17), 2), ("B", day(10), day(14), day(14), 1)]
+    assert episodes[:2] == regrets
+    assert sorted(episodes[2:], key=str) == [("A", day(10), None, None, 0), ("B", day(24), None, None, 0)]
     assert numbers(report, "documents", "forgotten", "regretted", "requests", "regretted_bytes") == (4, 4, 2, 3, 20)
     saved = dict(zip(range(41), report.steps["saved_bytes"], strict=True))
     assert [saved[n] for n in (9, 10, 13, 14, 15, 24, 40)] == [0, 20, 20, 10, 20, 30, 30]
