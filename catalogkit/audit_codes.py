@@ -228,7 +228,7 @@ def page() -> str:
         "the longest time first, so that `ceil(1 / sample)` audits read every copy; the report states the odds.",
         "",
         "The report `audit_report`, and `ck.audit(c, looks=10_000)`, look at so many copies and documents of a large",
-        "collection, drawn at random: they say what that leaves out, and how many more there may be with 95 % confidence.",
+        "collection, drawn at random: they say what that leaves out, and how many more there may be (95 % confidence).",
         "",
         "Written by `python tests/test_docs.py` from the table in `catalogkit/audit_codes.py`. Codes are stable.",
         "",
