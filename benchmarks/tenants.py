@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from benchmarks.bench import Bench
+from benchmarks.postgres import session_seconds
 from benchmarks.race import Race, Sample, Untrue
 from catalogkit.catalog.passfiles import make_password
 from catalogkit.catalog.postgres import PostgresCatalog
@@ -113,15 +113,9 @@ def _ask(
     catalog: PostgresCatalog, ask: Callable[[PostgresCatalog, Any], Any], keys: list[Any]
 ) -> tuple[float, float, list[Any]]:
     ((pid,),) = catalog.rows("SELECT pg_backend_pid()")
-    there, here, clock = _server_seconds(pid), time.process_time(), time.perf_counter()
+    there, here, clock = session_seconds(pid), time.process_time(), time.perf_counter()
     found = [ask(catalog, key) for key in keys]
     wall, cpu = time.perf_counter() - clock, time.process_time() - here
     if catalog.rows("SELECT pg_backend_pid()") != [(pid,)]:
         raise Untrue("another session answered")
-    return wall, cpu + _server_seconds(pid) - there, found
-
-
-def _server_seconds(pid: int) -> float:
-    """Processor time of one session."""
-    fields = Path(f"/proc/{pid}/schedstat").read_text().split()  # nanoseconds; `stat` counts hundredths of a second
-    return int(fields[0]) / 1e9
+    return wall, cpu + session_seconds(pid) - there, found
