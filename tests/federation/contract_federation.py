@@ -11,7 +11,7 @@ from catalogkit.errors import CatalogError
 from catalogkit.federation.changes import packed, unpacked
 from catalogkit.federation.syncing import sync
 from tests.federation.scene import add, agree, change, document, drop, sha, texts
-from tests.plans.scene import collect, digest_of, state_of
+from tests.plans.scene import collect, condemn, digest_of, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +121,26 @@ class Federation:
         sync(west, east)
         collect(west)
         assert state_of(west, b"first") == "purged"
+
+    def test_a_hold_comes_too_late_or_just_in_time(self, pair: tuple[Collection, Collection]) -> None:
+        """What was condemned here is alive again by a hold from elsewhere; what was purged here is no fault of it."""
+        east, west = pair
+        for site in pair:
+            add(site, "one", "first")
+            add(site, "two", "second")
+        sync(east, west)
+        drop(west, "two")
+        collect(west)
+        drop(west, "one")
+        condemn(west)
+        assert (state_of(west, b"first"), state_of(west, b"second")) == ("condemned", "purged")
+        for content in (b"first", b"second"):
+            east.catalog.place_hold("case", digest=digest_of(content), as_of=east.now())
+        sync(east, west)
+        assert state_of(west, b"first") == "live"
+        assert not [one for one in audit(west).findings if one.severity == "error"]
+        collect(west)
+        assert state_of(west, b"first") == "live"
 
     def test_a_deletion_meets_a_hold_that_it_knew_nothing_of_in_time(self, pair: tuple[Collection, Collection]) -> None:
         """Where a hold is in force a deletion is not carried out, and that is a conflict at both."""

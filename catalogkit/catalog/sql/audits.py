@@ -34,7 +34,10 @@ _OUTCOMES: Final = "('ok', 'corrupt', 'missing', 'unknown')"
 
 _NEEDED: Final = (
     "EXISTS (SELECT 1 FROM documents d WHERE d.sha256 = b.sha256)"
-    f" OR EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND {_IN_FORCE})"
+    # What was purged here before another site held it may lie there.
+    f" OR EXISTS (SELECT 1 FROM holds h WHERE h.sha256 = b.sha256 AND {_IN_FORCE}"
+    " AND (b.state <> 'purged' OR NOT EXISTS (SELECT 1 FROM shared_holds x JOIN sites o ON o.own = 1"
+    " WHERE x.hold_id = h.id AND substr(x.uid, 1, 16) <> o.site)))"
     # A plan that was not finished, of bytes that lay at other sites: it asks again before it does anything.
     " OR EXISTS (SELECT 1 FROM roots r WHERE r.sha256 = b.sha256 AND (r.kind <> 'plan'"
     " OR NOT EXISTS (SELECT 1 FROM elsewhere e WHERE e.sha256 = b.sha256)))"

@@ -332,6 +332,12 @@ def _hold(db: Session, here: Here, hold: Hold) -> int:
         "INSERT INTO shared_holds (uid, hold_id, released, seq) VALUES (?, ?, ?, ?)",
         (hold.uid, number, int(hold.released_us is not None), here.next()),
     )
+    if hold.released_us is None:  # it wins: what was condemned, and is still here, is alive again
+        db.execute(
+            "UPDATE blobs SET state = 'live' WHERE sha256 = ? AND state = 'condemned'"
+            " AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = blobs.sha256)",
+            (hold.sha256,),
+        )
     return 1
 
 
