@@ -203,6 +203,7 @@ class Collection(Asking, Searching, Accessing):
         if record is None:
             raise InvalidInput(f"there is no document {document_id}")
         problem: StoreError | None = None
+        waited = False
         while good := self._good(record):
             for copy in good:
                 try:
@@ -211,8 +212,14 @@ class Collection(Asking, Searching, Accessing):
                 except StoreError as found:
                     problem = problem or found
             # A plan may have moved the bytes between the question where they are and the attempt to read them.
-            if problem is not None and [copy.id for copy in self._good(record)] == [copy.id for copy in good]:
-                raise problem
+            ids = [copy.id for copy in good]
+            if problem is not None and [copy.id for copy in self._good(record)] == ids:
+                if waited or self.catalog.current_to() is not None:  # nobody can wait at a replica
+                    raise problem
+                # Its files go before others see that their records went: once whoever moves them is through, they do.
+                with contextlib.suppress(CatalogError):  # who cannot wait, or may not, has the problem as it is
+                    self.catalog.standing(ids)
+                waited = True
         raise not_there(self.catalog, record)
 
     def close(self) -> None:

@@ -306,16 +306,22 @@ class Run:
         found = _results(job, lambda: self._timed(future.result()))
         gone = [n for n, one in enumerate(found) if isinstance(one, Examined) and one.outcome is Outcome.MISSING]
         if gone:
-            # Missing is a strong word: look again, for the file may just have been published anew; and is the store
-            # still there, or was its disk taken away meanwhile?
-            copies = [job[n] for n in gone]
-            examine = self.stores[copies[0].store_id].examiner()
+            # Missing is a strong word. A plan that moves copies removes a file before others see that its record went:
+            # what is no longer on record once that is through is left out. The others are looked at again, for a file
+            # may just have been published anew; and is the store still there, or was its disk taken away meanwhile?
+            standing = self.catalog.standing([job[n].location_id for n in gone])
+            dropped = {n for n in gone if job[n].location_id not in standing}
+            copies = [job[n] for n in gone if n not in dropped]
+            examine = self.stores[job[0].store_id].examiner()
             asked = [Asked(due.key, due.digest, due.bytes) for due in copies]
             again = _results(copies, lambda: examine(asked))
             self._reach()
-            for n, due, one in zip(gone, copies, again, strict=True):
+            for n, due, one in zip((n for n in gone if n not in dropped), copies, again, strict=True):
                 away = isinstance(one, Examined) and one.outcome is Outcome.MISSING and due.store_id in self.unreachable
                 found[n] = Examined(Outcome.UNKNOWN, 0, self.unreachable[due.store_id]) if away else one
+            self.leases.done(job[n] for n in dropped)
+            job = [due for n, due in enumerate(job) if n not in dropped]
+            found = [one for n, one in enumerate(found) if n not in dropped]
         self._note(job, found)
 
     def _timed(self, rows: Rows) -> list[int | Examined]:

@@ -23,6 +23,9 @@ class Copies(Protocol):
     def unchanged(self, copies: Sequence[Copy]) -> set[int]:
         """Which of these locations are on record as they were; asked at a moment when nobody is writing."""
 
+    def standing(self, location_ids: Sequence[int]) -> set[int]:
+        """Which of these copies are on record at a moment when nobody is half way through removing one."""
+
     def copies_at(self, store_id: int, keys: Sequence[str]) -> dict[str, Copy]:
         """The copies at these keys of a store, by key; keys where none is on record are left out."""
 

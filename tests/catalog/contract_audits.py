@@ -66,7 +66,7 @@ class Audits:
 
     def test_a_second_look_waits_for_whoever_is_writing(self, connect: Connect) -> None:
         """A copy that is being removed stands, for others, until its removal is committed; the second look waits."""
-        catalog, other = connect(), connect()
+        catalog, other, third = connect(), connect(), connect()
         desk = Desk(catalog)
         document = desk.put_one("one", "a")
         desk.forget(document)
@@ -76,12 +76,25 @@ class Audits:
         with catalog.hand(PLAN, as_of=NOW) as hand:
             hand.drop_copies([(sha("one"), desk.store_id, page[0].key)])
             assert other.copies(limit=9) == page
-            asker = threading.Thread(target=lambda: found.append(other.unchanged(page)))
-            asker.start()
-            asker.join(0.2)
+            askers = [
+                threading.Thread(target=lambda: found.append(other.unchanged(page))),
+                threading.Thread(target=lambda: found.append(third.standing([page[0].location_id]))),
+            ]
+            for asker in askers:
+                asker.start()
+                asker.join(0.2)
             assert not found
-        asker.join()
-        assert found == [set()]
+        for asker in askers:
+            asker.join()
+        assert found == [set(), set()]
+
+    def test_what_stands(self, desk: Desk) -> None:
+        """Copies that are on record, whatever is known of them, of those that are asked about."""
+        desk.put(*[desk.entry(f"content {n}", f"a{n}", inode=1) for n in range(3)])
+        ids = sorted(copy.location_id for copy in desk.catalog.copies(limit=9))
+        desk.check("content 0", Outcome.MISSING)
+        assert desk.catalog.standing([*ids[:2], 999]) == set(ids[:2])
+        assert desk.catalog.standing([]) == set()
 
     @pytest.mark.parametrize("code", ASKED)
     def test_a_sound_catalog_contradicts_nothing(self, desk: Desk, code: Code) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, chdir
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from catalogkit.collection import Collection, init
-from catalogkit.errors import StoreUnreachable
+from catalogkit.collection import Collection, init, open_collection
+from catalogkit.errors import StoreError, StoreUnreachable
 from catalogkit.ingest import ingest
+from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
+from catalogkit.proving import MEANWHILE
 from catalogkit.stores.contract import Asked, Examined
 from catalogkit.stores.reading import BUFFER_BYTES, digest_fd, examine_rows
 from catalogkit.verify import VerifyReport, verify
@@ -473,3 +475,40 @@ def test_threads_and_processes_agree(
         assert outcomes(report) == outcomes(first)
         assert report.bytes == first.bytes
         assert sorted(report.findings, key=lambda f: f.place) == sorted(first.findings, key=lambda f: f.place)
+
+
+@pytest.mark.parametrize("through", [True, False], ids=["moved", "given up"])
+def test_what_is_being_moved_is_neither_missing_nor_lost(
+    collection: Collection, stock: Callable[..., Collection], through: bool
+) -> None:
+    """A plan removes a file before others see that its record went: they wait for it, and look again.
+
+    Where the plan is cut short in between, the file is gone, its record stays, and that is told.
+    """
+    stock(collection, {"a.txt": b"a"})
+    digest = collection.catalog.find(artifact_id="a.txt")[0].sha256
+    (copy,) = collection.catalog.locations_of(digest)
+    root, store_id = Path(collection.store.root), collection.store_id(copy.store)
+    key = "docs/elsewhere/a.txt" if copy.layout == "cas" else cas_key(digest)
+    with ExitStack() as stack, ThreadPoolExecutor(2) as askers, ExitStack() as moving:
+        other, third = (stack.enter_context(open_collection(collection.path)) for _ in range(2))
+        hand = moving.enter_context(other.catalog.hand("0" * 64, as_of=other.now()))
+        (root / key).parent.mkdir(parents=True)
+        (root / copy.key).rename(root / key)
+        hand.place(digest, store_id, key, copy.inode, copy.mtime_ns or 0, 1)
+        assert hand.drop_location(digest, store_id, copy.key) == ""
+        document = collection.catalog.find(artifact_id="a.txt")[0].id
+        read = askers.submit(collection.read, document)
+        report = askers.submit(verify, third, [document], executor=Inline())
+        assert not any(wait([read, report], timeout=0.3).done)
+        if through:
+            moving.close()
+            assert read.result() == b"a"
+            assert (report.result().checked, report.result().clean) == (0, True)
+            assert report.result().unchecked == {MEANWHILE: 1}
+            return
+        with pytest.raises(ZeroDivisionError), moving:
+            raise ZeroDivisionError
+        with pytest.raises(StoreError, match=r"nothing lies at|known to be bad"):
+            read.result()
+        assert report.result().missing == 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from catalogkit.audit import BadCopy, Copy, Fact
 from catalogkit.audit_codes import Code
 from catalogkit.audit_sample import DRAWN_FROM
+from catalogkit.catalog.sql.base import CHUNK
 from catalogkit.catalog.sql.drawing import Drawing, among_drawn
 from catalogkit.errors import InvalidInput
 from catalogkit.model import from_us, to_us
@@ -336,6 +337,16 @@ class Audits(Drawing):
                 ).fetchone()
                 == (copy.digest, copy.inode, copy.mtime_ns, copy.changed_us)
             }
+
+    def standing(self, location_ids: Sequence[int]) -> set[int]:
+        """Which of these copies are on record at a moment when nobody is half way through removing one."""
+        found: set[int] = set()
+        with self.write("look", alone=False) as db:
+            for start in range(0, len(location_ids), CHUNK):
+                some = location_ids[start : start + CHUNK]
+                sql = f"SELECT id FROM locations WHERE id IN ({', '.join('?' * len(some))})"
+                found |= {row[0] for row in db.execute(sql, tuple(some))}
+        return found
 
     def faults(
         self, code: Code, *, as_of: datetime, future: datetime, stale: timedelta, limit: int, among: Drawn | None = None
