@@ -16,7 +16,8 @@ from papermill.engines import NBClientEngine
 from catalogkit.html import to_html
 from catalogkit.kernels import first_lines
 from catalogkit.params import check, declared
-from catalogkit.reports import facts_of, origin, quiet_kernel
+from catalogkit.quiet_kernels import quiet_kernel
+from catalogkit.reports import facts_of, origin
 
 __all__ = ["StrictEngine"]
 

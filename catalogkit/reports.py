@@ -6,7 +6,6 @@ the same notebook also runs under plain ``papermill`` and opens in JupyterLab.
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import hashlib
 import json
@@ -14,7 +13,6 @@ import logging
 import os
 import platform
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,7 +30,7 @@ from catalogkit.report_index import write_index
 from catalogkit.signals import operation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["ReportResult", "find_report", "list_reports", "run_report"]
 
@@ -162,6 +160,8 @@ def _execute(
     try:
         import papermill
         from papermill.exceptions import PapermillExecutionError
+
+        from catalogkit.quiet_kernels import quiet_kernel
     except ImportError as error:
         raise ReportError(f"reports need {error.name}: pip install 'catalogkit[report]'") from None
     with quiet_kernel() as config:
@@ -180,25 +180,6 @@ def _execute(
                 f"cell {error.exec_count} of {source.stem} ({line[:80]}) failed: {error.ename}: {error.evalue}; "
                 f"the notebook as far as it got is {target}"
             ) from None
-
-
-@contextlib.contextmanager
-def quiet_kernel() -> Iterator[Any]:
-    """Settings for a kernel on local sockets: it neither opens ports nor warns that they are not encrypted."""
-    from traitlets.config import Config
-
-    with tempfile.TemporaryDirectory(prefix="ck-", dir=_sockets()) as folder:
-        config = Config()
-        if os.name == "posix":
-            config.KernelManager.transport = "ipc"
-            config.KernelManager.connection_file = os.path.join(folder, "kernel.json")
-        yield config
-
-
-def _sockets() -> str | None:
-    """Where sockets can have names: with a long ``TMPDIR`` theirs are longer than the 103 bytes that systems take."""
-    longest = 103 - len("/ck-12345678/kernel.json-ipc-5")
-    return "/tmp" if os.name == "posix" and len(os.fsencode(tempfile.gettempdir())) > longest else None
 
 
 def facts_of(notebook: Any, name: str, values: Mapping[str, object], as_of: datetime, seconds: float) -> dict[str, Any]:

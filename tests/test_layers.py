@@ -152,6 +152,7 @@ ROOMS = {
         params
         plan_charts
         quality_charts
+        quiet_kernels
         report_index
         reports
         retention_charts
