@@ -1,23 +1,25 @@
-"""Who asked for what, and letting somebody ask: the part of a collection that is about readers elsewhere."""
+"""Handing bytes out: where they lie, reading them, links for those who have no keys, and who asked for what."""
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from catalogkit.errors import InvalidInput, StoreUnreachable
+from catalogkit.errors import CatalogError, InvalidInput, StoreError, StoreUnreachable
+from catalogkit.model import Layout
 from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from catalogkit.catalog.contract import Catalog
-    from catalogkit.model import DocumentRecord
+    from catalogkit.model import DocumentRecord, LocationRecord
     from catalogkit.stores.opening import AnyStore
 
 
 class Accessing:
-    """The access log of a collection, and links for those who have no keys."""
+    """The part of a collection that hands out bytes."""
 
     catalog: Catalog
 
@@ -27,6 +29,62 @@ class Accessing:
         def stores(self) -> dict[int, AnyStore]: ...
 
         def now(self) -> datetime: ...
+
+        def store_id(self, name: str) -> int: ...
+
+    def location(self, record: DocumentRecord) -> str:
+        """Where a document's bytes lie: the best copy's place, or an empty text where every copy is known bad.
+
+        A place where a file is seen comes first: one that a plan is just giving up, or gave up before a crash, comes
+        last.
+        """
+        while good := self._good(record):
+            for copy in good:
+                store = self.stores[self.store_id(copy.store)]
+                with contextlib.suppress(StoreError):
+                    if store.stat(copy.key) is not None:
+                        return store.describe(copy.key)
+            if [copy.id for copy in self._good(record)] == [copy.id for copy in good]:
+                return self.stores[self.store_id(good[0].store)].describe(good[0].key)
+        return ""
+
+    def _good(self, record: DocumentRecord) -> list[LocationRecord]:
+        """The copies that are not known to be bad, the best first."""
+        copies = [one for one in self.catalog.locations_of(record.sha256) if one.outcome in (None, "ok", "unknown")]
+        return sorted(copies, key=lambda one: (one.outcome == "unknown", one.layout is Layout.REFERENCE, one.id))
+
+    def read(self, document_id: int) -> bytes:
+        """The bytes of a document, for small ones.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such document.
+        StoreError
+            If no copy can be read.
+        """
+        record = self.catalog.document(document_id)
+        if record is None:
+            raise InvalidInput(f"there is no document {document_id}")
+        problem: StoreError | None = None
+        waited = False
+        while good := self._good(record):
+            for copy in good:
+                try:
+                    with self.stores[self.store_id(copy.store)].open(copy.key) as file:
+                        return file.read()
+                except StoreError as found:
+                    problem = problem or found
+            # A plan may have moved the bytes between the question where they are and the attempt to read them.
+            ids = [copy.id for copy in good]
+            if problem is not None and [copy.id for copy in self._good(record)] == ids:
+                if waited or self.catalog.current_to() is not None:  # nobody can wait at a replica
+                    raise problem
+                # Its files go before others see that their records went: once whoever moves them is through, they do.
+                with contextlib.suppress(CatalogError):  # who cannot wait, or may not, has the problem as it is
+                    self.catalog.standing(ids)
+                waited = True
+        raise not_there(self.catalog, record)
 
     def record_access(
         self,

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from catalogkit.accessing import Accessing, not_there
+from catalogkit.accessing import Accessing
 from catalogkit.asking import Asking
 from catalogkit.catalog import open_catalog
 from catalogkit.catalog.urls import file_of, public
@@ -21,7 +21,7 @@ from catalogkit.config import (
     rewrite_stores,
     write_config,
 )
-from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreError, StoreMismatch, StoreUnreachable
+from catalogkit.errors import CatalogError, InvalidInput, NotACollection, StoreMismatch, StoreUnreachable
 from catalogkit.layouts import DEFAULT_TEMPLATE, Template
 from catalogkit.model import Layout
 from catalogkit.remote import asked, folder_of, is_address, settings_here, tell_stores
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from catalogkit.catalog.contract import Catalog
-    from catalogkit.model import DocumentRecord, LocationRecord
+    from catalogkit.model import DocumentRecord
     from catalogkit.stores.opening import AnyStore, Own
 
 IN_PLACE: Final = "in-place"
@@ -167,60 +167,6 @@ class Collection(Asking, Searching, Accessing):
         found = self.catalog.find(limit=limit, **wanted)
         rows = [{**document_row(record), "location": self.location(record)} for record in found]
         return pl.DataFrame(rows, schema={**schema("documents"), "location": pl.String()}, orient="row")
-
-    def location(self, record: DocumentRecord) -> str:
-        """Where a document's bytes lie: the best copy's place, or an empty text where every copy is known bad.
-
-        A place where a file is seen comes first: one that a plan is just giving up, or gave up before a crash, comes
-        last.
-        """
-        while good := self._good(record):
-            for copy in good:
-                store = self._stores[self._ids[copy.store]]
-                with contextlib.suppress(StoreError):
-                    if store.stat(copy.key) is not None:
-                        return store.describe(copy.key)
-            if [copy.id for copy in self._good(record)] == [copy.id for copy in good]:
-                return self._stores[self._ids[good[0].store]].describe(good[0].key)
-        return ""
-
-    def _good(self, record: DocumentRecord) -> list[LocationRecord]:
-        """The copies that are not known to be bad, the best first."""
-        copies = [one for one in self.catalog.locations_of(record.sha256) if one.outcome in (None, "ok", "unknown")]
-        return sorted(copies, key=lambda one: (one.outcome == "unknown", one.store == IN_PLACE, one.id))
-
-    def read(self, document_id: int) -> bytes:
-        """The bytes of a document, for small ones.
-
-        Raises
-        ------
-        InvalidInput
-            If there is no such document.
-        StoreError
-            If no copy can be read.
-        """
-        record = self.catalog.document(document_id)
-        if record is None:
-            raise InvalidInput(f"there is no document {document_id}")
-        problem: StoreError | None = None
-        waited = False
-        while good := self._good(record):
-            for copy in good:
-                try:
-                    with self._stores[self._ids[copy.store]].open(copy.key) as file:
-                        return file.read()
-                except StoreError as found:
-                    problem = problem or found
-            # A plan may have moved the bytes between the question where they are and the attempt to read them.
-            ids = [copy.id for copy in good]
-            if problem is not None and [copy.id for copy in self._good(record)] == ids:
-                if waited or self.catalog.current_to() is not None:  # nobody can wait at a replica
-                    raise problem
-                # Its files go before others see that their records went: once whoever moves them is through, they do.
-                with contextlib.suppress(CatalogError):  # who cannot wait, or may not, has the problem as it is
-                    self.catalog.standing(ids)
-                waited = True
-        raise not_there(self.catalog, record)
 
     def close(self) -> None:
         """Give the catalog back."""
