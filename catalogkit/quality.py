@@ -1,15 +1,17 @@
-"""What is the matter with documents, told from what is inside them: one row for each document and each signal.
+"""What is the matter with documents, told from what is inside them: how many give each signal, and which come first.
 
-Pure functions on the frames ``documents`` and ``contents``.
+Millions of documents are alike in all that signals look at. The mirror counts those that are, so that what is tested
+here are some hundred rows, each of which stands for many documents.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
 
 import polars as pl
 
-__all__ = ["SIGNALS", "TITLED", "TOLD", "described", "languages", "of_documents", "signals", "summary"]
+__all__ = ["SIGNALS", "TITLED", "Quality", "quality"]
 
 # Signals, worst first, each with what it means.
 SIGNALS: Final = {
@@ -27,12 +29,6 @@ SIGNALS: Final = {
     "not looked into": "nobody looked into it: `catalogkit extract`",
 }
 TITLED: Final = ("pdf", "web", "book", "office")
-TOLD: Final = (
-    "SELECT id, artifact_id, source_url, resolver, content_type, d.media_type, bytes, extractor, reason, title,"
-    " language, detected_language, page_count, encrypted, text_chars, warnings, c.media_type AS told_type"
-    " FROM documents d LEFT JOIN contents c USING (sha256)"
-)
-"""Documents with what is inside them, for `Collection.sql`; `described` goes on from there."""
 _FAILED: Final = ("time", "memory", "crashed", "too_large")
 _TRUNCATED: Final = ("truncated", "repaired", "pages_unreadable")
 # Lower case; what stands before the first dot, dash or bracket.
@@ -55,73 +51,118 @@ _KINDS: Final = {
 }  # fmt: skip
 # JSON in a text, XML in a page of XHTML, any kind in an archive's name: no contradiction worth a look.
 _ALIKE: Final = (("xml", "html"), ("zip", "epub"), ("zip", "docx"), ("zip", "odt"))
+_ENDING: Final = "[A-Za-z0-9]{1,5}"
+_KNOWN: Final = ", ".join(f"'{ending}'" for ending in _ENDINGS)
+_COUNTED: Final = rf"""
+WITH inside AS (
+    SELECT sha256, extractor, reason, media_type AS told_type, lower(left(language, 4)) AS language, detected_language,
+        page_count > 0 AS paged, text_chars = 0 AS textless, warnings,
+        CASE WHEN regexp_matches(lower(title), $placeholder) THEN 'placeholder' WHEN title IS NOT NULL THEN 'title' END
+            AS title
+    FROM contents
+),
+named AS (
+    SELECT id, sha256, bytes, media_type, lower(trim(split_part(content_type, ';', 1))) AS claimed,
+        -- Only to know whether there is an ending is many times quicker than to tell which.
+        lower(CASE WHEN regexp_matches(source_url, '\.{_ENDING}([?#]|$)')
+            AND regexp_matches(source_url, '^[^?#]*\.{_ENDING}([?#]|$)')
+            THEN regexp_extract(source_url, '^[^?#]*\.({_ENDING})(?:[?#]|$)', 1)
+            WHEN regexp_matches(artifact_id, '\.{_ENDING}$')
+            THEN regexp_extract(artifact_id, '\.({_ENDING})$', 1) END) AS ending
+    FROM documents
+)
+SELECT min(id, $top) AS ids, count(*) AS documents, sum(bytes)::BIGINT AS bytes, extractor, reason,
+    coalesce(told_type, media_type) AS kind, claimed, CASE WHEN ending IN ({_KNOWN}) THEN ending END AS ending,
+    title, language, detected_language, paged, textless, warnings
+FROM named LEFT JOIN inside USING (sha256) GROUP BY ALL
+"""
+_NAMED: Final = """
+SELECT id AS document_id, artifact_id, resolver, coalesce(c.media_type, d.media_type) AS media_type,
+    content_type AS claimed_type, title, bytes
+FROM documents d LEFT JOIN contents c USING (sha256) WHERE id IN (SELECT unnest($ids::BIGINT[]))
+"""
 
 
-def of_documents(documents: pl.DataFrame, contents: pl.DataFrame | None) -> pl.DataFrame:
-    """Every document with what is inside its blob; nulls where nobody looked.
+class Ask(Protocol):
+    """Whatever answers questions to the mirror; `Collection.sql` does."""
 
-    Returns
-    -------
-    DataFrame
-        Columns of ``documents``, and of ``contents`` those that `signals` needs; ``kind`` is what the bytes are,
-        ``claimed`` what the server said, ``ending`` what the name says, each null where it says nothing.
+    def __call__(self, query: str, parameters: dict[str, Any], /) -> pl.DataFrame:
+        """What the mirror answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What is the matter with the documents of a collection.
+
+    Attributes
+    ----------
+    documents, told, with_signal : int
+        All documents; those that an extractor could read; those that give any signal.
+    summary : DataFrame
+        How many documents give each signal, in the sequence of `SIGNALS`, those without any included: ``signal``,
+        ``documents``, ``share`` (of all documents, 0 to 1; null of none), ``bytes``, ``meaning``.
+    languages : DataFrame
+        How many documents are in each language, as their text tells, else as they state; the most common first:
+        ``language`` (null where neither tells), ``documents``, ``bytes``.
+    signals : DataFrame
+        One row for each of the first documents and each signal it gives, worst first, then by id: ``signal``,
+        ``document_id``, ``artifact_id``, ``resolver``, ``media_type``, ``claimed_type``, ``title``, ``bytes``.
     """
-    if contents is None or "ending" in documents.columns:  # they were told before
-        return documents
-    inside = contents.select(
-        "sha256", "extractor", "reason", "title", "language", "detected_language", "page_count", "encrypted",
-        "text_chars", "warnings", told_type="media_type",
-    )  # fmt: skip
-    return described(documents.join(inside, on="sha256", how="left"))
+
+    documents: int
+    told: int
+    with_signal: int
+    summary: pl.DataFrame
+    languages: pl.DataFrame
+    signals: pl.DataFrame
 
 
-def described(told: pl.DataFrame) -> pl.DataFrame:
-    """What `TOLD` answered, with the kinds of `of_documents`."""
-    name = pl.coalesce(
-        pl.col("source_url").str.extract(r"^[^?#]*\.([A-Za-z0-9]{1,5})(?:[?#]|$)"),
-        pl.col("artifact_id").str.extract(r"\.([A-Za-z0-9]{1,5})$"),
-    )
-    said = pl.col("content_type").str.split(";").list.first().str.strip_chars().str.to_lowercase()
-    return told.with_columns(
-        kind=pl.coalesce("told_type", "media_type").replace_strict(_KINDS, default=None, return_dtype=pl.String),
-        claimed=said.replace_strict(_KINDS, default=None, return_dtype=pl.String),
-        ending=name.str.to_lowercase().replace_strict(_ENDINGS, default=None, return_dtype=pl.String),
-    )
-
-
-def signals(documents: pl.DataFrame, contents: pl.DataFrame | None = None, top: int | None = None) -> pl.DataFrame:
-    """One row for each document and each signal it gives, worst first, then by id.
+def quality(ask: Ask, top: int = 30) -> Quality:
+    """Look at all documents.
 
     Parameters
     ----------
-    documents, contents
-        The frames; or, without the second, what `of_documents` or `described` made.
+    ask
+        `Collection.sql`.
     top
-        At most so many documents of each signal, those of the lowest ids.
-
-    Returns
-    -------
-    DataFrame
-        ``signal``, ``document_id``, ``artifact_id``, ``resolver``, ``media_type``, ``claimed_type``, ``title``,
-        ``bytes``.
+        At most so many documents of each signal are listed, those of the lowest ids.
     """
-    frame = of_documents(documents, contents)
-    named: list[pl.Expr | str] = [
-        pl.col("id").alias("document_id"), "artifact_id", "resolver",
-        pl.coalesce("told_type", "media_type").alias("media_type"), pl.col("content_type").alias("claimed_type"),
-        "title", "bytes",
-    ]  # fmt: skip
-    found = []
-    for signal, test in _tests().items():
-        some = frame.filter(test) if top is None else frame.filter(test).bottom_k(top, by="id")
-        found.append(some.select(pl.lit(signal).alias("signal"), *named))
-    order = pl.Enum(list(SIGNALS))
-    return pl.concat(found).sort(pl.col("signal").cast(order), "document_id")
+    alike = _with_kinds(ask(_COUNTED, {"top": max(top, 1), "placeholder": _PLACEHOLDER}))
+    tests = {name: test.fill_null(False) for name, test in _tests().items()}
+    documents = int(alike["documents"].sum())
+    giving = {name: alike.filter(test) for name, test in tests.items()}
+    counts = [(name, int(rows["documents"].sum()), int(rows["bytes"].sum())) for name, rows in giving.items()]
+    readable = pl.col("extractor").is_not_null() & pl.col("reason").is_null()
+    first = pl.concat(
+        rows.select(pl.lit(name).alias("signal"), document_id="ids")
+        .explode("document_id")
+        .sort("document_id")
+        .head(top)
+        for name, rows in giving.items()
+    )
+    named = ask(_NAMED, {"ids": first["document_id"].unique().to_list()})
+    return Quality(
+        documents=documents,
+        told=int(alike.filter(readable)["documents"].sum()),
+        with_signal=int(alike.filter(pl.any_horizontal(*tests.values()))["documents"].sum()),
+        summary=_summary(counts, documents),
+        languages=_languages(alike),
+        signals=first.join(named, on="document_id", how="inner", maintain_order="left"),
+    )
+
+
+def _with_kinds(alike: pl.DataFrame) -> pl.DataFrame:
+    """Which kind the bytes are, the server said, and the name says, each null where it says nothing."""
+    kinds = {"kind": _KINDS, "claimed": _KINDS, "ending": _ENDINGS}
+    return alike.with_columns(
+        pl.col(name).replace_strict(known, default=None, return_dtype=pl.String) for name, known in kinds.items()
+    )
 
 
 def _tests() -> dict[str, pl.Expr]:
     titled = pl.col("extractor").is_in(TITLED) & pl.col("reason").is_null()
-    told = pl.col("language").str.to_lowercase().str.extract(r"^([a-z]{2,3})")
+    told = pl.col("language").str.extract(r"^([a-z]{2,3})")
     base = {"no": "nb", "nn": "nb"}
     return {
         "damaged": pl.col("reason") == "damaged",
@@ -130,9 +171,9 @@ def _tests() -> dict[str, pl.Expr]:
         "truncated": pl.col("warnings").list.set_intersection(list(_TRUNCATED)).list.len() > 0,
         "other kind than claimed": _differ("claimed"),
         "other kind than its name": _differ("ending"),
-        "no text": (pl.col("page_count") > 0) & (pl.col("text_chars") == 0) & pl.col("reason").is_null(),
+        "no text": pl.col("paged") & pl.col("textless") & pl.col("reason").is_null(),
         "no title": titled & pl.col("title").is_null(),
-        "placeholder title": titled & pl.col("title").str.to_lowercase().str.contains(_PLACEHOLDER),
+        "placeholder title": titled & (pl.col("title") == "placeholder"),
         "other language than stated": (told.str.len_chars() == 2)
         & (told.replace(base) != pl.col("detected_language").replace(base)),
         "characters lost": pl.col("warnings").list.contains("encoding_errors"),
@@ -148,61 +189,19 @@ def _differ(column: str) -> pl.Expr:
     return (pl.col(column) != pl.col("kind")) & ~pl.any_horizontal(alike)
 
 
-def summary(found: pl.DataFrame, documents: int) -> pl.DataFrame:
-    """How many documents give each signal, in the sequence of `SIGNALS`, those without any included.
-
-    Parameters
-    ----------
-    found
-        All of `signals`.
-
-    Returns
-    -------
-    DataFrame
-        ``signal``, ``documents``, ``share`` (of all documents, 0 to 1; null of none), ``bytes``, ``meaning``.
-    """
-    counts = found.group_by("signal").agg(pl.len().cast(pl.Int64).alias("documents"), pl.col("bytes").sum())
-    return _summed(counts, documents)
+def _summary(counts: list[tuple[str, int, int]], documents: int) -> pl.DataFrame:
+    share = pl.col("documents") / documents if documents else pl.lit(None, pl.Float64)
+    schema = {"signal": pl.String(), "documents": pl.Int64(), "bytes": pl.Int64()}
+    return pl.DataFrame(counts, schema=schema, orient="row").select(
+        "signal", "documents", share.alias("share"), "bytes",
+        meaning=pl.col("signal").replace_strict(SIGNALS, return_dtype=pl.String),
+    )  # fmt: skip
 
 
-def counted(told: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """`summary` of what `of_documents` made, and how many documents give any signal, without a row for each of them."""
-    tests = {name: test.fill_null(False) for name, test in _tests().items()}
-    sums = {f"{name}/{what}": sum_ for name, test in tests.items()
-            for what, sum_ in (("documents", test.sum()), ("bytes", pl.col("bytes").filter(test).sum()))}  # fmt: skip
-    row = told.lazy().select(any=pl.any_horizontal(*tests.values()).sum(), **sums).collect().row(0, named=True)
-    rows = [(name, row[f"{name}/documents"], row[f"{name}/bytes"]) for name in tests]
-    counts = {"signal": pl.String(), "documents": pl.Int64(), "bytes": pl.Int64()}
-    return _summed(pl.DataFrame(rows, schema=counts, orient="row"), told.height), row["any"]
-
-
-def _summed(counts: pl.DataFrame, documents: int) -> pl.DataFrame:
+def _languages(alike: pl.DataFrame) -> pl.DataFrame:
+    stated = pl.col("language").str.extract(r"^([a-z]{2,3})\b")
     return (
-        pl.DataFrame({"signal": list(SIGNALS), "meaning": list(SIGNALS.values())})
-        .join(counts, on="signal", how="left", maintain_order="left")
-        .with_columns(pl.col("documents", "bytes").fill_null(0))
-        .select(
-            "signal",
-            "documents",
-            (pl.col("documents") / documents if documents else pl.lit(None, pl.Float64)).alias("share"),
-            "bytes",
-            "meaning",
-        )
-    )
-
-
-def languages(documents: pl.DataFrame, contents: pl.DataFrame | None = None) -> pl.DataFrame:
-    """How many documents are in each language, as their text tells, else as they state; the most common first.
-
-    Returns
-    -------
-    DataFrame
-        ``language`` (null where neither tells), ``documents``, ``bytes``.
-    """
-    stated = pl.col("language").str.to_lowercase().str.extract(r"^([a-z]{2,3})\b")
-    return (
-        of_documents(documents, contents)
-        .group_by(pl.coalesce("detected_language", stated).alias("language"))
-        .agg(pl.len().cast(pl.Int64).alias("documents"), pl.col("bytes").sum())
+        alike.group_by(pl.coalesce("detected_language", stated).alias("language"))
+        .agg(pl.col("documents").sum(), pl.col("bytes").sum())
         .sort("documents", "language", descending=[True, False], nulls_last=True)
     )

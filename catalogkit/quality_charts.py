@@ -14,7 +14,7 @@ LANGUAGES = 20
 
 
 def signals(summary: pl.DataFrame) -> go.Figure:
-    """Draw `quality.summary`: a bar for each signal that some document gives, worst at the top."""
+    """Draw `Quality.summary`: a bar for each signal that some document gives, worst at the top."""
     shown = summary.filter(pl.col("documents") > 0)
     if shown.is_empty():
         return drawing.empty("No document gives a signal.")
@@ -31,7 +31,7 @@ def signals(summary: pl.DataFrame) -> go.Figure:
 
 
 def languages(frame: pl.DataFrame) -> go.Figure:
-    """Draw `quality.languages`: a bar for each of the most common ones."""
+    """Draw `Quality.languages`: a bar for each of the most common ones."""
     if frame.is_empty():
         return drawing.empty("There is no document.")
     shown = frame.head(LANGUAGES)

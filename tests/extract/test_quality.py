@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
 
-from catalogkit import quality, quality_charts
+from catalogkit import quality_charts
 from catalogkit.model import schema
+from catalogkit.quality import SIGNALS, Quality, quality
 
 
-def frames(*rows: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The documents and contents of these rows; a row with ``unseen`` was not looked into."""
+def looked(*rows: dict[str, Any], top: int = 30) -> Quality:
+    """What is the matter with these documents; a row with ``unseen`` was not looked into."""
     documents, contents = [], []
     for number, row in enumerate(rows, 1):
         about = {
@@ -41,7 +42,10 @@ def frames(*rows: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
         )
         if "unseen" not in row:
             contents.append(inside | {key: value for key, value in row.items() if key in schema("contents")})
-    return pl.DataFrame(documents, schema=schema("documents")), pl.DataFrame(contents, schema=schema("contents"))
+    with duckdb.connect() as db:
+        db.register("documents", pl.DataFrame(documents, schema=schema("documents")))
+        db.register("contents", pl.DataFrame(contents, schema=schema("contents")))
+        return quality(lambda query, values: db.execute(query, values).pl(), top)
 
 
 @pytest.mark.parametrize(
@@ -77,60 +81,62 @@ def frames(*rows: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
 )
 def test_each_signal(row: dict[str, Any], told: list[str]) -> None:
     """A document gives the signals that are true of it."""
-    documents, contents = frames(row)
-    assert quality.signals(documents, contents)["signal"].to_list() == told
+    assert looked(row).signals["signal"].to_list() == told
 
 
 def test_an_archive_that_is_told_to_be_one_is_no_contradiction() -> None:
     """A book is a zip archive, XHTML is XML: who says so is right."""
     book = {"media_type": "application/epub+zip", "content_type": "application/zip", "extractor": "book"}
-    documents, contents = frames(book)
-    assert quality.signals(documents, contents).is_empty()
+    assert looked(book).signals.is_empty()
 
 
 def test_the_summary_counts_each_signal_once() -> None:
     """Counts and shares are of documents, in the sequence of the list, zeros included."""
-    documents, contents = frames({}, {"title": None}, {"title": None, "text_chars": 0}, {"unseen": True})
-    found = quality.signals(documents, contents)
-    summary = quality.summary(found, documents.height)
-    assert summary["signal"].to_list() == list(quality.SIGNALS)
-    counts = dict(summary.select("signal", "documents").rows())
-    assert {name: count for name, count in counts.items() if count} == {
-        "no title": 2,
-        "no text": 1,
-        "not looked into": 1,
+    rows: list[dict[str, Any]] = [{}, {"title": None}, {"title": None, "text_chars": 0}, {"unseen": True}]
+    found = looked(*rows)
+    assert (found.documents, found.told, found.with_signal) == (4, 3, 3)
+    assert found.summary["signal"].to_list() == list(SIGNALS)
+    counts = {name: (count, size) for name, count, size in found.summary.select("signal", "documents", "bytes").rows()}
+    assert {name: told for name, told in counts.items() if told[0]} == {
+        "no title": (2, 20),
+        "no text": (1, 10),
+        "not looked into": (1, 10),
     }
-    assert dict(summary.select("signal", "share").rows())["no title"] == 0.5
-    assert found["signal"].to_list() == ["no text", "no title", "no title", "not looked into"]
-    told = quality.of_documents(documents, contents)
-    assert quality.of_documents(told, contents) is told
-    counted, any_signal = quality.counted(told)
-    assert_frame_equal(counted, summary)
-    assert any_signal == found["document_id"].n_unique() == 3
-    assert quality.signals(told, contents, 1)["signal"].to_list() == ["no text", "no title", "not looked into"]
+    assert dict(found.summary.select("signal", "share").rows())["no title"] == 0.5
+
+
+def test_the_first_documents_of_each_signal_are_listed() -> None:
+    """Of documents that are alike, or not, those of the lowest ids, by name; what is counted are all."""
+    rows: list[dict[str, Any]] = [{}, {"title": None}, {"title": None, "text_chars": 0}, {"title": None}]
+    found = looked(*rows, {"unseen": True, "content_type": "text/plain"})
+    told = found.signals.select("signal", "document_id").rows()
+    assert told == [("no text", 3), ("no title", 2), ("no title", 3), ("no title", 4), ("not looked into", 5)]
+    assert found.signals.row(-1, named=True) == {
+        "signal": "not looked into", "document_id": 5, "artifact_id": "a5", "resolver": "r",
+        "media_type": "application/pdf", "claimed_type": "text/plain", "title": None, "bytes": 10,
+    }  # fmt: skip
+    few = looked(*rows, top=2)
+    assert few.signals["document_id"].to_list() == [3, 2, 3]
+    assert few.summary.filter(signal="no title")["documents"].item() == 3
+    assert looked(*rows, top=0).signals.is_empty()
 
 
 def test_languages_are_those_of_the_text() -> None:
     """What the text tells counts before what is stated; documents that tell neither are counted, too."""
-    documents, contents = frames(
+    found = looked(
         {"detected_language": "de", "language": "en"}, {"language": "DE-at"}, {"detected_language": "fr"}, {}, {}, {}
     )
-    found = quality.languages(documents, contents)
-    assert found.select("language", "documents").rows() == [(None, 3), ("de", 2), ("fr", 1)]
+    assert found.languages.select("language", "documents").rows() == [(None, 3), ("de", 2), ("fr", 1)]
 
 
 def test_pictures() -> None:
     """Each chart has a bar for each row; where there is nothing, words."""
-    documents, contents = frames({"title": None}, {"text_chars": 0, "detected_language": "de"})
-    summary = quality.summary(quality.signals(documents, contents), 2)
-    figure = quality_charts.signals(summary)
+    found = looked({"title": None}, {"text_chars": 0, "detected_language": "de"})
+    figure = quality_charts.signals(found.summary)
     assert list(figure.data[0].y) == ["no text", "no title"] and list(figure.data[0].x) == [1, 1]
-    figure = quality_charts.languages(quality.languages(documents, contents))
+    figure = quality_charts.languages(found.languages)
     assert sorted(figure.data[0].y) == ["de", "not told"]
-    none = pl.DataFrame(schema=schema("documents")), pl.DataFrame(schema=schema("contents"))
-    assert quality.signals(*none).is_empty() and quality.languages(*none).is_empty()
-    for empty in (
-        quality_charts.signals(quality.summary(quality.signals(*none), 0)),
-        quality_charts.languages(quality.languages(*none)),
-    ):
+    none = looked()
+    assert none.documents == 0 and none.signals.is_empty() and none.languages.is_empty()
+    for empty in (quality_charts.signals(none.summary), quality_charts.languages(none.languages)):
         assert not empty.data and empty.layout.annotations
