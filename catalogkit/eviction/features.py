@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime, timedelta
 
     from catalogkit.eviction.history import History
@@ -32,11 +33,18 @@ SILENT_LEAST: Final = 20
 FAMILY: Final = pl.concat_str("source", "kind", pl.col("name").str.replace_all(r"[0-9]+", "0"), separator="\0")
 
 
-def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFrame:
+def features(
+    history: History, as_of: datetime, horizon: timedelta, half_lives: Sequence[float] | None = None
+) -> pl.DataFrame:
     """Describe every object known at a time.
 
     Windows end when an object was last watched: when the log ends, its source fell silent or ceased to count it. What
     happened since is unknown, and unknown demand is not no demand.
+
+    Parameters
+    ----------
+    half_lives
+        Those of `HALF_LIVES` that rates are to be told by, where nothing but rates is; a third of the work.
 
     Returns
     -------
@@ -78,7 +86,7 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
     def later(*names: str) -> pl.Expr:
         return (pl.col("created_at").rank("min", descending=True).over(names) - 1) / pl.len().over(names)
 
-    return (
+    described = (
         objects.lazy()
         .with_columns(begun=pl.max_horizontal("since", "created_at", begun))
         .with_columns(w_all=ago("begun").clip(0), age=ago("created_at").clip(0))
@@ -95,8 +103,11 @@ def features(history: History, as_of: datetime, horizon: timedelta) -> pl.DataFr
             age=pl.col("age").clip(0, LONGEST),
         )
         .drop("name", "created_at", "since", "until", "prior", "end", "begun")
-        .collect()
     )
+    if half_lives is not None:
+        decayed = [f"{name}_{half:g}" for half in half_lives for name in ("nd", "md", "wd")]
+        described = described.select("object", "bytes", "source", "kind", "tenant", "family", *decayed)
+    return described.collect()
 
 
 def behind(known: History, as_of: datetime, horizon: timedelta) -> bool:

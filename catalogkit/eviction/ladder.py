@@ -33,6 +33,8 @@ EVENTS_LEAST: Final = 50
 CUTS, CUTS_MOST, CUTS_ROWS = 12, 24, 16_000
 JUDGED, JUDGED_PART = 4, 4
 ROWS_LEAST, USED_LEAST = 200, 10
+# What a log tells before this share of it only shows what came first.
+EARLY: Final = 0.05
 # Pasts are learned from by samples of so many objects.
 SAMPLE: Final = 20_000
 # Classic rules that may be shipped where they win: by so much, and by so many standard errors at three times or more
@@ -40,6 +42,8 @@ SAMPLE: Final = 20_000
 RULES: Final = ("GDSF, decayed", "Hyperbolic", "LRU", "LFU, decayed", "size x age", "largest first")
 MARGIN: Final = 0.02
 ERRORS: Final = {3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57}
+# Half-lives of which rates rank, and tell the chances where no model does.
+RATED: Final = (0.5, 2.0)
 MODEL, RATE, SIZE_AGE = "model", "rate", "size x age"
 
 
@@ -86,13 +90,15 @@ class Verdict:
 
 def pasts(history: History, horizon: timedelta) -> list[Past]:
     """Past times and what came after each, newest first; of large catalogs by a sample of whole families."""
+    if not history.cuts(horizon, 1, first_share=EARLY):  # nor has a sample
+        return []
     if history.objects.height > SAMPLE:
         share = SAMPLE / history.objects.height
         chosen = history.objects.select(FAMILY.hash(seed=0) % 1_000_000 < int(share * 1_000_000)).to_series()
         history = _of(history, history.objects.filter(chosen))
     found = []
     most = min(max(CUTS_ROWS // max(history.objects.height, 1), CUTS), CUTS_MOST)
-    for at in history.cuts(horizon, most, first_share=0.05):
+    for at in history.cuts(horizon, most, first_share=EARLY):
         rows = features(history, at, horizon)
         told = history.objects.filter(pl.col("until").is_null() | (pl.col("until") >= at + horizon))
         rows = rows.join(told.select("object"), on="object", how="semi", maintain_order="left")
@@ -217,8 +223,9 @@ def raw(columns: pl.DataFrame, model: Model | None) -> pl.DataFrame:
         rates and the model, which are nearest to what comes; an order is better where differences are not evened out,
         and goes by the trees alone.
     """
-    expected = ((columns["requests_0.5"] + columns["requests_2"]) / 2).exp()
-    chance = (columns["any_0.5"] * columns["any_2"]).sqrt()
+    short, long = (f"{half:g}" for half in RATED)
+    expected = ((columns[f"requests_{short}"] + columns[f"requests_{long}"]) / 2).exp()
+    chance = (columns[f"any_{short}"] * columns[f"any_{long}"]).sqrt()
     if model is None:
         return pl.DataFrame({"expected": expected, "any": chance, "ranked": chance})
     said = model.predict(columns)

@@ -43,6 +43,19 @@ WAYS: Final = (
 )
 
 
+def rates(rows: pl.DataFrame, half_lives: Sequence[float] = HALF_LIVES) -> pl.DataFrame:
+    """Those of the columns of `design` that rates tell."""
+    columns: dict[str, pl.Series] = {}
+    for half in half_lives:
+        requests = shrunken(rows, f"nd_{half:g}", f"wd_{half:g}")
+        readings = shrunken(rows, f"md_{half:g}", f"wd_{half:g}")
+        columns |= {
+            f"requests_{half:g}": requests["expected"].log(), f"readings_{half:g}": readings["expected"].log(),
+            f"any_{half:g}": readings["any"], f"class_{half:g}": requests["class"].log(),
+        }  # fmt: skip
+    return pl.DataFrame(columns)
+
+
 def design(rows: pl.DataFrame) -> pl.DataFrame:
     """Columns to learn from, those of `WAYS`.
 
@@ -51,18 +64,11 @@ def design(rows: pl.DataFrame) -> pl.DataFrame:
     rows
         What `features.features` returns.
     """
-    columns: dict[str, pl.Expr | pl.Series] = {}
-    for half in HALF_LIVES:
-        requests = shrunken(rows, f"nd_{half:g}", f"wd_{half:g}")
-        readings = shrunken(rows, f"md_{half:g}", f"wd_{half:g}")
-        columns |= {
-            f"requests_{half:g}": requests["expected"].log(), f"readings_{half:g}": readings["expected"].log(),
-            f"any_{half:g}": readings["any"], f"class_{half:g}": requests["class"].log(),
-        }  # fmt: skip
     logs = ("before", "age", "followed", "n_all", "m_1", "m_4", *(f"n_{window:g}" for window in WINDOWS))
-    columns |= {name: pl.col(name).log1p() for name in logs} | {"size": pl.col("bytes").log1p()}
-    columns |= {name: pl.col(name) for name in ("idle", "newer", "newest")}
-    return rows.select(**columns).select(*WAYS)
+    others = rows.select(
+        *(pl.col(name).log1p() for name in logs), "idle", "newer", "newest", size=pl.col("bytes").log1p()
+    )
+    return pl.concat([rates(rows), others], how="horizontal").select(*WAYS)
 
 
 # What the logistic regression looks at; those marked cannot lead down.

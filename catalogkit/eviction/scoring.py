@@ -17,8 +17,8 @@ from catalogkit.errors import InvalidInput
 from catalogkit.eviction import baselines
 from catalogkit.eviction.features import behind, features, watched
 from catalogkit.eviction.harms import AIMS, PARTS, scored
-from catalogkit.eviction.ladder import MODEL, RATE, RULES, SIZE_AGE, choose, pasts, raw
-from catalogkit.eviction.model import design
+from catalogkit.eviction.ladder import MODEL, RATE, RATED, RULES, SIZE_AGE, choose, pasts, raw
+from catalogkit.eviction.model import design, rates
 from catalogkit.eviction.sweeps import Swept, swept
 
 if TYPE_CHECKING:
@@ -159,12 +159,12 @@ def score(
         return Scores(_ordered(_by_size_and_age(known, as_of), refetch), Card(SIZE_AGE, why, **about))
     organic = swept(known, as_of, horizon)
     about["sweep_chance"] = organic.chance
-    rows = features(organic.history, as_of, horizon)
-    columns = design(rows)
     past = pasts(organic.history, horizon)
     # To a classic rule what came since the log ends looks as if nobody wanted it.
     classic = not behind(known, as_of, horizon)
     verdict = choose(organic.history, past, horizon, learn, classic=classic)
+    rows = features(organic.history, as_of, horizon, None if verdict.model else RATED)
+    columns = design(rows) if verdict.model else rates(rows, RATED)
     said = {who: raw(columns, model) for who, model in ((RATE, None), (MODEL, verdict.model)) if who == RATE or model}
     teller, ranker = MODEL if verdict.tells else RATE, MODEL if verdict.method == MODEL else RATE
     told = _demand(rows, organic, said[teller], verdict.calibration.apply(said[teller]["any"]))

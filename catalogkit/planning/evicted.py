@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from catalogkit.errors import InvalidInput
+from catalogkit.model import schema
 from catalogkit.planners import evict
 from catalogkit.planning.common import head_of
 from catalogkit.planning.evictable import evictable
@@ -147,12 +148,13 @@ def _by(when: pl.Expr) -> pl.Expr:
 
 def _asked(collection: Collection, gone: pl.DataFrame) -> pl.DataFrame:
     """Requests for evicted contents while they were gone, by the ``number`` of the eviction."""
-    documents = (
-        pl.DataFrame(schema={"sha256": pl.String(), "document_id": pl.Int64()})
-        if gone.is_empty()
-        else evictable(collection).sharing(gone["sha256"].unique())
-    )
-    asked = gone.join(documents, on="sha256").join(collection.frame("accesses").drop("bytes"), on="document_id")
+    if gone.is_empty():  # the log may be long
+        documents, log = pl.DataFrame(schema={"sha256": pl.String(), "document_id": pl.Int64()}), schema("accesses")
+        accesses = pl.DataFrame(schema=log)
+    else:
+        documents = evictable(collection).sharing(gone["sha256"].unique())
+        accesses = collection.frame("accesses")
+    asked = gone.join(documents, on="sha256").join(accesses.drop("bytes"), on="document_id")
     return asked.filter(
         (pl.col("accessed_at") > pl.col("evicted_at"))
         & (pl.col("returned_at").is_null() | (pl.col("accessed_at") <= pl.col("returned_at")))
