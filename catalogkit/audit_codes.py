@@ -191,7 +191,7 @@ class Code(enum.StrEnum):
     )  # fmt: skip
     TIME_IN_FUTURE = (
         "A606", "warning", "Something happened in the future.",
-        "Look at the clock of the machine that wrote it.",
+        "Look at the clock of the machine that wrote it, or at the time it was told; it ends once that time has come.",
     )  # fmt: skip
     TIME_LONG_AGO = (
         "A607", "warning", "Something happened before 1990.",

@@ -34,6 +34,13 @@ LEFT_OUT: Final = {
     Code.SHARED_INODE: "both of two copies would have to be drawn",
 }
 
+# Rows that are not questioned one by one, as nothing that was drawn leads to them.
+NOT_DRAWN: Final = {
+    "sources (files that ingest knows), the journal's steps, and evictions of what came back":
+        "no index leads there from what was drawn",
+    "a quota": "its counts are held against all documents and contents",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -148,6 +155,8 @@ def left_out(drawn: Drawn) -> list[tuple[str, str]]:
             for total, some, name in counts if total > len(some)]  # fmt: skip
     for why, codes in groupby(LEFT_OUT, key=lambda code: LEFT_OUT[code]):
         rest.append(("; ".join(f"{code}: {code.what}" for code in codes), why))
+    single = ", ".join(code for code, these in DRAWN_FROM.items() if these == "rows")
+    rest += [(f"{single}: rows of {rows}", why) for rows, why in NOT_DRAWN.items()]
     return rest
 
 

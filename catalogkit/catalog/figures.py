@@ -104,12 +104,11 @@ WITH came AS (
         sum(bytes) AS bytes
     FROM documents GROUP BY 1
 ),
-again AS (
-    SELECT date_trunc('{unit}', coalesce(fetched_at, d.created_at))::TIMESTAMP AS came_at, d.blob_id,
-        count(*) AS documents, d.bytes
-    FROM documents d JOIN blobs b USING (blob_id) WHERE refs > 1 GROUP BY 1, 2, 4
+again AS MATERIALIZED (
+    SELECT date_trunc('{unit}', coalesce(fetched_at, d.created_at))::TIMESTAMP AS came_at, d.blob_id, d.bytes
+    FROM documents d JOIN blobs b USING (blob_id) WHERE refs > 1
 ),
-repeated AS (SELECT came_at, sum(documents * bytes) AS bytes FROM again GROUP BY 1),
+repeated AS (SELECT came_at, sum(bytes) AS bytes FROM again GROUP BY 1),
 firsts AS (
     SELECT came_at, sum(bytes) AS bytes
     FROM (SELECT min(came_at) AS came_at, any_value(bytes) AS bytes FROM again GROUP BY blob_id) GROUP BY 1

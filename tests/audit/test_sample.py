@@ -12,10 +12,10 @@ import pytest
 from catalogkit import audit_charts
 from catalogkit.audit import AuditReport
 from catalogkit.audit_codes import Code
-from catalogkit.audit_sample import DRAWN_FROM, LEFT_OUT, Drawn, Part, at_most
+from catalogkit.audit_sample import DRAWN_FROM, LEFT_OUT, NOT_DRAWN, Drawn, Part, at_most
 from catalogkit.auditing import audit, last_audit
 from catalogkit.errors import CatalogError, InvalidInput
-from tests.audit.faults import FAULTS, ONE, Fault, overwrite
+from tests.audit.faults import FAULTS, ONE, Fault, change, overwrite
 from tests.plans.scene import path_of, stray
 
 if TYPE_CHECKING:
@@ -48,6 +48,29 @@ def test_a_fault_is_found_where_it_was_drawn(stock: Callable[..., Collection], f
     assert collection.catalog.faults(fault.code, **asked, among=nothing) == []
 
 
+def test_rows_about_what_was_drawn_are_questioned(stock: Callable[..., Collection]) -> None:
+    """What sites say of a document and its content, its sketch, and its eviction unless that ended."""
+    collection = stock()
+    for table, row in {
+        "records (document_id, seq, site_id, number, at_us, state)": "1, 1, 1, 1, 1, '{'",
+        "elsewhere (seq, site_id, copies, sha256)": "1, 1, -1, sha256",
+        "evictions (plan_id, evicted_us, sha256)": "'', 1, sha256",
+        "evictions (plan_id, evicted_us, returned_us, sha256)": "'', 1, 2, sha256",
+        "contents (id, sha256, extractor, version, reason, detail, media_type, authors, encrypted, text_chars,"
+        " warnings, preview, more, extracted_us)": "7, sha256, 'x', 1, '', '', 'x', '[]', 0, 0, '[]', '', '{}', 1",
+        "sketches (content_id, version, shingles, numbers, why_not)": "7, '', 0, x'', ''",
+    }.items():
+        change(collection, f"INSERT INTO {table} SELECT {row} FROM documents WHERE id = 1")
+    asked: dict[str, Any] = {"as_of": collection.now(), "future": collection.now(), "stale": timedelta(days=1)}
+    found = {}
+    for number in (1, 2):
+        where = f" WHERE sha256 = (SELECT sha256 FROM documents WHERE id = {number})"
+        drawn = Drawn((number,), ids(collection, f"locations{where}"), 7, 6)
+        facts = collection.catalog.faults(Code.MALFORMED_ROW, **asked, limit=9, among=drawn)
+        found[number] = sorted(fact.object.partition(" of ")[0] for fact in facts)
+    assert found == {1: ["copies elsewhere", "eviction 1", "record", "sketch 7"], 2: []}
+
+
 def test_a_sample_looks_at_what_was_drawn(stock: Callable[..., Collection]) -> None:
     """Of six copies that are gone it meets three, others at another time; what it did not look at is told."""
     collection = stock()
@@ -66,6 +89,7 @@ def test_a_sample_looks_at_what_was_drawn(stock: Callable[..., Collection]) -> N
     unseen = {one.what: one.why for one in report.unseen}
     assert unseen["3 of 6 copies"] == unseen["4 of 7 documents"] == "they were not drawn"
     assert all(any(code.value in what for what in unseen) for code in LEFT_OUT)
+    assert all(any(what.startswith("A501") and rows in what for what in unseen) for rows in NOT_DRAWN)
     assert report.to_dict()["parts"]["copies"] == {"looked": 3, "of": 6}
     assert "needed by document" in report.findings[0].detail
 

@@ -215,7 +215,9 @@ QUESTIONS: Final[dict[Code, str]] = {
     " AND l.sha256 IN (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1)"
     " GROUP BY l.store_id, l.sha256 HAVING count(DISTINCT l.inode) > 1",
     Code.NO_LOCATION: f"SELECT 'blob ' || {_HEX.format('b.sha256')}, NULL, NULL, b.refs || ' documents refer to it'"
-    " FROM blobs b WHERE b.state = 'live' AND NOT EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256)"
+    " FROM blobs b WHERE b.state = 'live'"
+    # Both in the order of an index: SQLite walks them side by side, and looks nothing up for each.
+    " AND b.sha256 IN (SELECT sha256 FROM blobs EXCEPT SELECT sha256 FROM locations ORDER BY sha256)"
     " AND NOT EXISTS (SELECT 1 FROM evictions e WHERE e.sha256 = b.sha256 AND e.returned_us IS NULL)"
     # What other sites say that they have, or that they let go on purpose, is not missing here.
     " AND NOT EXISTS (SELECT 1 FROM elsewhere e WHERE e.sha256 = b.sha256 AND (e.copies > 0 OR e.outcome = 'evicted'))"

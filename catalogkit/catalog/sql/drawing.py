@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Numbers that are free because rows went cost a look each; where only one in so many is taken, all are listed.
 _SPARSE: Final = 50
 _CONTENTS: Final = "sha256 IN (SELECT sha256 FROM {schema}locations WHERE id IN ({copies}))"
+_NEEDED: Final = "sha256 IN (SELECT sha256 FROM {schema}documents WHERE id IN ({documents}))"
 _PARTS: Final = {
     "documents": "id IN ({documents})",
     "documents_history": "id IN ({documents})",
@@ -28,8 +29,13 @@ _PARTS: Final = {
     "blobs": _CONTENTS,
     "blobs_history": _CONTENTS,
     "contents": _CONTENTS,
-    # As many as documents, and nothing that was drawn finds them quickly; a quota counts everything.
-    **dict.fromkeys(("sources", "journal", "sketches", "records", "elsewhere", "evictions", "quota"), "1 = 0"),
+    "sketches": f"content_id IN (SELECT id FROM {{schema}}contents WHERE {_CONTENTS})",
+    "records": "document_id IN ({documents})",
+    # Of these contents there may be no copy here. Of evictions only those that are open have an index.
+    "elsewhere": _NEEDED,
+    "evictions": f"returned_us IS NULL AND {_NEEDED}",
+    # NOT_DRAWN: perhaps as many as documents, and no index leads to them; a quota counts everything.
+    **dict.fromkeys(("sources", "journal", "quota"), "1 = 0"),
 }
 _TABLES: Final = {
     "documents": ("documents", "documents_history"),
