@@ -21,7 +21,7 @@ _FACTS: Final = """
 WITH tried AS (SELECT unnest($resolvers::VARCHAR[]) AS resolver, unnest($chances::DOUBLE[]) AS chance),
 told AS (
     SELECT blob_id, id, least(created_at, fetched_at) AS came_at, coalesce(chance, $usual) AS chance,
-        regexp_extract(source_url, $origin) IN (SELECT unnest($unfit::VARCHAR[])) AS unfit
+        {unfit} AS unfit
     FROM documents LEFT JOIN tried USING (resolver)
 ),
 used AS (
@@ -46,6 +46,7 @@ SELECT document_id, documents, b.bytes, used.created_at, chance AS refetch_chanc
         WHEN blob_id IN (SELECT blob_id FROM rooted) THEN 'kept' ELSE '' END AS stays
 FROM used JOIN blobs b USING (blob_id) LEFT JOIN lying USING (blob_id)
 """
+_UNFIT: Final = "regexp_extract(source_url, $origin) IN (SELECT unnest($unfit::VARCHAR[]))"
 _OF_DIGESTS: Final = "blob_id IN (SELECT blob_id FROM blobs WHERE sha256 IN (SELECT * FROM given))"
 _NAMED: Final = (
     "SELECT id AS document_id, sha256, artifact_id, resolver, tenant, media_type"
@@ -94,12 +95,15 @@ class OfMirror:
         """As `planning.evictable.OfFrames`; so are the others."""
         asked = {
             "home": beside.home, "usual": beside.usual, "resolvers": list(beside.chances),
-            "chances": list(beside.chances.values()), "origin": ORIGIN, "held": list(beside.held_documents),
+            "chances": list(beside.chances.values()), "held": list(beside.held_documents),
             "digests": list(beside.held_contents), "rooted": list(beside.rooted),
         }  # fmt: skip
         came_from = self._ask("SELECT DISTINCT regexp_extract(source_url, $origin) FROM documents", {"origin": ORIGIN})
-        asked["unfit"] = [url for url in came_from.to_series() if unfit(url, private=beside.private)]
-        return self._ask(_FACTS, asked).sort("document_id")
+        bad = [url for url in came_from.to_series() if unfit(url, private=beside.private)]
+        if bad:
+            asked |= {"origin": ORIGIN, "unfit": bad}
+        # Nearly always none is, and where millions came from is not looked at twice.
+        return self._ask(_FACTS.format(unfit=_UNFIT if bad else "false"), asked).sort("document_id")
 
     def named(self, documents: pl.Series) -> pl.DataFrame:
         return self._about(_NAMED, documents)

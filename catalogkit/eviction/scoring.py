@@ -175,7 +175,7 @@ def score(
         frame = told.with_columns(ranked.select(*PARTS, "score"))
     if verdict.method in RULES:
         values = baselines.scores(organic.history, as_of, horizon).select("object", value=verdict.method)
-        frame = frame.drop("score").join(values, on="object", how="left").with_columns(
+        frame = frame.drop("score").join(values, on="object", how="left", maintain_order="left").with_columns(
             part_bytes=pl.col("value"), part_requests=pl.lit(0.0), part_reuse=pl.lit(0.0), score=pl.col("value")
         )  # fmt: skip
     extra: dict[str, Any] = {"regrets": verdict.regrets, "judged_at": [one.at.isoformat() for one in verdict.judged]}
@@ -213,14 +213,18 @@ def _by_size_and_age(known: History, as_of: datetime) -> pl.DataFrame:
 
 
 def _ordered(frame: pl.DataFrame, refetch: pl.DataFrame | None) -> pl.DataFrame:
-    """The scores with the cost of a refetch in them, the highest first."""
+    """The scores with the cost of a refetch in them, the highest first; equal ones stay in the order they came in."""
     costs = refetch if refetch is not None else pl.DataFrame(schema={"object": pl.String(), "cost": pl.Float64()})
+    # Nearly always it is the same objects in the same order, and to look up millions of names takes seconds.
+    if frame["object"].equals(costs["object"]):
+        priced = frame.with_columns(costs["cost"])
+    else:
+        priced = frame.join(costs.select("object", "cost"), on="object", how="left", maintain_order="left")
     return (
-        frame.join(costs.select("object", "cost"), on="object", how="left", maintain_order="left")
-        .with_columns(part_refetch=-pl.col("cost").fill_null(1.0).log(2))
+        priced.with_columns(part_refetch=-pl.col("cost").fill_null(1.0).log(2))
         .with_columns(score=pl.col("score") + pl.col("part_refetch"))
         .select(pl.col(name).cast(kind) for name, kind in SCORES.items())
-        .sort("score", "object", descending=[True, False], nulls_last=True)
+        .sort("score", descending=True, nulls_last=True, maintain_order=True)
     )
 
 
