@@ -120,6 +120,8 @@ class OfMirror:
         named = regrets.drop("artifact_id").join(names, on="document_id", how="left", maintain_order="left")
         named = named.join(digests, left_on="sha256", right_on="blob_id", how="left", maintain_order="left")
         none = pl.lit(None, dtype=pl.String)
-        rest = episodes.filter(pl.col("requests") == 0).with_columns(digest=none, artifact_id=none)
+        # Where nobody regrets anything, no row is moved.
+        rest = episodes if regrets.is_empty() else episodes.filter(pl.col("requests") == 0)
+        rest = rest.with_columns(digest=none, artifact_id=none)
         every = pl.concat([named.select(rest.columns), rest])
         return every.drop("sha256").rename({"digest": "sha256"}).select(episodes.columns)

@@ -82,17 +82,22 @@ def tried(
     until: datetime,
     step: timedelta,
     as_of: datetime,
+    copies: pl.DataFrame | None = None,
 ) -> backtest.RetentionBacktest:
-    """`backtest_retention`, of what a mirror has read already, or of the catalog where there is none."""
+    """`backtest_retention`, of what a mirror has read already, or of the catalog where there is none.
+
+    Copies that were counted already (`stored_copies`) are not counted once more.
+    """
     catalog, accesses = collection.catalog, collection.catalog.frame("accesses")
-    locations = None if mirror is None else mirror.locations
     if mirror is None:
         past, versions = None, catalog.frame("document_versions")
         policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
     else:
         past, versions = _recent(collection, mirror, policy, accesses, since)
     # Of bytes that are gone nobody knows how many copies there were: there was one.
-    stored = stored_copies(collection, locations, mirror).select("sha256", "stored_bytes")
+    if copies is None:
+        copies = stored_copies(collection, None if mirror is None else mirror.locations, mirror)
+    stored = copies.select("sha256", "stored_bytes")
     sized = versions.join(stored, on="sha256", how="left", maintain_order="left").with_columns(
         pl.coalesce("stored_bytes", "bytes").alias("stored_bytes")
     )

@@ -109,8 +109,8 @@ def retention_decisions(
     [True, True, True]
     """
     documents, locations = frames(collection, "documents", "locations")
-    when = as_of or collection.now()
-    return _decide(collection, documents, locations, policy or policy_of(collection), tenant, when)
+    copies = stored_copies(collection, locations)
+    return _decide(collection, documents, copies, policy or policy_of(collection), tenant, as_of or collection.now())
 
 
 class Retention:
@@ -143,11 +143,13 @@ class Retention:
     ) -> None:
         self.collection, self.as_of, self._tenant = collection, as_of or collection.now(), tenant
         self.policy, self._mirror = policy or policy_of(collection), of_mirror(collection)
+        self._copies: pl.DataFrame | None = None
         if self._mirror is None:
             self.decided = retention_decisions(collection, self.policy, tenant=tenant, as_of=self.as_of)
         else:
-            documents, locations = self._mirror.documents, self._mirror.locations
-            self.decided = _decide(collection, documents, locations, self.policy, tenant, self.as_of, self._mirror)
+            documents, mirror = self._mirror.documents, self._mirror
+            self._copies = stored_copies(collection, mirror.locations, mirror)
+            self.decided = _decide(collection, documents, self._copies, self.policy, tenant, self.as_of, mirror)
 
     def backtest(self, *, since: datetime, until: datetime | None = None, step: timedelta) -> RetentionBacktest:
         """What the policy would have done: `catalogkit.backtest_retention`, without reading everything once more."""
@@ -155,7 +157,7 @@ class Retention:
 
         return tried(
             self.collection, self.policy, self._mirror, tenant=self._tenant, since=since, until=until or self.as_of,
-            step=step, as_of=self.as_of,
+            step=step, as_of=self.as_of, copies=self._copies,
         )  # fmt: skip
 
     @operation("plan", kind="retention")
@@ -214,7 +216,7 @@ def of_mirror(collection: Collection) -> OfMirror | None:
 def _decide(
     collection: Collection,
     documents: pl.DataFrame,
-    locations: pl.DataFrame,
+    copies: pl.DataFrame,
     policy: retention.RetentionPolicy,
     tenant: str | None,
     when: datetime,
@@ -232,7 +234,7 @@ def _decide(
         documents,
         policy,
         as_of=when,
-        copies=stored_copies(collection, locations, mirror),
+        copies=copies,
         held_documents=[int(subject) for subject in held if len(subject) < 64],
         held_contents=contents.to_list(),
         rooted=pl.concat([contents, roots, _remembered(collection, documents, when)]).unique(),

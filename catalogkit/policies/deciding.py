@@ -246,15 +246,15 @@ def totals(decided: pl.DataFrame) -> pl.DataFrame:
     DataFrame
         ``decision``, ``reason``, ``words``, ``documents``, ``logical_bytes``.
     """
-    counted = decided.group_by("reason").agg(
-        pl.len().cast(pl.Int64).alias("documents"), pl.col("bytes").sum().alias("logical_bytes")
-    )
+    # There are few reasons, and a sum for each is several times faster than to put rows into groups.
+    number, size = pl.col("reason").to_physical(), pl.col("bytes").fill_null(0)
+    of = [number == place for place in range(len(REASONS))]
+    documents = decided.select(one.sum().alias(str(place)) for place, one in enumerate(of)).row(0)
+    logical = decided.select((size * one).sum().alias(str(place)) for place, one in enumerate(of)).row(0)
     rows = [("keep" if code in KEEP else "forget", code, words) for code, words in REASONS.items()]
     names = {"decision": pl.String(), "reason": REASON, "words": pl.String()}
-    return (
-        pl.DataFrame(rows, schema=names, orient="row")
-        .join(counted, on="reason", how="left", maintain_order="left")
-        .with_columns(pl.col("documents", "logical_bytes").fill_null(0))
+    return pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        documents=pl.Series(documents, dtype=pl.Int64), logical_bytes=pl.Series(logical, dtype=pl.Int64)
     )
 
 
