@@ -77,9 +77,11 @@ SELECT min(id, $top) AS ids, count(*) AS documents, sum(bytes)::BIGINT AS bytes,
 FROM named LEFT JOIN inside USING (sha256) GROUP BY ALL
 """
 _NAMED: Final = """
-SELECT id AS document_id, artifact_id, resolver, coalesce(c.media_type, d.media_type) AS media_type,
+WITH listed AS MATERIALIZED (SELECT * FROM documents WHERE id IN (SELECT unnest($ids::BIGINT[]))),
+inside AS (SELECT sha256, media_type, title FROM contents WHERE sha256 IN (SELECT sha256 FROM listed))
+SELECT id AS document_id, artifact_id, resolver, coalesce(i.media_type, d.media_type) AS media_type,
     content_type AS claimed_type, title, bytes
-FROM documents d LEFT JOIN contents c USING (sha256) WHERE id IN (SELECT unnest($ids::BIGINT[]))
+FROM listed d LEFT JOIN inside i USING (sha256)
 """
 
 
