@@ -93,6 +93,8 @@ if TYPE_CHECKING:
     from catalogkit.policies.dedup import DedupPolicy as DedupPolicy
     from catalogkit.policies.retention import RetentionDecision as RetentionDecision
     from catalogkit.policies.tiering import TierPolicy as TierPolicy
+    from catalogkit.preview import FolderPreview as FolderPreview
+    from catalogkit.preview import preview as preview
     from catalogkit.readers import TenantReader as TenantReader
     from catalogkit.readers import drop_reader as drop_reader
     from catalogkit.readers import open_reader as open_reader
@@ -141,6 +143,8 @@ _WHERE: Final = {
     "MultiTenantCatalog": "tenants",
     "NearDuplicates": "planning",
     "Plan": "plan",
+    "FolderPreview": "preview",
+    "preview": "preview",
     "RepairPolicy": "planners.repair",
     "RetentionDecision": "policies.retention",
     "RetentionPolicy": "planning",

@@ -16,7 +16,7 @@ UTC, sizes in bytes; what needs to know the time takes `as_of`.
 # What belongs together, in the order of work.
 GROUPS: Final = {
     "A collection": """
-        init open Collection ingest register_or_get status Status demo_collection is_demo
+        preview FolderPreview init open Collection ingest register_or_get status Status demo_collection is_demo
     """,
     "Proof": """
         verify verify_batch audit AuditReport CatalogConsistencyChecker DataIssue HashMismatch MissingFile OrphanFile

@@ -113,6 +113,7 @@ ROOMS = {
         planning
         planning.*
         places
+        preview
         proving
         readers
         replicas

@@ -1,24 +1,71 @@
-"""Making a collection and taking documents in."""
+"""Looking at folders, making a collection and taking documents in."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 from catalogkit.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from catalogkit.preview import FolderPreview
+
 FEW, SHOWN = 10, 50  # files that are named for one reason, reasons that are named
 
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (init, ingest):
+    for command in (preview, init, ingest):
         app.command()(command)
+
+
+def preview(
+    context: typer.Context,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Folders and files.")],
+    follow_links: Annotated[bool, typer.Option("--follow-links", help="Look at what symbolic links point to.")] = False,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Files read at once.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Say what folders hold and what lies there twice, before anything is taken in; needs no collection."""
+    from catalogkit.preview import preview as look
+    from catalogkit.terminal import progress_bar, say, stoppable, tell
+
+    with progress_bar("preview") as progress, stoppable() as stop:
+        seen = look(*paths, follow_links=follow_links, concurrency=concurrency, progress=progress, stop=stop)
+    for path, reason in seen.failures[:FEW]:
+        tell(f"not looked at: {path}: {reason}")
+    if seen.failed > FEW:
+        tell(f"not looked at: {seen.failed - FEW:,} more; --json names the first thousand")
+    if machine(context, as_json):
+        say(seen.to_dict(), True, "Preview")
+    else:
+        values = seen.totals() | {f"files in {end or 'no ending'}": n for end, n in seen.endings.most_common(FEW)}
+        say(values | {f"passed over: {why}": n for why, n in seen.reasons.items()}, False, "Preview")
+        _show_groups(seen)
+    if seen.interrupted:
+        tell("Interrupted; what is told of duplicates is not all.")
+        return INTERRUPTED
+    return LOOK if seen.failed else DONE
+
+
+def _show_groups(seen: FolderPreview) -> None:
+    """The groups that take most room in vain, with their names."""
+    from catalogkit.formats import format_bytes
+    from catalogkit.reprs import printable
+
+    for group in seen.groups[:FEW]:
+        spare = group.objects - 1
+        sys.stdout.write(f"\n{format_bytes(group.spare_bytes)} in vain, {spare:,} of {group.objects:,} files:\n")
+        sys.stdout.writelines(f"  {printable(path)}\n" for path in group.paths[:SHOWN])
+        if len(group.paths) > SHOWN:
+            sys.stdout.write(f"  and {len(group.paths) - SHOWN:,} more\n")
+    if len(seen.groups) > FEW:
+        sys.stdout.write(f"\nand {len(seen.groups) - FEW:,} more; --json has all\n")
 
 
 def init(
