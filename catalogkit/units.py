@@ -12,6 +12,8 @@ from catalogkit.errors import InvalidInput
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 # A thousand years, so that what lies so long before or after a time of today is still a date.
 LONGEST: Final = timedelta(days=365_000)
+# Sizes are signed 64-bit numbers, in file systems and databases alike.
+MOST_BYTES: Final = 2**63 - 1
 # Decimal (SI) and binary (IEC 80000-13) multiples.
 _BYTES: Final = {"": 1, "b": 1} | {
     f"{prefix}{binary}b": (1024 if binary else 1000) ** power
@@ -39,7 +41,7 @@ def parse_duration(text: str) -> timedelta:
     seconds = number * _SECONDS[unit]
     if seconds > LONGEST.total_seconds():
         raise InvalidInput(f"{text!r} is too long")
-    return timedelta(seconds=seconds)
+    return timedelta(seconds=float(seconds))
 
 
 def parse_bytes(text: str) -> int:
@@ -48,7 +50,7 @@ def parse_bytes(text: str) -> int:
     Raises
     ------
     InvalidInput
-        If `text` is anything else.
+        If `text` is anything else, or more than any system counts.
 
     Examples
     --------
@@ -58,7 +60,10 @@ def parse_bytes(text: str) -> int:
     number, unit = _split(text)
     if unit not in _BYTES:
         raise InvalidInput(f"not a size: {text!r}; use a number with kB, MB, GB, TB or KiB, MiB, GiB, such as 5GB")
-    return int(number * _BYTES[unit])
+    size = number * _BYTES[unit]
+    if size > MOST_BYTES:
+        raise InvalidInput(f"no store is as large as {text.strip()[:40]}")
+    return int(size)
 
 
 def parse_when(text: str) -> datetime:
@@ -102,6 +107,6 @@ def parse_money(text: str) -> tuple[Decimal, str]:
     return Decimal(match[1]), match[2].upper()
 
 
-def _split(text: str) -> tuple[float, str]:
+def _split(text: str) -> tuple[Decimal, str]:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*", text, re.ASCII)
-    return (float(match[1]), match[2].lower()) if match else (0.0, "?")
+    return (Decimal(match[1]), match[2].lower()) if match else (Decimal(0), "?")

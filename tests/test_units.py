@@ -26,14 +26,23 @@ def test_durations_that_are_not(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, size", [("10", 10), ("5GB", 5 * 10**9), ("1 KiB", 1024), ("500kb", 500_000), ("1.5TiB", 3 * 2**39)]
+    "text, size",
+    [
+        ("10", 10),
+        ("5GB", 5 * 10**9),
+        ("1 KiB", 1024),
+        ("500kb", 500_000),
+        ("1.5TiB", 3 * 2**39),
+        ("9007199254740993", 2**53 + 1),
+        (f"{2**63 - 1}", 2**63 - 1),
+    ],
 )
 def test_sizes(text: str, size: int) -> None:
     """Decimal and binary units are what their standards say."""
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-5GB", "5 bananas", "1,5GB"])
+@pytest.mark.parametrize("text", ["", "GB", "-5GB", "5 bananas", "1,5GB", f"{2**63}", "6" * 400, "9" * 20 + "PiB"])
 def test_sizes_that_are_not(text: str) -> None:
     """Anything else is refused."""
     with pytest.raises(InvalidInput):
