@@ -74,6 +74,7 @@ table.ck-table th,table.ck-table td{padding:.25rem .7rem;border-bottom:1px solid
 table.ck-table .ck-number{text-align:right!important}
 table.ck-whole{min-width:42rem}
 table.ck-whole td{white-space:normal!important;overflow-wrap:anywhere;min-width:8ch;vertical-align:top}
+table.ck-whole td.ck-number{white-space:nowrap!important;min-width:0}
 </style>"""
 
 _CONFIG: Final[dict[str, Any]] = {
@@ -296,7 +297,11 @@ def table_html(frame: pl.DataFrame, rows: int = _TABLE_ROWS, whole: bool = False
 
     Columns of whole numbers that are called ``bytes``, ``..._bytes`` or ``bytes_...`` are shown in kB, MB and so on.
     """
-    names = [(name, "ck-number" if frame.schema[name].is_numeric() else "") for name in frame.columns]
+    # Sizes stand under one another also where they are words already.
+    right = {
+        name for name, kind in frame.schema.items() if kind.is_numeric() or _BYTES.fullmatch(name) or name == "size"
+    }
+    names = [(name, "ck-number" if name in right else "") for name in frame.columns]
     head = "".join(f'<th scope="col" class="{css}">{escape(_title(name))}</th>' for name, css in names)
     body = ""
     sizes = {name for name, kind in frame.schema.items() if kind.is_integer() and _BYTES.fullmatch(name)}
