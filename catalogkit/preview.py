@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from catalogkit.model import path_text
 from catalogkit.progress import Progress, quiet
 from catalogkit.sources import About, PassedOver, from_paths
-from catalogkit.stores.reading import digest_fd, readers
+from catalogkit.stores.reading import BYTES_PER_THREAD, digest_fd, readers
 from catalogkit.stores.taking import Stamp
-from catalogkit.workers import in_turn, processors
+from catalogkit.workers import Inline, in_turn, processors
 
 if TYPE_CHECKING:
     import threading
@@ -35,6 +35,7 @@ END_BYTES: Final = 16 << 10
 # What is read between two looks at whether to stop.
 JOB_BYTES, JOB_FILES = 64 << 20, 500
 KEPT_FAILURES: Final = 1000
+FEW_FILES: Final = 30_000
 CHANGED: Final = "it changed while it was read"
 # Waits for nobody if something else took the file's place; that it did is seen by its stamp.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -243,7 +244,9 @@ class _Reader:
         reads = 2 * END_BYTES if how is ends else None
         total, before = sum(reads or file.stamp.bytes for file in files), self.found.read_bytes
         found: list[bytes | str] = []
-        with readers(self.concurrency, len(files), total) as executor:
+        # Threads gain nothing of small files, and processes take as long to start as it takes to read these.
+        alone = len(files) < FEW_FILES and total < len(files) * BYTES_PER_THREAD
+        with Inline() if alone else readers(self.concurrency, len(files), total) as executor:
             for keys, count in in_turn(executor, partial(look, how), self._jobs(files, reads)):
                 found += keys
                 self.found.read_bytes += count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections import defaultdict
 from pathlib import Path
@@ -149,6 +150,17 @@ def test_it_tells_how_far_it_is_and_stops(tmp_path: Path) -> None:
     part = ck.preview(tmp_path, concurrency=1, progress=lambda _: stop.set(), stop=stop)
     assert part.interrupted
     assert 0 < len(part.groups) < len(every.groups)
+
+
+def test_whoever_reads_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Alone, in threads, in processes: the same groups, the same numbers."""
+    make_tree(tmp_path, {f"{number:04}": b"%d" % (number % 700) * 9 for number in range(1200)})
+    alone = ck.preview(tmp_path)
+    monkeypatch.setattr(sys.modules["catalogkit.preview"], "FEW_FILES", 0)
+    assert ck.preview(tmp_path, concurrency=2) == alone
+    monkeypatch.setattr(sys.modules["catalogkit.stores.reading"], "FEW_FILES", 10_000)
+    assert ck.preview(tmp_path, concurrency=2) == alone
+    assert len(alone.groups) == 500
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
