@@ -7,12 +7,15 @@ to: whoever measures one job anew gives one new file.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+# The number of a version, in whatever else a program says of itself.
+_NUMBER: Final = re.compile(r"\d+(?:\.\d+)+")
 DOCS: Final = Path(__file__).parents[1] / "docs"
 KEPT, PAGE = DOCS / "benchmarks.json", DOCS / "benchmarks.md"
 
@@ -39,11 +42,11 @@ def merged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def render(found: Mapping[str, Any]) -> str:
     """The page."""
     races = found["races"]
-    goals = [(race["title"], goal) for race in races for goal in race["goals"]]
-    met = sum(goal["verdict"] == "met" for _, goal in goals)
+    goals = [goal for race in races for goal in race["goals"] if goal["verdict"] != "told"]
+    met = sum(goal["verdict"] == "met" for goal in goals)
     parts = [HEAD, f"## Claims: {met} of {len(goals)} are met\n", "| claim | found | |\n|---|---|---|"]
     # What is not met comes first: it is what somebody who decides has to know.
-    for _, goal in sorted(goals, key=lambda pair: pair[1]["verdict"] == "met"):
+    for goal in sorted(goals, key=lambda goal: goal["verdict"] == "met"):
         verdict = goal["verdict"] if goal["verdict"] == "met" else f"**{goal['verdict'].lower()}**"
         parts.append(f"| {goal['text']} | {goal['found']} | {verdict} |")
     parts.append("")
@@ -54,9 +57,11 @@ def render(found: Mapping[str, Any]) -> str:
     }
     parts.append("## Machines\n")
     for machine in machines.values():
-        peers = ", ".join(sorted(machine["peers"].values()))
+        peers = ", ".join(f"{name} {_NUMBER.findall(said)[0]}" for name, said in sorted(machine["peers"].items()))
+        memory = int(machine["memory"].split()[0]) / 1e6
+        kernel = " ".join(machine["kernel"].split()[:1] + _NUMBER.findall(machine["kernel"])[:1])
         parts.append(
-            f"* {machine['cores']} cores, {machine['processor']}, {machine['memory']} of memory, {machine['kernel']},"
+            f"* {machine['cores']} cores, {machine['processor']}, {memory:.0f} GB of memory, {kernel},"
             f" {machine['disk'].split(' ')[0]}, Python {machine['python']}, SQLite {machine['sqlite']}. Peers: {peers}."
         )
     return "\n".join(parts) + "\n"
@@ -76,7 +81,8 @@ def _race(race: Mapping[str, Any]) -> list[str]:
         times = (f"{median(sample[measure] for sample in its['samples']):.3g}" for measure in ("wall", "cpu"))
         ratios = (f"{its['ratio'][measure]['median']:.2f}x" if number else "" for measure in ("wall", "cpu"))
         lines.append(f"| {' | '.join((name, *times, *ratios))} |")
-    lines += ["", *(f"Left out: {', '.join(race['left_out'])}.\n" for _ in [1] if race["left_out"])]
+    lines += ["", *(f"{goal['text']}: {goal['found']}.\n" for goal in race["goals"] if goal["verdict"] == "told")]
+    lines += [*(f"Left out: {', '.join(race['left_out'])}.\n" for _ in [1] if race["left_out"])]
     return lines
 
 
@@ -86,7 +92,8 @@ def main(files: Sequence[str]) -> int:
     found = merged(
         [{"machine": {}, "quick": False, **run} for run in before] + [json.loads(Path(f).read_text()) for f in files]
     )
-    KEPT.write_text(json.dumps(found, indent=1) + "\n")
+    # A line for each race, so that a new run is seen to change its own.
+    KEPT.write_text('{"races": [\n' + ",\n".join(map(json.dumps, found["races"])) + "\n]}\n")
     PAGE.write_text(render(found))
     print(f"{PAGE.name}: {len(found['races'])} races")
     return 0

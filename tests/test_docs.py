@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import typer
 
+from benchmarks import page as benchmarks
 from tests import python_page, settings_page
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +115,12 @@ def test_what_holds_a_promise_is_there() -> None:
             assert f"def {name}(" in text if name else re.search(r"(def test_|class Test)", text), (what, file, name)
         for name in bench:
             assert (ROOT / "benchmarks" / f"{name}.py").is_file(), (what, name)
+
+
+def test_the_page_of_benchmarks_is_what_was_measured() -> None:
+    """It is made of the numbers that are kept beside it, and of nothing else."""
+    kept = json.loads(benchmarks.KEPT.read_text(encoding="utf-8"))
+    assert benchmarks.PAGE.read_text(encoding="utf-8") == benchmarks.render(kept)
 
 
 def test_links_lead_somewhere() -> None:
