@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import nbformat
-from papermill.engines import NBClientEngine
+from papermill.engines import NBClientEngine, NotebookExecutionManager
 
 from catalogkit.html import to_html
 from catalogkit.kernels import first_lines
@@ -19,7 +19,33 @@ from catalogkit.params import check, declared
 from catalogkit.quiet_kernels import quiet_kernel
 from catalogkit.reports import facts_of, origin
 
-__all__ = ["StrictEngine"]
+__all__ = ["SparingEngine", "StrictEngine"]
+
+SAVED_EVERY: Final = 2.0  # seconds
+
+
+class SparingEngine(NBClientEngine):  # type: ignore[misc] # papermill ships no types
+    """papermill's own engine, saving seldom: it writes the whole notebook before and after each cell, half a second."""
+
+    @classmethod
+    def execute_notebook(
+        cls, nb: Any, kernel_name: str, output_path: str | None = None, progress_bar: bool = True, **options: Any
+    ) -> Any:
+        """Run the notebook; it is saved at most every two seconds, and at its end, however that comes."""
+        manager = _Seldom(nb, output_path=output_path, progress_bar=progress_bar)
+        manager.notebook_start()
+        try:
+            cls.execute_managed_notebook(manager, kernel_name, **options)
+        finally:
+            manager.cleanup_pbar()
+            manager.notebook_complete()
+        return manager.nb
+
+
+class _Seldom(NotebookExecutionManager):  # type: ignore[misc]
+    def save(self, **_: Any) -> None:
+        if self.end_time or (self.now() - self.last_save_time).total_seconds() >= SAVED_EVERY:
+            super().save()
 
 
 class StrictEngine(NBClientEngine):  # type: ignore[misc] # papermill ships no types

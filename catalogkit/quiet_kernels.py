@@ -1,13 +1,16 @@
-"""The kernel that a report runs in: on local sockets, and left in peace when it has nothing more to do."""
+"""The kernel that a report runs in: on local sockets, light, and left in peace when it has nothing more to do."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_path
+from traitlets import default
 from traitlets.config import Config
 
 if TYPE_CHECKING:
@@ -15,10 +18,28 @@ if TYPE_CHECKING:
 
 __all__ = ["quiet_kernel"]
 
+_USUAL: Final = ["-m", "ipykernel_launcher"]
+# The same, but light. Libraries leave no garbage while they are loaded, nor is there any to look for at the end, when
+# all memory goes; nobody can reach the debugger here; and in a notebook DuckDB would load widgets for a bar that nobody
+# sees: before there is one it does not. As usual, none of them is looked for in the folder of the notebook.
+_LIGHT: Final = """\
+import sys
+if sys.path[0] == "":
+    del sys.path[0]
+import atexit, contextlib, gc
+gc.set_threshold(100_000, 10, 10)
+atexit.register(gc.freeze)
+sys.modules["debugpy"] = None
+with contextlib.suppress(ImportError):
+    import duckdb
+from ipykernel import kernelapp
+kernelapp.launch_new_instance()
+"""
+
 
 @contextlib.contextmanager
 def quiet_kernel() -> Iterator[Config]:
-    """Settings for one kernel: it neither opens ports nor warns that they are not encrypted, and ends without a word.
+    """Settings for one kernel: no more than it needs, no ports, no warning that they are not encrypted, a quiet end.
 
     jupyter_client interrupts every kernel that it shuts down. One at work ends its cell by that; one that answered just
     now, and on a busy machine has not yet come to ignore interrupts again, would log an error about it.
@@ -38,6 +59,17 @@ def quiet_kernel() -> Iterator[Config]:
         async def _async_interrupt_kernel(self) -> None:
             if cell_runs or not self.shutting_down:
                 await super()._async_interrupt_kernel()
+
+        @default("kernel_spec_manager")
+        def _where_kernels_are_told_of(self) -> KernelSpecManager:
+            # As is usual, but that IPython is not asked where its folder is: all of it would be loaded.
+            ipython = os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython")
+            return KernelSpecManager(kernel_dirs=[*jupyter_path("kernels"), os.path.join(ipython, "kernels")])
+
+        def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+            command = super().format_kernel_cmd(extra_arguments)
+            # A kernel that is started in another way is left as it is.
+            return [command[0], "-c", _LIGHT, *command[3:]] if command[1:3] == _USUAL else command
 
     with tempfile.TemporaryDirectory(prefix="ck-", dir=_sockets()) as folder:
         config = Config()

@@ -36,6 +36,7 @@ __all__ = ["ReportResult", "find_report", "list_reports", "run_report"]
 
 _VERSIONS: Final = ("polars", "plotly", "papermill", "ipykernel")
 _NEEDED: Final = ("papermill", "nbformat", "ipykernel", "plotly")
+_ENGINE: Final = "catalogkit-report"
 _LOG: Final = logging.getLogger(__name__)
 
 
@@ -159,16 +160,20 @@ def _execute(
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         import papermill
+        from papermill.engines import papermill_engines
         from papermill.exceptions import PapermillExecutionError
 
+        from catalogkit.papermill_engine import SparingEngine
         from catalogkit.quiet_kernels import quiet_kernel
     except ImportError as error:
         raise ReportError(f"reports need {error.name}: pip install 'catalogkit[report]'") from None
+    papermill_engines.register(_ENGINE, SparingEngine)
     with quiet_kernel() as config:
         try:
             return papermill.execute_notebook(
                 source,
                 target,
+                engine_name=_ENGINE,
                 parameters=dict(parameters),
                 progress_bar=progress,
                 config=config,

@@ -74,3 +74,14 @@ def test_a_command_that_only_asks_loads_little(tmp_path: Path) -> None:
 def test_the_names_load_what_they_need() -> None:
     """The test above can see a heavy library: one is loaded where a name needs it."""
     assert "polars" in loaded("import catalogkit; catalogkit.DedupAnalytics")
+
+
+def test_the_command_line_loads_papermill_without_what_reports_never_use() -> None:
+    """No bucket, no cluster and no address is looked at; whoever needs these libraries later on has them."""
+    lean = loaded("from catalogkit.lean import load_papermill; load_papermill()")
+    assert "papermill" in lean
+    unused = {"boto3", "pyarrow", "numpy", "isoduration", "rfc3986_validator"}
+    assert not lean & unused
+    later = "from catalogkit.lean import load_papermill; load_papermill(); import boto3, pyarrow, isoduration"
+    assert loaded(later) >= {"boto3", "pyarrow", "isoduration"}
+    assert loaded("import papermill") >= {"boto3", "pyarrow"}, "this test sees nothing"

@@ -143,6 +143,7 @@ ROOMS = {
         fixity_charts
         html
         kernels
+        lean
         magics
         maintaining
         metrics

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import nbformat
 import papermill
 import pytest
 from jupyter_client.provisioning import LocalProvisioner
+from nbclient.exceptions import DeadKernelError
 
 from catalogkit import reports
 from catalogkit.errors import InvalidInput, ReportError
+from catalogkit.papermill_engine import SAVED_EVERY, _Seldom
 from catalogkit.quiet_kernels import quiet_kernel
 from catalogkit.reports import find_report, list_reports, run_report
 
@@ -146,6 +149,58 @@ def test_a_collection_is_refused_by_a_notebook_that_takes_none(tmp_path: Path) -
 def test_a_time_without_a_zone_is_refused(notebook: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no time zone"):
         run_report(notebook, {}, tmp_path, as_of=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+def test_a_kernel_loads_no_more_than_its_notebook_asks_for(tmp_path: Path) -> None:
+    """Neither a debugger nor DuckDB's progress bar; widgets are there for who asks, and modules beside the notebook."""
+    (tmp_path / "duckdb.py").write_text("raise AssertionError('not the notebook's own')")
+    (tmp_path / "beside.py").touch()
+    ask = "import sys, gc, duckdb\nfrom catalogkit import display\nduckdb.connect()\n"
+    ask += "seen = sorted({'debugpy', 'ipywidgets'} & {name for name, module in sys.modules.items() if module})\n"
+    light = write(
+        tmp_path / "light.ipynb", "top: int = 3", ask, "import ipywidgets, beside", "display.record(seen=seen)"
+    )
+    with contextlib.chdir(tmp_path):
+        result = run_report(light, {}, tmp_path / "out", as_of=AS_OF)
+    assert json.loads(result.json.read_text())["figures"] == {"seen": []}
+
+
+def test_a_kernel_of_another_kind_is_started_as_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with quiet_kernel() as config:
+        manager = config.NotebookClient.kernel_manager_class(config=config)
+        assert "ipykernel_launcher" in manager.kernel_spec.argv
+        assert manager.format_kernel_cmd(["--more"])[-3:] == ["-f", os.path.realpath(manager.connection_file), "--more"]
+        assert "ipykernel_launcher" not in manager.format_kernel_cmd()
+        monkeypatch.setattr(manager.kernel_spec, "argv", ["R", "--slave", "-e", "{connection_file}"])
+        assert manager.format_kernel_cmd() == ["R", "--slave", "-e", os.path.realpath(manager.connection_file)]
+
+
+def test_a_kernel_that_dies_leaves_what_it_said(tmp_path: Path) -> None:
+    """The notebook is saved seldom, but always at its end."""
+    dies = write(tmp_path / "dies.ipynb", "top: int = 3", "print('alive')", "import os\nos._exit(3)")
+    with pytest.raises(DeadKernelError):
+        run_report(dies, {}, tmp_path / "out", as_of=AS_OF)
+    [kept] = files(tmp_path / "out")
+    said = [
+        output.text for cell in nbformat.read(tmp_path / "out" / kept, 4).cells for output in cell.get("outputs", ())
+    ]
+    assert said == ["alive\n"]
+
+
+def test_a_notebook_is_saved_seldom_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a long report sees how far it came; a short one is written at its end alone."""
+    saved: list[int] = []
+    monkeypatch.setattr("papermill.engines.write_ipynb", lambda nb, _: saved.append(len(nb.cells)))
+    manager = _Seldom(nbformat.v4.new_notebook(), output_path="x", progress_bar=False)
+    manager.save()
+    assert saved == []
+    manager.last_save_time -= timedelta(seconds=SAVED_EVERY)
+    manager.save()
+    manager.save()
+    assert saved == [0]
+    manager.end_time = AS_OF
+    manager.save()
+    assert saved == [0, 0]
 
 
 def test_a_url_stays_a_url(monkeypatch: pytest.MonkeyPatch) -> None:

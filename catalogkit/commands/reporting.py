@@ -131,8 +131,10 @@ def _folder(door: Door) -> str | None:
 def _run_report(name: str, parameters: dict[str, str], out: Path, collection: str | None) -> dict[str, Any]:
     from datetime import UTC, datetime
 
+    from catalogkit.lean import load_papermill
     from catalogkit.reports import run_report
 
+    load_papermill()
     result = run_report(name, parameters, out, collection=collection, as_of=datetime.now(UTC))
     return {
         "report": Path(name).stem,
