@@ -171,18 +171,21 @@ class Queries(Database):
         object, and a copy that was found missing is none.
         """
         with self.read() as db:
-            documents, logical = db.execute(
-                "SELECT coalesce(sum(refs), 0), coalesce(sum(refs * bytes), 0) FROM blobs"
+            documents, logical, known, blobs = db.execute(
+                "SELECT coalesce(sum(refs), 0), coalesce(sum(refs * bytes), 0), coalesce(sum(bytes), 0),"
+                " count(*) FILTER (WHERE state = 'live') FROM blobs"
             ).fetchone()
-            (blobs,) = db.execute("SELECT count(*) FROM blobs WHERE state = 'live'").fetchone()
             (locations,) = db.execute("SELECT count(*) FROM locations").fetchone()
-            # Nearly every blob has one copy, which an index can tell in passing; the others are looked at one by one.
-            (physical,) = db.execute(
-                "WITH odd AS MATERIALIZED (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1"
+            # Nearly every blob has one copy; those that have none, or more, are told by walking along an index, and
+            # looked at one by one.
+            bare, odd, physical = db.execute(
+                "WITH bare AS MATERIALIZED (SELECT sha256 FROM blobs EXCEPT SELECT sha256 FROM locations"
+                " ORDER BY sha256),"
+                " odd AS MATERIALIZED (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1"
                 " UNION SELECT sha256 FROM locations WHERE outcome = 'missing')"
-                " SELECT (SELECT coalesce(sum(b.bytes), 0) FROM blobs b WHERE b.sha256 NOT IN (SELECT sha256 FROM odd)"
-                " AND EXISTS (SELECT 1 FROM locations l WHERE l.sha256 = b.sha256))"
-                " + (SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
+                " SELECT (SELECT coalesce(sum(b.bytes), 0) FROM bare JOIN blobs b USING (sha256)),"
+                " (SELECT coalesce(sum(b.bytes), 0) FROM odd JOIN blobs b USING (sha256)),"
+                " (SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
                 " coalesce('i' || l.inode, 'l' || l.id), b.bytes FROM odd JOIN locations l USING (sha256)"
                 " JOIN blobs b USING (sha256) WHERE coalesce(l.outcome, '') <> 'missing') o)"
             ).fetchone()
@@ -191,7 +194,7 @@ class Queries(Database):
             "blobs": blobs,
             "locations": locations,
             "logical_bytes": logical,
-            "physical_bytes": physical,
+            "physical_bytes": known - bare - odd + physical,
         }
 
     def coverage(self, *, as_of: datetime, days: int = 30) -> Coverage:
