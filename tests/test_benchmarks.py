@@ -36,7 +36,7 @@ from benchmarks import (
 )
 from benchmarks.bench import Bench
 from benchmarks.corpus import NoRoom, Recipe
-from benchmarks.race import Contender, Failed, Race, Sample, Untrue
+from benchmarks.race import Contender, Failed, Goal, Race, Sample, Untrue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -444,20 +444,23 @@ def test_sites_lose_nothing_by_the_rule_and_something_without() -> None:
 def test_the_page_has_every_race_once_and_what_is_not_met_first() -> None:
     """Of a race that was run again the later one is shown; claims that fail come before those that hold."""
     machine = dict[str, object].fromkeys(("cores", "processor", "memory", "kernel", "disk", "python", "sqlite"), "some")
-    machine |= {"when": "2026-01-02T00:00:00+00:00", "peers": {"other": "other 1.0"}}
+    machine |= {"memory": "16000000 kB", "kernel": "Linux 6.1.0-9-amd64", "disk": "ext4 (rw)"}
+    machine |= {"when": "2026-01-02T00:00:00+00:00", "peers": {"other": "the other, version 1.0 of 2025"}}
     runs = []
     for seconds in (1.0, 4.0):
         one, other = raced(ours=[(1, 1)], peer=[(2, seconds)]), raced(ours=[(2, 3)])
         other.title = "alone"
         one.expect_speed("peer", 1, "met later than told")
         one.expect_speed("peer", 9, "never so quick")
+        one.goals.append(Goal("by the way", "7 a second", "told"))
         runs.append({"quick": False, "machine": machine, "races": [report.data(race) for race in (one, other)]})
     found = page.merged([{"machine": {}, "quick": True, **page.merged(runs[:1])}, runs[1]])
     text = page.render(found)
     assert text.count("## a race") == text.count("## alone") == 1
     assert "| peer | 2 | 4 | 2.00x | 4.00x |" in text and "a quick look" not in text
     assert "1 of 2 are met" in text and text.index("never so quick") < text.index("met later than told")
-    assert "other 1.0" in text
+    assert "\nby the way: 7 a second.\n" in text and "| by the way" not in text
+    assert "some cores, some, 16 GB of memory, Linux 6.1.0, ext4, Python some" in text and "Peers: other 1.0." in text
 
 
 # -- the command ---------------------------------------------------------------------------------------------------
