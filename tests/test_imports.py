@@ -85,3 +85,13 @@ def test_the_command_line_loads_papermill_without_what_reports_never_use() -> No
     later = "from catalogkit.lean import load_papermill; load_papermill(); import boto3, pyarrow, isoduration"
     assert loaded(later) >= {"boto3", "pyarrow", "isoduration"}
     assert loaded("import papermill") >= {"boto3", "pyarrow"}, "this test sees nothing"
+
+
+def test_what_reports_ask_comes_without_arrow(tmp_path: Path) -> None:
+    """Questions to the mirror, with parameters and without; a question in anybody's SQL shows that this would tell."""
+    held = f"import catalogkit as ck\nwith ck.{{}}({str(tmp_path / 'c')!r}) as c: "
+    assert "pyarrow" in loaded(held.format("init") + "c.sql('SELECT 1')")
+    asked = (
+        "figures = c.mirror.figures(as_of=c.now()); figures.totals, figures.coverage(c.now()), figures.latest_runs(3)"
+    )
+    assert not loaded(held.format("open") + asked) & {"pyarrow", "numpy"}

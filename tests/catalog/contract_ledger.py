@@ -235,6 +235,7 @@ class Ledger:
                 location = desk.catalog.frame("locations")["id"].max()
                 assert isinstance(location, int)
                 desk.check("x" * (content + 1), outcome, NOW + days * DAY, location)
+        desk.stage(desk.at("promised.pdf", "of which there is no copy yet", "promised"))
         locations, documents = desk.catalog.frame("locations"), desk.catalog.frame("documents")
         for window in (1, 30):
             ours, theirs = desk.catalog.coverage(as_of=NOW, days=window), coverage(locations, NOW, (window,))
