@@ -36,6 +36,7 @@ ROOMS = {
         formats
         found
         layouts
+        lookup
         model
         near
         near.*

@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import polars as pl
+
 from catalogkit.addresses import ORIGIN, unfit
+from catalogkit.lookup import places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import polars as pl
 
     from catalogkit.catalog.figures import Figures
 
@@ -52,9 +53,24 @@ _NAMED: Final = (
     "SELECT id AS document_id, sha256, artifact_id, resolver, tenant, media_type"
     " FROM documents WHERE id IN (SELECT * FROM given)"
 )
+_KINDS: Final = "SELECT DISTINCT resolver, tenant, media_type FROM documents ORDER BY ALL"
+_OF_KINDS: Final = """
+SELECT id, artifact_id, place FROM documents d JOIN kinds k ON d.resolver IS NOT DISTINCT FROM k.resolver
+    AND d.tenant IS NOT DISTINCT FROM k.tenant AND d.media_type IS NOT DISTINCT FROM k.media_type
+"""
+# So many origins, those that a few documents have most often, are told by how URLs begin: that is quicker.
+_COMMON: Final = """
+SELECT regexp_extract(source_url, $origin) AS origin FROM documents TABLESAMPLE 1 PERCENT (system)
+GROUP BY origin HAVING origin <> '' ORDER BY count(*) DESC LIMIT 5
+"""
+_OTHERS: Final = "SELECT DISTINCT regexp_extract(source_url, $origin) FROM documents WHERE NOT ({common})"
+# Contents first: one that thousands share would be joined with itself for each of those who asked.
 _FIRSTS: Final = """
-WITH asked AS (SELECT id, blob_id FROM documents WHERE id IN (SELECT * FROM given))
-SELECT asked.id, min(d.id) AS document_id FROM asked JOIN documents d USING (blob_id) GROUP BY asked.id
+WITH asked AS (SELECT id, blob_id FROM documents WHERE id IN (SELECT * FROM given)),
+firsts AS (
+    SELECT blob_id, min(id) AS document_id FROM documents WHERE blob_id IN (SELECT blob_id FROM asked) GROUP BY blob_id
+)
+SELECT id, document_id FROM asked JOIN firsts USING (blob_id)
 """
 _SHARING: Final = f"SELECT sha256, id AS document_id FROM documents WHERE {_OF_DIGESTS} ORDER BY id"
 _COPIES: Final = f"SELECT sha256, store, key, bytes, inode, mtime_ns, outcome FROM locations WHERE {_OF_DIGESTS}"
@@ -98,15 +114,31 @@ class OfMirror:
             "chances": list(beside.chances.values()), "held": list(beside.held_documents),
             "digests": list(beside.held_contents), "rooted": list(beside.rooted),
         }  # fmt: skip
-        came_from = self._ask("SELECT DISTINCT regexp_extract(source_url, $origin) FROM documents", {"origin": ORIGIN})
-        bad = [url for url in came_from.to_series() if unfit(url, private=beside.private)]
+        bad = [url for url in self._origins() if unfit(url, private=beside.private)]
         if bad:
             asked |= {"origin": ORIGIN, "unfit": bad}
         # Nearly always none is, and where millions came from is not looked at twice.
         return self._ask(_FACTS.format(unfit=_UNFIT if bad else "false"), asked).sort("document_id")
 
+    def _origins(self) -> list[str]:
+        """Where documents came from: the parts of their URLs that `unfit` looks at."""
+        common = [origin for (origin,) in self.figures.rows(_COMMON, {"origin": ORIGIN})]
+        begun = {f"begun_{place}": f"{origin}/" for place, origin in enumerate(common)}
+        known = " OR ".join(f"starts_with(source_url, ${name})" for name in begun) or "false"
+        others = self._ask(_OTHERS.format(common=known), {"origin": ORIGIN, **begun})
+        return sorted({*common, *others.to_series()})
+
     def named(self, documents: pl.Series) -> pl.DataFrame:
         return self._about(_NAMED, documents)
+
+    def classed(self, documents: pl.Series) -> pl.DataFrame:
+        # All of them: nearly every content has one document, and to look for these takes as long as to read them.
+        kinds = self._ask(_KINDS)
+        with self.figures.given("kinds", kinds.with_row_index("place")):
+            told = self._ask(_OF_KINDS)
+        rows = told[places(documents, told["id"])]
+        texts = kinds.cast(pl.Categorical)
+        return rows.select("artifact_id").hstack(texts[rows["place"]])
 
     def firsts(self, documents: pl.Series) -> pl.DataFrame:
         return self._about(_FIRSTS, documents)

@@ -30,7 +30,8 @@ DIGITS: Final = 10
 # A source is silent once nothing came from it for half a horizon, and for so many times its usual gap.
 SILENT_GAPS: Final = 10.0
 SILENT_LEAST: Final = 20
-FAMILY: Final = pl.concat_str("source", "kind", pl.col("name").str.replace_all(r"[0-9]+", "0"), separator="\0")
+_UNNUMBERED: Final = pl.col("name").str.replace_all(r"[0-9]+", "0")
+FAMILY: Final = pl.concat_str("source", "kind", _UNNUMBERED, separator="\0")
 
 
 def features(
@@ -63,8 +64,9 @@ def features(
         return (pl.col("end") - pl.col(earlier)).dt.total_microseconds() / unit
 
     # Of names only counts whether they are the same, and numbers are compared faster.
-    objects = known.objects.with_columns(end=_watched_until(known, as_of, horizon), family=FAMILY).with_columns(
-        pl.col("source", "kind", "tenant", "family").hash(seed=0)
+    objects = known.objects.with_columns(end=_watched_until(known, as_of, horizon)).with_columns(
+        pl.col("source", "kind", "tenant").hash(seed=0),
+        family=pl.col("source").hash(seed=1) ^ pl.col("kind").hash(seed=2) ^ _UNNUMBERED.hash(seed=3),
     )
     log = known.events.lazy().join(objects.lazy().select("object", "end"), on="object", maintain_order="left")
     log = log.select("object", "count", ago=ago("at").clip(0))

@@ -37,6 +37,10 @@ OBJECTS: Final = pl.Schema(
     }
 )
 EVENTS: Final = pl.Schema({"object": pl.String(), "at": _TIME, "count": pl.Int64()})
+# What is only compared may be told so, too: of a million objects, numbers are found several times faster than texts.
+_ALSO: Final = {
+    "object": pl.Int64(), "source": pl.Categorical(), "kind": pl.Categorical(), "tenant": pl.Categorical(),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class History:
     Attributes
     ----------
     objects
-        A row for each: the columns of `OBJECTS`.
+        A row for each: the columns of `OBJECTS`. Objects may be numbers; source, kind and tenant may be categorical.
     events
         How often an object was asked for in a reading of the log that ended `at` a time: the columns of `EVENTS`.
     """
@@ -56,7 +60,8 @@ class History:
 
     def __post_init__(self) -> None:
         for frame, schema in ((self.objects, OBJECTS), (self.events, EVENTS)):
-            if frame.schema != schema:
+            fits = (kind in (schema.get(name), _ALSO.get(name)) for name, kind in frame.schema.items())
+            if frame.columns != schema.names() or not all(fits):
                 raise InvalidInput(f"these are not the columns of a history: {frame.schema}")
 
     def known(self, as_of: datetime) -> History:

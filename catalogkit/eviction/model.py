@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from catalogkit.eviction.features import HALF_LIVES, WINDOWS
-from catalogkit.eviction.rates import shrunken
+from catalogkit.eviction.rates import class_rates, shrunken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,15 +45,19 @@ WAYS: Final = (
 
 def rates(rows: pl.DataFrame, half_lives: Sequence[float] = HALF_LIVES) -> pl.DataFrame:
     """Those of the columns of `design` that rates tell."""
-    columns: dict[str, pl.Series] = {}
-    for half in half_lives:
-        requests = shrunken(rows, f"nd_{half:g}", f"wd_{half:g}")
-        readings = shrunken(rows, f"md_{half:g}", f"wd_{half:g}")
-        columns |= {
-            f"requests_{half:g}": requests["expected"].log(), f"readings_{half:g}": readings["expected"].log(),
-            f"any_{half:g}": readings["any"], f"class_{half:g}": requests["class"].log(),
-        }  # fmt: skip
-    return pl.DataFrame(columns)
+    typical = class_rates(rows, {f"{name}_{half:g}": f"wd_{half:g}" for half in half_lives for name in ("nd", "md")})
+    columns: list[pl.DataFrame] = []
+    for half in (f"{half:g}" for half in half_lives):
+        requests, readings = (
+            shrunken(rows, f"{name}_{half}", f"wd_{half}", typical[f"{name}_{half}"]) for name in ("nd", "md")
+        )
+        expected, usual = pl.col("expected").log(), typical[f"nd_{half}"].log().alias(f"class_{half}")
+        columns += [
+            requests.select(expected.alias(f"requests_{half}")).collect(),
+            readings.select(expected.alias(f"readings_{half}"), pl.col("any").alias(f"any_{half}")).collect(),
+            usual.to_frame(),
+        ]
+    return pl.concat(columns, how="horizontal")
 
 
 def design(rows: pl.DataFrame) -> pl.DataFrame:

@@ -8,11 +8,14 @@ numbers of requests spread than chance would make them.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from catalogkit.eviction.features import CLASSES, DIGITS, OF_TENANTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 SHAPES: Final = (0.02, 5.0)
 # So many objects' worth of the wider class is added to a narrower one.
@@ -21,7 +24,7 @@ LENT: Final = 5.0
 BRIEF: Final = 0.25
 
 
-def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
+def shrunken(rows: pl.DataFrame, count: str, watched: str, typical: pl.Series) -> pl.LazyFrame:
     """Posterior means by object.
 
     Parameters
@@ -30,14 +33,14 @@ def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
         What `features.features` returns.
     count, watched
         The columns with the number of requests, and with the horizons in which they were counted.
+    typical
+        Their `class_rates`.
 
     Returns
     -------
-    DataFrame
-        ``expected`` requests in a horizon, ``any`` (the chance of one or more), ``class`` (the rate of its class), in
-        the order of the rows.
+    LazyFrame
+        ``expected`` requests in a horizon, ``any`` (the chance of one or more), in the order of the rows.
     """
-    typical = _class_rates(rows, count, watched)
     table = rows.select(n=pl.col(count).cast(pl.Float64), w=watched).with_columns(rate=typical)
     expected = pl.col("rate") * pl.col("w")
     spread, scale = table.select(
@@ -45,21 +48,38 @@ def shrunken(rows: pl.DataFrame, count: str, watched: str) -> pl.DataFrame:
     ).row(0)
     shape = float(f"{min(max(scale / spread if spread and spread > 0 else SHAPES[1], SHAPES[0]), SHAPES[1]):.9g}")
     alpha, beta = pl.col("n") + shape, pl.col("w") + shape / pl.col("rate")
-    return table.select(
-        expected=alpha / beta,
-        any=1 - (beta / (beta + 1)) ** alpha,
-        **{"class": pl.col("rate")},
-    )
+    return table.lazy().select(expected=alpha / beta, any=1 - (beta / (beta + 1)) ** alpha)
 
 
-def _class_rates(rows: pl.DataFrame, count: str, watched: str) -> pl.Series:
-    """The rate of each row's source and kind, leaning on the source, leaning on all, where they are small."""
+def class_rates(rows: pl.DataFrame, measures: Mapping[str, str]) -> pl.DataFrame:
+    """The rate of each row's source and kind, leaning on the source, leaning on all, where they are small.
+
+    Parameters
+    ----------
+    measures
+        Columns with numbers of requests, each with the column of the horizons in which they were counted.
+
+    Returns
+    -------
+    DataFrame
+        A column for each of those numbers, in the order of the rows.
+    """
     classes = CLASSES if rows["tenant"].n_unique() < 2 else OF_TENANTS
-    n, w = pl.col(count).sum(), pl.col(watched).sum()
-    # Half a request that nobody made, so that no rate is zero.
-    rate = pl.lit(rows.select((n + 0.5) / (w + 0.5)).item())
-    for names in classes:
-        lent = LENT * (w.over(names) / pl.len().over(names)).clip(BRIEF)
-        rate = (n.over(names) + lent * rate) / (w.over(names) + lent)
+    # Each class lies within the wider ones, and few are narrow: what is summed up once for those is summed up for all.
+    narrow = classes[-1]
+    wider = {name for names in classes for name in names if name not in narrow}
+    sums = rows.group_by(narrow).agg(
+        pl.col(*wider).first(), pl.len().alias("rows"), pl.col(*{*measures, *measures.values()}).sum()
+    )
+    found = {}
+    for count, watched in measures.items():
+        n, w = pl.col(count).sum(), pl.col(watched).sum()
+        # Half a request that nobody made, so that no rate is zero.
+        rate = (n + 0.5) / (w + 0.5)
+        for names in classes:
+            lent = LENT * (w.over(names) / pl.col("rows").sum().over(names)).clip(BRIEF)
+            rate = (n.over(names) + lent * rate) / (w.over(names) + lent)
+        found[count] = rate.round_sig_figs(DIGITS)
     # What stands there twice is reckoned once, but only of a lazy frame.
-    return rows.lazy().select(rate.round_sig_figs(DIGITS)).collect().to_series()
+    told = sums.lazy().select(*narrow, **found).collect()
+    return rows.select(narrow).join(told, on=narrow, how="left", maintain_order="left").drop(narrow)

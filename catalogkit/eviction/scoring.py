@@ -139,7 +139,8 @@ def score(
     Returns
     -------
     Scores
-        The columns of `SCORES`; ``expected`` and ``reuse`` are null where no log tells.
+        The columns of `SCORES`, objects as the history has them; ``expected`` and ``reuse`` are null where no log
+        tells.
     """
     if horizon.total_seconds() <= 0:
         raise InvalidInput(f"a horizon lies ahead: {horizon}")
@@ -214,7 +215,7 @@ def _by_size_and_age(known: History, as_of: datetime) -> pl.DataFrame:
 
 def _ordered(frame: pl.DataFrame, refetch: pl.DataFrame | None) -> pl.DataFrame:
     """The scores with the cost of a refetch in them, the highest first; equal ones stay in the order they came in."""
-    costs = refetch if refetch is not None else pl.DataFrame(schema={"object": pl.String(), "cost": pl.Float64()})
+    costs = frame.select("object", cost=pl.lit(1.0)) if refetch is None else refetch
     # Nearly always it is the same objects in the same order, and to look up millions of names takes seconds.
     if frame["object"].equals(costs["object"]):
         priced = frame.with_columns(costs["cost"])
@@ -223,7 +224,7 @@ def _ordered(frame: pl.DataFrame, refetch: pl.DataFrame | None) -> pl.DataFrame:
     return (
         priced.with_columns(part_refetch=-pl.col("cost").fill_null(1.0).log(2))
         .with_columns(score=pl.col("score") + pl.col("part_refetch"))
-        .select(pl.col(name).cast(kind) for name, kind in SCORES.items())
+        .select("object", *(pl.col(name).cast(kind) for name, kind in SCORES.items() if name != "object"))
         .sort("score", descending=True, nulls_last=True, maintain_order=True)
     )
 

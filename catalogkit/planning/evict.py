@@ -13,6 +13,7 @@ import polars as pl
 from catalogkit.errors import InvalidInput
 from catalogkit.eviction import scoring
 from catalogkit.eviction.history import EVENTS, OBJECTS, History
+from catalogkit.lookup import places
 from catalogkit.planners import evict
 from catalogkit.planning.common import head_of, names_of
 from catalogkit.planning.evictable import STAYS, Evictable, beside, evictable
@@ -140,7 +141,7 @@ class SmartEvictionPolicy:
 
     @cached_property
     def _scored(self) -> scoring.Scores:
-        costs = self.contents.select(_object(), cost=_cost())
+        costs = self.contents.select(object="document_id", cost=_cost())
         return scoring.score(self.history, self.as_of, self.horizon, refetch=costs, learn=self.learn, aim=self.aim)
 
     @property
@@ -154,10 +155,9 @@ class SmartEvictionPolicy:
 
         Of millions of contents few are ever shown by name: `named` tells which documents they are.
         """
-        told = self._scored.frame.select(
-            pl.col("object").cast(pl.Int64).alias("document_id"), pl.exclude("object", "bytes")
-        )
-        return told.join(self.contents, on="document_id", how="inner", maintain_order="left")
+        told = self._scored.frame.drop("bytes").rename({"object": "document_id"})
+        there = self.contents[places(told["document_id"], self.contents["document_id"])]
+        return told.hstack(there.drop("document_id"))
 
     def named(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows of `ranked` with ``sha256``, and what their first document tells: ``artifact_id``, ``resolver``, ...
@@ -265,11 +265,6 @@ class SmartEvictionPolicy:
         )
 
 
-def _object() -> pl.Expr:
-    # The shorter a name, the faster millions are joined and sorted by it.
-    return pl.col("document_id").cast(pl.String).alias("object")
-
-
 def _cost() -> pl.Expr:
     return pl.when("elsewhere").then(ELSEWHERE_COST).otherwise(1.0) / pl.col("refetch_chance")
 
@@ -281,16 +276,16 @@ def history_of(known: Evictable, contents: pl.DataFrame, accesses: pl.DataFrame)
     if accesses.is_empty():  # nobody looks at what they are
         unnamed = dict.fromkeys(("name", "source", "kind", "tenant"), pl.lit(""))
         objects = contents.select(
-            _object(), bytes=size, created_at="created_at", since="created_at", **nothing, **unnamed
+            object="document_id", bytes=size, created_at="created_at", since="created_at", **nothing, **unnamed
         )
-        return History(objects.select(OBJECTS.names()), EVENTS.to_frame())
+        return History(objects.select(OBJECTS.names()), EVENTS.to_frame().cast({"object": pl.Int64}))
     events = (
         accesses.lazy()
         .rename({"document_id": "id"})
         .join(known.firsts(accesses["document_id"].unique()).lazy(), on="id")
         .group_by("document_id", "accessed_at")
         .agg(pl.col("count").sum())
-        .select(_object(), at="accessed_at", count="count")
+        .select(object="document_id", at="accessed_at", count="count")
         .sort("at", "object")
         .collect()
     )
@@ -299,17 +294,15 @@ def history_of(known: Evictable, contents: pl.DataFrame, accesses: pl.DataFrame)
     created = pl.min_horizontal("created_at", "first")
     ending = pl.col("artifact_id").str.extract(r"\.([A-Za-z0-9]{1,8})$").fill_null("")
     objects = (
-        contents.with_columns(_object(), bytes=size)
-        .join(known.named(contents["document_id"]), on="document_id", how="left", maintain_order="left")
+        contents.select("created_at", object="document_id", bytes=size)
         .join(first, on="object", how="left", maintain_order="left")
+        .hstack(known.classed(contents["document_id"]))
         .select(
-            "object", "bytes", name="artifact_id", created_at=created, since=created, source="resolver",
-            kind=pl.concat_str("media_type", ending, separator=" "), tenant="tenant", **nothing,
+            "object", "bytes", "tenant", name="artifact_id", created_at=created, since=created, source="resolver",
+            kind=pl.concat_str("media_type", ending, separator=" ").cast(pl.Categorical), **nothing,
         )
     )  # fmt: skip
-    return History(
-        objects.select(OBJECTS.names()), events.select(pl.col(name).cast(kind) for name, kind in EVENTS.items())
-    )
+    return History(objects.select(OBJECTS.names()), events.select(EVENTS.names()))
 
 
 def plan_evict(

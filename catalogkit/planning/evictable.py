@@ -54,6 +54,9 @@ class Evictable(Protocol):
     def named(self, documents: pl.Series) -> pl.DataFrame:
         """``document_id``, ``sha256``, ``artifact_id``, ``resolver``, ``tenant``, ``media_type`` of documents."""
 
+    def classed(self, documents: pl.Series) -> pl.DataFrame:
+        """``artifact_id`` of documents, and ``resolver``, ``tenant``, ``media_type`` as categories, in their order."""
+
     def firsts(self, documents: pl.Series) -> pl.DataFrame:
         """``id`` of documents, with the ``document_id`` that stands for their content."""
 
@@ -109,6 +112,12 @@ class OfFrames:
         """`Evictable.named`."""
         found = self._documents.filter(pl.col("id").is_in(documents.implode()))
         return found.select("sha256", "artifact_id", "resolver", "tenant", "media_type", document_id="id")
+
+    def classed(self, documents: pl.Series) -> pl.DataFrame:
+        """`Evictable.classed`."""
+        kinds = ["resolver", "tenant", "media_type"]
+        rows = documents.alias("id").to_frame().join(self._documents, on="id", how="left", maintain_order="left")
+        return rows.select("artifact_id", pl.col(kinds).cast(pl.Categorical))
 
     def firsts(self, documents: pl.Series) -> pl.DataFrame:
         """`Evictable.firsts`."""

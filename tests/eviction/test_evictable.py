@@ -55,6 +55,7 @@ def test_the_mirror_tells_what_whole_tables_tell(catalog: Catalog, urls: list[st
         same = {"check_row_order": False, "check_column_order": False}
         assert_frame_equal(one.named(ids), other.named(ids), **same)
         assert_frame_equal(one.firsts(ids), other.firsts(ids), **same)
+        assert_frame_equal(one.classed(ids), other.classed(ids))
         assert_frame_equal(one.sharing(digests), other.sharing(digests), **same)
         assert_frame_equal(one.copies(digests), other.copies(digests), **same)
 

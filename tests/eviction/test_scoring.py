@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from benchmarks.traces import REGIMES, World
 from catalogkit.errors import InvalidInput
@@ -67,6 +68,20 @@ def test_rates_beat_the_best_known_rule_in_every_regime(regime: str) -> None:
     ours = judged(history, at, horizon, score(history, at, horizon, learn=False).frame)
     theirs = judged(history, at, horizon, baselines.scores(history, at, horizon), "GDSF, decayed")
     assert ours <= theirs + 0.02
+
+
+def test_numbers_and_categories_score_as_texts_do() -> None:
+    """What is only compared may be told by anything that differs where it differs; all else is no history."""
+    history, horizon, at = cut("versions")
+    number = pl.col("object").replace_strict(dict(zip(history.objects["object"], range(9**5), strict=False)))
+    kinds = pl.col("source", "kind", "tenant").cast(pl.Categorical)
+    told = History(history.objects.with_columns(kinds, object=number), history.events.with_columns(object=number))
+    found, expected = (score(one, at, horizon, learn=False) for one in (told, history))
+    assert found.card == expected.card
+    columns = [name for name in found.frame.columns if name != "object"]
+    assert_frame_equal(found.frame.select(columns), expected.frame.select(columns))
+    with pytest.raises(InvalidInput, match="not the columns"):
+        History(history.objects.with_columns(pl.col("bytes").cast(pl.String)), history.events)
 
 
 @pytest.mark.parametrize("regime", REGIMES)
