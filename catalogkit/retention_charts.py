@@ -75,12 +75,23 @@ def age_size_classes(decided: pl.DataFrame) -> pl.DataFrame:
         ``size``, ``last_seen``, ``documents``, ``to_forget`` of these, ``logical_bytes``; smallest and youngest first.
         What was last seen in the future, or at a time that is not known, is in the youngest class.
     """
-    size = pl.sum_horizontal(pl.col("bytes") >= start for start in _SIZES.values())
-    age = pl.sum_horizontal(pl.col("age_days").fill_null(0).clip(0) >= start for start in _AGES.values())
-    counted = decided.group_by(size_class=size.cast(pl.Int64), age_class=age.cast(pl.Int64)).agg(
-        documents=pl.len().cast(pl.Int64),
-        to_forget=(~pl.col("keep")).sum().cast(pl.Int64),
-        logical_bytes=pl.col("bytes").sum(),
+    size, age = (
+        # How many of the classes begin at or below it.
+        pl.Series(list(starts)).search_sorted(values.fill_null(none), side="right").cast(pl.UInt8)
+        for starts, values, none in (
+            (_SIZES.values(), decided["bytes"], -1), (_AGES.values(), decided["age_days"].clip(0), 0)
+        )
+    )  # fmt: skip
+    counted = (
+        decided.lazy()
+        .group_by(size_class=size, age_class=age)
+        .agg(
+            documents=pl.len().cast(pl.Int64),
+            to_forget=(~pl.col("keep")).sum().cast(pl.Int64),
+            logical_bytes=pl.col("bytes").sum(),
+        )
+        .cast({"size_class": pl.Int64, "age_class": pl.Int64})
+        .collect()
     )
     sizes, ages = (
         pl.DataFrame({name: list(labels), number: range(1, len(labels) + 1)}, schema_overrides={number: pl.Int64})
@@ -251,7 +262,7 @@ def cards(report: RetentionBacktest) -> list[tuple[str, str, str]]:
 def backtest(report: RetentionBacktest) -> go.Figure:
     """Draw a back-test: bytes saved at each step above, documents forgotten and asked for again below."""
     steps = report.steps
-    if not report.episodes.height:
+    if not report.forgotten:
         return drawing.empty("In that time the policy would have forgotten nothing.")
     at, saved = steps["at"].to_list(), steps["saved_bytes"].to_list()
     figure = drawing.figure(height=430)

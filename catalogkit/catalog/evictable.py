@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import polars as pl
-
 from catalogkit.addresses import ORIGIN, unfit
 from catalogkit.lookup import places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    import polars as pl
 
     from catalogkit.catalog.figures import Figures
 
@@ -53,11 +53,6 @@ _NAMED: Final = (
     "SELECT id AS document_id, sha256, artifact_id, resolver, tenant, media_type"
     " FROM documents WHERE id IN (SELECT * FROM given)"
 )
-_KINDS: Final = "SELECT DISTINCT resolver, tenant, media_type FROM documents ORDER BY ALL"
-_OF_KINDS: Final = """
-SELECT id, artifact_id, place FROM documents d JOIN kinds k ON d.resolver IS NOT DISTINCT FROM k.resolver
-    AND d.tenant IS NOT DISTINCT FROM k.tenant AND d.media_type IS NOT DISTINCT FROM k.media_type
-"""
 # So many origins, those that a few documents have most often, are told by how URLs begin: that is quicker.
 _COMMON: Final = """
 SELECT regexp_extract(source_url, $origin) AS origin FROM documents TABLESAMPLE 1 PERCENT (system)
@@ -133,12 +128,9 @@ class OfMirror:
 
     def classed(self, documents: pl.Series) -> pl.DataFrame:
         # All of them: nearly every content has one document, and to look for these takes as long as to read them.
-        kinds = self._ask(_KINDS)
-        with self.figures.given("kinds", kinds.with_row_index("place")):
-            told = self._ask(_OF_KINDS)
-        rows = told[places(documents, told["id"])]
-        texts = kinds.cast(pl.Categorical)
-        return rows.select("artifact_id").hstack(texts[rows["place"]])
+        kinds = ["resolver", "tenant", "media_type"]
+        told = self.figures.coded("documents", "id, artifact_id", kinds)
+        return told[places(documents, told["id"])].select("artifact_id", *kinds)
 
     def firsts(self, documents: pl.Series) -> pl.DataFrame:
         return self._about(_FIRSTS, documents)

@@ -173,6 +173,20 @@ class Figures:
         finally:
             self._db.unregister(name)
 
+    def coded(self, table: str, columns: str, texts: Sequence[str]) -> pl.DataFrame:
+        """Columns of a table, and texts that are the same in many rows: as categories, for DuckDB numbers them.
+
+        Returns
+        -------
+        DataFrame
+            In any order: `columns`, `texts`, and ``kind``, a number for each combination of those.
+        """
+        kinds = self.ask(f"SELECT DISTINCT {', '.join(texts)} FROM {table}").sort(texts).with_row_index("kind")
+        same = " AND ".join(f"t.{name} IS NOT DISTINCT FROM kinds.{name}" for name in texts)
+        with self.given("kinds", kinds):
+            rows = self.ask(f"SELECT {columns}, kind FROM {table} t JOIN kinds ON {same}")
+        return rows.hstack(kinds.select(pl.col(texts).cast(pl.Categorical))[rows["kind"]])
+
     def frame(self, table: str) -> pl.DataFrame:
         """A whole table, by id or digest, with the schema `model.mirrored`."""
         columns = mirrored(table)

@@ -10,29 +10,26 @@ from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from catalogkit.lookup import places
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from catalogkit.catalog.figures import Figures
 
 _TIME: Final = pl.Datetime("us", "UTC")
-_RULED: Final = "blob_id AS sha256, bytes, tenant, resolver, media_type, content_type"
+_RULED: Final = ("tenant", "resolver", "media_type", "content_type")
 _IDENTITY: Final = "tenant, artifact_id, source_url, resolver, variant"
 _NAMED: Final = "SELECT id, sha256, artifact_id, resolver, media_type, tenant FROM documents SEMI JOIN given USING (id)"
-# Who was forgotten and came back has a new id, and is the same all the same: the lowest id stands for all of them.
+# Who was forgotten and came back has a new id, and is the same all the same: the lowest id stands for all of them. That
+# is looked for where an id is gone; whose id is still there had no other.
 _SAME: Final = f"""
-CREATE OR REPLACE TEMP TABLE same AS
-WITH known AS (SELECT DISTINCT {_IDENTITY} FROM past),
+WITH known AS (SELECT DISTINCT {_IDENTITY} FROM past ANTI JOIN documents ON id = document_id),
 ids AS (
-    SELECT {_IDENTITY}, document_id FROM past
+    SELECT {_IDENTITY}, document_id FROM past SEMI JOIN known USING ({_IDENTITY})
     UNION SELECT {_IDENTITY}, id FROM documents SEMI JOIN known USING ({_IDENTITY})
 )
-SELECT document_id, min(document_id) OVER (PARTITION BY {_IDENTITY}) AS who FROM ids
-"""
-_PAST: Final = """
-SELECT document_id, who, blob_id AS sha256, p.bytes, tenant, resolver, p.media_type, content_type,
-    NULL::VARCHAR AS artifact_id, operation, valid_from, valid_to, seen_at
-FROM past p JOIN same USING (document_id) JOIN blobs USING (sha256)
+SELECT DISTINCT document_id, min(document_id) OVER (PARTITION BY {_IDENTITY}) AS who FROM ids
 """
 
 
@@ -52,19 +49,17 @@ class OfMirror:
 
     @cached_property
     def documents(self) -> pl.DataFrame:
-        """As the frame ``documents`` for `policies.deciding.decisions`, in any order."""
-        query = f"SELECT id, {_RULED}, changed_at, changed_at AS seen_at, NULL::VARCHAR AS artifact_id FROM documents"
-        documents = self.figures.ask(query)
-        if self._later.is_empty():
-            return documents
-        later = self._later.select("id", later="seen_at")
-        seen = documents.select("id").join(later, on="id", how="left", maintain_order="left")["later"]
-        return documents.with_columns(seen_at=pl.max_horizontal("seen_at", seen))
+        """As the frame ``documents`` for `policies.deciding.decisions`, in any order, with ``kind``."""
+        documents = self.figures.coded("documents", "id, blob_id AS sha256, bytes, changed_at", _RULED)
+        seen, later = pl.col("changed_at"), self._later
+        if not later.is_empty():
+            seen = pl.max_horizontal(seen, later["seen_at"].gather(places(documents["id"], later["id"])))
+        return documents.with_columns(seen_at=seen, artifact_id=pl.lit(None, dtype=pl.String))
 
     @cached_property
     def locations(self) -> pl.DataFrame:
         """As the frame ``locations`` for `policies.deciding.copies_of`."""
-        return self.figures.ask("SELECT id, blob_id AS sha256, bytes, store, inode, outcome FROM locations")
+        return self.figures.coded("locations", "id, blob_id AS sha256, bytes, inode", ["store", "outcome"])
 
     def versions(self, past: pl.DataFrame) -> pl.DataFrame:
         """As the frame ``document_versions`` for `policies.backtest.backtest`, with ``who`` in the place of names.
@@ -84,11 +79,17 @@ class OfMirror:
         if ended.is_empty():
             return current
         with self.figures.given("past", ended.with_columns(pl.col(pl.Datetime).dt.replace_time_zone(None))):
-            self.figures.do(_SAME)
-            same, gone = self.figures.ask("FROM same"), self.figures.ask(_PAST)
-        known = current.select("document_id").join(same, on="document_id", how="left", maintain_order="left")
-        current = current.with_columns(who=pl.coalesce(known["who"], "who"))
-        return pl.concat([current, gone.select(current.columns)])
+            same = self.figures.ask(_SAME)
+
+        def who(ids: pl.Series) -> pl.Series:
+            return pl.select(pl.coalesce(same["who"].gather(places(ids, same["document_id"])), ids)).to_series()
+
+        current = current.with_columns(who=who(current["document_id"]))
+        gone = self.numbered(ended)
+        # Of what is gone there is little, and each may be of a kind of its own.
+        kinds = pl.int_range(pl.len()) + current["kind"].max() + 1
+        gone = gone.with_columns(who=who(gone["document_id"]), kind=kinds, artifact_id=pl.lit(None))
+        return pl.concat([current, gone.select(pl.col(name).cast(kind) for name, kind in current.schema.items())])
 
     def numbers(self, digests: Iterable[str]) -> pl.Series:
         """The numbers of contents."""
@@ -99,6 +100,8 @@ class OfMirror:
 
     def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows about contents with their numbers instead of their digests; what is not on record here is left out."""
+        if rows.is_empty():
+            return rows.with_columns(pl.col("sha256").cast(pl.Int64))
         with self.figures.given("given", rows["sha256"].unique()):
             known = self.figures.ask("SELECT sha256, blob_id FROM blobs SEMI JOIN given USING (sha256)")
         return rows.join(known, on="sha256").drop("sha256").rename({"blob_id": "sha256"})
@@ -110,18 +113,12 @@ class OfMirror:
         plain = rows.drop([name for name in told.columns if name != key], strict=False)
         return plain.join(told, on=key, how="left", maintain_order="left").select(rows.columns)
 
-    def told(self, episodes: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
-        """Episodes of a back-test with digests and artifact ids, those that somebody regrets; the others have none."""
-        regrets = episodes.filter(pl.col("requests") > 0)
+    def told(self, regrets: pl.DataFrame, past: pl.DataFrame) -> pl.DataFrame:
+        """Episodes of a back-test with digests and artifact ids."""
         with self.figures.given("given", regrets["sha256"].unique().alias("blob_id")):
             digests = self.figures.ask("SELECT blob_id, sha256 AS digest FROM blobs SEMI JOIN given USING (blob_id)")
         names = self.figures.of_documents(regrets["document_id"], "artifact_id").rename({"id": "document_id"})
         names = pl.concat([names, past.select("document_id", "artifact_id")]).unique("document_id")
         named = regrets.drop("artifact_id").join(names, on="document_id", how="left", maintain_order="left")
         named = named.join(digests, left_on="sha256", right_on="blob_id", how="left", maintain_order="left")
-        none = pl.lit(None, dtype=pl.String)
-        # Where nobody regrets anything, no row is moved.
-        rest = episodes if regrets.is_empty() else episodes.filter(pl.col("requests") == 0)
-        rest = rest.with_columns(digest=none, artifact_id=none)
-        every = pl.concat([named.select(rest.columns), rest])
-        return every.drop("sha256").rename({"digest": "sha256"}).select(episodes.columns)
+        return named.drop("sha256").rename({"digest": "sha256"}).select(regrets.columns)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import polars as pl
 
 from catalogkit.errors import InvalidInput
+from catalogkit.lookup import places
 from catalogkit.planning.retention import of_mirror, policy_of, stored_copies
 from catalogkit.policies import backtest
 
@@ -51,7 +52,7 @@ def backtest_retention(
     -------
     RetentionBacktest
         Totals, a frame of steps, a frame of what was forgotten and asked for again. Of many documents, which the
-        mirror tells, only what was asked for again has its digest and artifact id there.
+        mirror tells, only what was asked for again has its digest and artifact id.
 
     Raises
     ------
@@ -66,10 +67,19 @@ def backtest_retention(
     """
     when = as_of or collection.now()
     last = until or when
-    return tried(
-        collection, policy or policy_of(collection), of_mirror(collection), tenant=tenant,
+    mirror = of_mirror(collection)
+    found, past = tried(
+        collection, policy or policy_of(collection), mirror, tenant=tenant,
         since=since or last - SPAN, until=last, step=step, as_of=when,
     )  # fmt: skip
+    if mirror is None:
+        return found
+    none = pl.lit(None, dtype=pl.String)
+    return replace(
+        found,
+        regrets=mirror.told(found.regrets, past),
+        others=lambda: found.others().with_columns(sha256=none, artifact_id=none),
+    )
 
 
 def tried(
@@ -83,24 +93,22 @@ def tried(
     step: timedelta,
     as_of: datetime,
     copies: pl.DataFrame | None = None,
-) -> backtest.RetentionBacktest:
-    """`backtest_retention`, of what a mirror has read already, or of the catalog where there is none.
+) -> tuple[backtest.RetentionBacktest, pl.DataFrame]:
+    """`backtest_retention`, of what a mirror has read already, in its numbers, or of the catalog where there is none.
 
-    Copies that were counted already (`stored_copies`) are not counted once more.
+    Copies that were counted already (`stored_copies`) are not counted once more. Versions that ended come with it.
     """
     catalog, accesses = collection.catalog, collection.catalog.frame("accesses")
     if mirror is None:
-        past, versions = None, catalog.frame("document_versions")
+        past = versions = catalog.frame("document_versions")
         policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
     else:
         past, versions = _recent(collection, mirror, policy, accesses, since)
     # Of bytes that are gone nobody knows how many copies there were: there was one.
     if copies is None:
         copies = stored_copies(collection, None if mirror is None else mirror.locations, mirror)
-    stored = copies.select("sha256", "stored_bytes")
-    sized = versions.join(stored, on="sha256", how="left", maintain_order="left").with_columns(
-        pl.coalesce("stored_bytes", "bytes").alias("stored_bytes")
-    )
+    stored = copies["stored_bytes"].gather(places(versions["sha256"], copies["sha256"]))
+    sized = versions.with_columns(stored_bytes=pl.coalesce(stored, "bytes"))
     held = [hold["subject"] for hold in catalog.holds(as_of=as_of)]
     contents = [subject for subject in held if len(subject) == 64]
     found = backtest.backtest(
@@ -115,7 +123,7 @@ def tried(
         held_documents=[int(subject) for subject in held if len(subject) < 64],
         held_contents=contents if mirror is None else mirror.numbers(contents).to_list(),
     )
-    return found if mirror is None or past is None else replace(found, episodes=mirror.told(found.episodes, past))
+    return found, past
 
 
 def _recent(
@@ -128,7 +136,7 @@ def _recent(
         return past, mirror.versions(past)
 
     past, versions = look(first)
-    strange = accesses.select("document_id").join(versions, on="document_id", how="anti").height
+    strange = places(accesses["document_id"], versions["document_id"]).null_count()
     with contextlib.suppress(InvalidInput):
         policy.check_names(resolvers=versions["resolver"].unique(), tenants=versions["tenant"].unique())
         if not strange:

@@ -152,13 +152,17 @@ class Retention:
             self.decided = _decide(collection, documents, self._copies, self.policy, tenant, self.as_of, mirror)
 
     def backtest(self, *, since: datetime, until: datetime | None = None, step: timedelta) -> RetentionBacktest:
-        """What the policy would have done: `catalogkit.backtest_retention`, without reading everything once more."""
+        """What the policy would have done: `catalogkit.backtest_retention`, without reading everything once more.
+
+        Where the mirror tells, documents have no names there and contents are numbers, as in `decided`.
+        """
         from catalogkit.planning.backtest import tried
 
-        return tried(
+        found, _ = tried(
             self.collection, self.policy, self._mirror, tenant=self._tenant, since=since, until=until or self.as_of,
             step=step, as_of=self.as_of, copies=self._copies,
         )  # fmt: skip
+        return found
 
     @operation("plan", kind="retention")
     def plan(self, limit: int | None = None) -> Plan:

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from catalogkit.errors import InvalidInput
+from catalogkit.lookup import places, repeated
 from catalogkit.model import to_us
 from catalogkit.policies.deciding import judged
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from catalogkit.policies.retention import RetentionPolicy
 
@@ -58,7 +60,7 @@ STEPS: Final = pl.Schema(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RetentionBacktest:
     """What a policy would have done.
 
@@ -74,12 +76,13 @@ class RetentionBacktest:
         A row for each step: ``at``; ``forgotten`` then; ``regretted``, documents first asked for again since the step
         before, and their ``regretted_bytes``; ``stored_bytes`` without the policy, each content once for each of its
         copies; ``saved_bytes`` of these, of contents of which every document was forgotten.
-    episodes : DataFrame
-        A row for each forgetting of a document, the dearest regret first, those that nobody regrets last and in no
-        order: what it is about, ``rule``, ``last_seen``,
+    forgotten, uncertain : int
+        How many times a document was forgotten, and how many of these are uncertain: the catalog keeps a document's
+        first and last sighting of each version and none in between, so it may have been seen in between.
+    regrets : DataFrame
+        A row for each of those that ended in a request, the dearest first: what it is about, ``rule``, ``last_seen``,
         ``forgotten_at``, ``back_at`` (brought in again), ``asked_at`` (first request), ``requests`` (entries of the
-        access log while it was gone, and its return), and ``uncertain``: the catalog keeps a document's first and last
-        sighting of each version and none in between, so it may have been seen in between.
+        access log while it was gone, and its return), and whether it is ``uncertain``.
     """
 
     policy: Mapping[str, Any]
@@ -88,13 +91,16 @@ class RetentionBacktest:
     step: timedelta
     as_of: datetime
     documents: int
+    forgotten: int
+    uncertain: int
     steps: pl.DataFrame = field(repr=False)
-    episodes: pl.DataFrame = field(repr=False)
+    regrets: pl.DataFrame = field(repr=False)
+    others: Callable[[], pl.DataFrame] = field(repr=False)
 
-    @property
-    def regrets(self) -> pl.DataFrame:
-        """The episodes that ended in a request."""
-        return self.episodes.filter(pl.col("requests") > 0)
+    @cached_property
+    def episodes(self) -> pl.DataFrame:
+        """A row for each forgetting of a document: `regrets`, then those that nobody regrets, in no order."""
+        return pl.concat([self.regrets, self.others()])
 
     def totals(self) -> dict[str, Any]:
         """The outcome in a few numbers."""
@@ -104,8 +110,8 @@ class RetentionBacktest:
             "until": self.until,
             "steps": self.steps.height,
             "documents": self.documents,
-            "forgotten": self.episodes.height,
-            "uncertain": int(self.episodes["uncertain"].sum()),
+            "forgotten": self.forgotten,
+            "uncertain": self.uncertain,
             "saved_bytes": int(saved[-1]),
             "saved_bytes_on_average": int(saved.sum()) // saved.len(),
             "stored_bytes": int(self.steps["stored_bytes"][-1]),
@@ -175,8 +181,12 @@ def backtest(
     held = pl.col("document_id").is_in(list(held_documents)) | pl.col("sha256").is_in(list(held_contents))
     if tenant is not None:
         held |= pl.col("tenant") != tenant
-    gaps = _gaps(known, log, policy, grid, held)
-    episodes = _episodes(gaps, log, grid)
+    ruled = judged(known, policy).with_columns(held=held).collect()
+    gaps = _gaps(ruled, log, policy, grid)
+    begun = _begun(gaps, ruled, grid)
+    asked = _asked(begun, log)
+    regretted = begun["back_at"].is_not_null() | places(begun["episode"], asked["episode"]).is_not_null()
+    regrets = _told(begun.filter(regretted), ruled, asked)
     return RetentionBacktest(
         policy=policy.plain(),
         since=since,
@@ -184,8 +194,11 @@ def backtest(
         step=step,
         as_of=as_of,
         documents=gaps["who"].n_unique(),
-        steps=_steps(gaps, episodes, grid),
-        episodes=episodes,
+        forgotten=begun.height,
+        uncertain=int(begun["uncertain"].sum()),
+        steps=_steps(gaps, begun, regrets, grid),
+        regrets=regrets,
+        others=lambda: _told(begun.filter(~regretted), ruled, asked),
     )
 
 
@@ -221,8 +234,9 @@ def _known(versions: pl.DataFrame, accesses: pl.DataFrame, as_of: datetime) -> t
     if "who" not in known:
         # A document that was forgotten and brought in again has a new id, and is the same document all the same.
         known = known.join(known.select(IDENTITY).unique().with_row_index("who"), on=IDENTITY)
-    ids = known.select("document_id", "who").unique("document_id")
-    log = accesses.filter(pl.col("accessed_at") <= as_of).join(ids, on="document_id").sort("accessed_at")
+    asked = accesses.select("accessed_at", "count", "document_id").filter(pl.col("accessed_at") <= as_of)
+    who = known["who"].gather(places(asked["document_id"], known["document_id"]))
+    log = asked.select("accessed_at", "count", who=who).drop_nulls("who").sort("accessed_at")
     return known, log
 
 
@@ -232,19 +246,22 @@ def _only(frame: pl.DataFrame, which: pl.Expr) -> pl.DataFrame:
     return frame if chosen.all(ignore_nulls=False) else frame.filter(chosen)
 
 
-def _gaps(known: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid: _Grid, held: pl.Expr) -> pl.DataFrame:
-    """Every sighting, up to the next: steps ``from`` and ``to`` of its life, and ``gone``, at which it is forgotten."""
-    needed = (*_ABOUT, "who", "valid_from", "valid_to", "seen_at", "stored_bytes", "days", "rule", "count_access")
-    ruled = judged(known, policy).select(needed).with_columns(held=held).collect()
+def _gaps(ruled: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid: _Grid) -> pl.DataFrame:
+    """Every sighting, up to the next: steps ``from`` and ``to`` of its life, and ``gone``, at which it is forgotten.
+
+    What it is about stays where it is, in the ``row`` of its version: there are few of which anybody wants to know.
+    """
+    needed = ("who", "sha256", "stored_bytes", "valid_from", "valid_to", "seen_at", "days", "count_access", "held")
+    ruled = ruled.select(needed).with_row_index("row")
     # Nearly every document has one version, and needs no look at what comes before and after it.
-    several = pl.col("who").is_duplicated()
+    several = repeated(ruled["who"])
     if any(one.count_access for one in (policy, *policy.tenants.values())):
-        several |= pl.col("who").is_in(log["who"].unique().implode())
-    alone = ruled.filter(~several)
+        several |= places(ruled["who"], log["who"].unique()).is_not_null()
+    alone, seen = ruled.filter(~several), pl.col("seen_at")
     gaps = pl.concat(
         [
-            alone.filter(pl.col("valid_from") < pl.col("seen_at")).with_columns(at="valid_from", next_at="seen_at"),
-            alone.with_columns(at=pl.col("seen_at"), next_at=pl.lit(None, _TIME)),
+            alone.filter(pl.col("valid_from") < seen).with_columns(at="valid_from", next_at=seen),
+            alone.with_columns(at=seen, next_at=pl.lit(None, _TIME)),
             _sightings(ruled.filter(several), log, policy),
         ]
     )
@@ -258,6 +275,7 @@ def _gaps(known: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy, grid:
         )
         .filter(pl.col("from") < pl.col("to"))
         .with_columns(gone=pl.when("held").then("to").otherwise(pl.min_horizontal("due", "to")))
+        .select("row", "who", "sha256", "stored_bytes", "at", "next_at", "from", "to", "gone")
         .collect()
     )
 
@@ -285,25 +303,25 @@ def _sightings(ruled: pl.DataFrame, log: pl.DataFrame, policy: RetentionPolicy) 
     )
 
 
-def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFrame:
-    """Gaps in which the document was forgotten, with what was asked for until it was back."""
-    begun = (
-        gaps.filter(pl.col("gone") < pl.col("to"))
-        .select(
-            *_ABOUT, "who", "rule",
-            forgotten_at=grid.time(pl.col("gone")),
-            back_at=pl.col("next_at"),
-            last_seen=pl.col("at"),
-            uncertain=pl.col("at") < pl.col("seen_at"),
-        )
-        .with_row_index("episode")
+def _begun(gaps: pl.DataFrame, ruled: pl.DataFrame, grid: _Grid) -> pl.DataFrame:
+    """Gaps in which the document was forgotten, numbered."""
+    begun = gaps.filter(pl.col("gone") < pl.col("to")).select(
+        "row", "who", "gone",
+        forgotten_at=grid.time(pl.col("gone")), back_at="next_at", last_seen="at",
     )  # fmt: skip
-    # Only those that somebody may have asked for are put in order to look that up; the others stay where they are.
-    wanted = _only(begun, pl.col("who").is_in(log["who"].unique().implode())).sort("forgotten_at", maintain_order=True)
-    asked = (
-        log.select("who", "accessed_at", "count")
-        .join_asof(
-            wanted.select("who", "episode", "forgotten_at", "back_at"),
+    seen = ruled["seen_at"].gather(begun["row"])
+    return begun.with_columns(uncertain=pl.col("last_seen") < seen).with_row_index("episode")
+
+
+def _asked(begun: pl.DataFrame, log: pl.DataFrame) -> pl.DataFrame:
+    """How often, and when first, somebody read what was forgotten, until it was back: by ``episode``."""
+    # Only those that somebody may have asked for are put in order to look that up.
+    wanted = begun.select("who", "episode", "forgotten_at", "back_at").filter(
+        places(begun["who"], log["who"].unique()).is_not_null()
+    )
+    return (
+        log.join_asof(
+            wanted.sort("forgotten_at", maintain_order=True),
             left_on="accessed_at",
             right_on="forgotten_at",
             by="who",
@@ -314,28 +332,30 @@ def _episodes(gaps: pl.DataFrame, log: pl.DataFrame, grid: _Grid) -> pl.DataFram
         .group_by("episode")
         .agg(reads=pl.col("count").sum(), first_read=pl.col("accessed_at").min())
     )
-    reads = begun.select("episode").join(asked, on="episode", how="left", maintain_order="left").drop("episode")
-    told = begun.with_columns(reads).with_columns(
-        requests=pl.col("reads").fill_null(0) + pl.col("back_at").is_not_null(),
-        asked_at=pl.min_horizontal("first_read", "back_at"),
-    )
-    regretted = pl.col("requests") > 0
-    dearest = told.filter(regretted).sort(
-        "bytes", "requests", "forgotten_at", "episode", descending=[True, True, False, False]
-    )
-    return pl.concat([dearest, _only(told, ~regretted)]).select(EPISODES.names())
 
 
-def _steps(gaps: pl.DataFrame, episodes: pl.DataFrame, grid: _Grid) -> pl.DataFrame:
+def _told(some: pl.DataFrame, ruled: pl.DataFrame, asked: pl.DataFrame) -> pl.DataFrame:
+    """Episodes, what they are about and what was asked for, the dearest first."""
+    return (
+        some.hstack(ruled.select(*_ABOUT, "rule")[some["row"]].with_columns(pl.col(pl.Categorical).cast(pl.String)))
+        .join(asked, on="episode", how="left", maintain_order="left")
+        .with_columns(
+            requests=pl.col("reads").fill_null(0) + pl.col("back_at").is_not_null(),
+            asked_at=pl.min_horizontal("first_read", "back_at"),
+        )
+        .sort("bytes", "requests", "forgotten_at", "document_id", descending=[True, True, False, False])
+        .select(EPISODES.names())
+    )
+
+
+def _steps(gaps: pl.DataFrame, begun: pl.DataFrame, regrets: pl.DataFrame, grid: _Grid) -> pl.DataFrame:
     """What each step forgot, what was regretted since the one before, what was stored and what was not."""
     step = pl.int_range(0, grid.count, dtype=pl.Int64, eager=True).alias("step")
-    forgotten = episodes.group_by(step=grid.number(pl.col("forgotten_at"))).agg(forgotten=pl.len().cast(pl.Int64))
+    forgotten = begun.group_by(step="gone").agg(forgotten=pl.len().cast(pl.Int64))
     # What was asked for after the last step belongs to it.
     asked = grid.number(pl.col("asked_at")).clip(upper_bound=grid.count - 1)
-    regretted = (
-        episodes.filter(pl.col("requests") > 0)
-        .group_by(step=asked)
-        .agg(regretted=pl.len().cast(pl.Int64), regretted_bytes=pl.col("bytes").sum())
+    regretted = regrets.group_by(step=asked).agg(
+        regretted=pl.len().cast(pl.Int64), regretted_bytes=pl.col("bytes").sum()
     )
     stored, kept = _covered(gaps, grid.count)
     return (
@@ -352,7 +372,7 @@ def _covered(gaps: pl.DataFrame, count: int) -> tuple[pl.Series, pl.Series]:
     """Bytes of the contents that some document has, step by step, without the policy and with it; each content once,
     whoever shares it."""
     every = gaps.select("sha256", "stored_bytes", "to", "gone", start="from")
-    several = every["sha256"].is_duplicated()
+    several = repeated(every["sha256"])
     single = every.filter(~several)
     shared = (
         every.filter(several)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
+from catalogkit.lookup import places, repeated
 from catalogkit.model import to_us
 from catalogkit.policies.retention import KEEP, REASONS, RetentionPolicy, decisive
 from catalogkit.policies.wording import MOST_DAYS, VAGUE, Shorten, bounds
@@ -113,7 +114,7 @@ def copies_of(
         named=pl.col("inode").is_not_null(),
     )
     # Nearly every content has one location, and needs no second grouping.
-    several = pl.len().over("sha256") > 1
+    several = pl.lit(repeated(locations["sha256"]))
     single = columns.filter(~several).select(
         "sha256",
         healthy=pl.when(~pl.col("unknown")).then((pl.col("held") & ~pl.col("corrupt")).cast(pl.Int64)),
@@ -150,7 +151,8 @@ def decisions(
     Parameters
     ----------
     documents
-        The ``documents`` frame.
+        The ``documents`` frame. Where there are many, ``kind`` may number what they have of tenant, resolver and types,
+        which may be categories.
     as_of
         The time the decisions are made for.
     copies
@@ -187,13 +189,10 @@ def decisions(
         held |= pl.col("id").is_in(list(held_documents))
     if held_contents:
         held |= pl.col("sha256").is_in(list(held_contents))
-    # By themselves: a join would move every other column, too.
-    kept_where = documents.select("sha256").join(
-        copies.with_row_index("content"), on="sha256", how="left", maintain_order="left"
-    )
+    content = places(documents["sha256"], copies["sha256"])
     aged = (
         ruled.with_columns(last_seen=seen)
-        .with_columns(kept_where.drop("sha256"))
+        .with_columns(copies[name].gather(content) for name in ("healthy", "stored_bytes"))
         .with_columns(
             aged=pl.when(pl.lit(False) if tenant is None else pl.col("tenant") != tenant)
             .then(pl.lit("not-asked", REASON))
@@ -209,7 +208,7 @@ def decisions(
             score=pl.when(known).then(age_us / kept_us).fill_null(0.0),
             due_at=pl.when(known).then(last_seen + pl.duration(microseconds=kept_us)),
         )
-        .with_columns(users=pl.when(pl.col("content").is_not_null()).then(pl.len().over("content")).cast(pl.Int64))
+        .with_columns(content=content, users=_users(content, copies.height).gather(content))
         .collect()
     )
     # Counted after the whole batch: whoever stays by age or hold needs the bytes, whoever is due does not.
@@ -236,6 +235,14 @@ def decisions(
     )
     kept = pl.col("reason").is_in(pl.Series(list(KEEP), dtype=REASON).implode())
     return found.with_columns(keep=kept).select(DECISIONS.names()).collect()
+
+
+def _users(content: pl.Series, contents: int) -> pl.Series:
+    """How many documents each content has, by their places; most have one, and are not counted."""
+    there = content.drop_nulls()
+    counted = there.filter(repeated(there)).value_counts()
+    users = pl.repeat(1, contents, dtype=pl.Int64, eager=True)
+    return users.scatter(counted[content.name], counted["count"].cast(pl.Int64))
 
 
 def totals(decided: pl.DataFrame) -> pl.DataFrame:
@@ -298,17 +305,24 @@ def freed_by_days(decided: pl.DataFrame, days: Sequence[int]) -> pl.DataFrame:
         .then(age)
         .otherwise(0)
     )
-    known = decided.lazy().with_columns(due_by=due_by.cast(pl.Int64))
-    contents = known.group_by("sha256").agg(
+    known = decided.select("sha256", "users", "stored_bytes", "healthy", "min_replicas", due_by=due_by.cast(pl.Int64))
+    # Of a content that one document has, and nothing else keeps, there is nothing to put together.
+    alone = known["users"].eq_missing(1)
+    single = known.lazy().filter(alone).with_columns(here=_ONE, all_by="due_by")
+    shared = known.lazy().filter(~alone)
+    contents = shared.group_by("sha256").agg(
         pl.len().cast(pl.Int64).alias("here"),
         pl.col("users", "stored_bytes").first(),
         all_by=pl.col("due_by").min(),
     )
     enough = pl.col("healthy") >= pl.col("min_replicas")
-    documents = known.join(contents.select("sha256", "all_by"), on="sha256").select(
-        by=pl.when(enough).then("due_by").otherwise("all_by"), documents=_ONE, freed_bytes=_ONE * 0
-    )
-    freed = contents.filter(pl.col("here") >= pl.col("users")).select(
+    documents = pl.concat(
+        [single.select(by="due_by"),
+         shared.join(contents.select("sha256", "all_by"), on="sha256")
+         .select(by=pl.when(enough).then("due_by").otherwise("all_by"))]
+    ).select("by", documents=_ONE, freed_bytes=_ONE * 0)  # fmt: skip
+    going = pl.concat([single.select(contents.collect_schema().names()), contents])
+    freed = going.filter(pl.col("here") >= pl.col("users")).select(
         by="all_by", documents=_ONE * 0, freed_bytes="stored_bytes"
     )
     both = pl.col("documents", "freed_bytes")
@@ -345,7 +359,7 @@ def judged(documents: pl.DataFrame, policy: RetentionPolicy) -> pl.LazyFrame:
     # What no rule names is all the same, at place 0; the places together are one number, and few numbers occur.
     case = _place(pl.col("tenant"), tenants) * (len(types) + 1) + of_type
     case = case * (len(resolvers) + 1) + _place(pl.col("resolver"), resolvers)
-    numbered = documents.with_columns(case=case * (len(edges) + 1) + of_size)
+    numbered = documents.with_columns(case=_told(documents, case) * (len(edges) + 1) + of_size)
     rows = []
     for number in numbered["case"].unique():
         rest, size = divmod(number, len(edges) + 1)
@@ -367,7 +381,17 @@ def judged(documents: pl.DataFrame, policy: RetentionPolicy) -> pl.LazyFrame:
     cases = pl.DataFrame(rows, schema=_CASES, orient="row").sort("case")
     # Taken by their places: a join would move every other column, too.
     place = cases["case"].search_sorted(numbered["case"])
-    return numbered.with_columns(cases[name].gather(place) for name in _CASES.names() if name != "case").lazy()
+    columns = (pl.lit(cases[name]).gather(pl.lit(place)).alias(name) for name in _CASES.names() if name != "case")
+    return numbered.lazy().with_columns(columns)
+
+
+def _told(documents: pl.DataFrame, case: pl.Expr) -> pl.Expr:
+    """What texts tell: of each document, or once of each ``kind``, where documents are numbered by what they have."""
+    if "kind" not in documents.columns:
+        return case
+    kinds = documents[documents["kind"].arg_unique()].with_columns(pl.col(pl.Categorical).cast(pl.String))
+    found = kinds.with_columns(case=case)
+    return pl.lit(found["case"].gather(places(documents["kind"], found["kind"])))
 
 
 def _place(column: pl.Expr, names: list[str]) -> pl.Expr:

@@ -15,7 +15,7 @@ import catalogkit as ck
 from catalogkit.collection import Collection
 from catalogkit.errors import InvalidInput
 from catalogkit.model import schema
-from catalogkit.planning import common, plan_forget, plan_retention
+from catalogkit.planning import Retention, common, plan_forget, plan_retention
 from catalogkit.policies.backtest import EPISODES, STEPS, RetentionBacktest, backtest
 from catalogkit.policies.retention import RetentionPolicy
 from catalogkit.policies.wording import Shorten
@@ -320,6 +320,7 @@ def test_the_past_of_many_documents(collection: Collection, clock: Clock, monkey
     clock.advance(days=9)
     policies = [
         RetentionPolicy(5), RetentionPolicy(4, count_access=True), RetentionPolicy(4, resolver_rules={"old": 1}),
+        RetentionPolicy(1, content_type_rules={"text/*": 6}, resolver_rules={"core": 2}),
     ]  # fmt: skip
     columns = [name for name in EPISODES.names() if name not in ("artifact_id", "sha256")]
 
@@ -330,6 +331,8 @@ def test_the_past_of_many_documents(collection: Collection, clock: Clock, monkey
             found += [report.totals(), report.steps.rows(), report.regrets.sort(EPISODES.names()).rows()]
             found.append(report.episodes.sort(columns).select(columns).rows())
             assert report.episodes.schema == EPISODES
+            again = Retention(collection, policy).backtest(since=first, step=DAY)
+            assert again.totals() == report.totals() and again.steps.equals(report.steps)
         return found
 
     plain = tried()

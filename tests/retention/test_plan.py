@@ -302,7 +302,10 @@ def test_many_documents_are_decided_about_in_numbers(
     collection.catalog.place_hold("law", digest=digest_of(b"held"), as_of=clock.now)
     collection.catalog.place_hold("law", document_id=ids["d4"], as_of=clock.now)
     collection.catalog.record_accesses([(ids["d2"], clock.now, "read", None)])
-    policies = [RetentionPolicy(10), RetentionPolicy(10, count_access=True, min_replicas=2), RetentionPolicy(300)]
+    policies = [
+        RetentionPolicy(10), RetentionPolicy(10, count_access=True, min_replicas=2), RetentionPolicy(300),
+        RetentionPolicy(5, content_type_rules={"text/*": 15}, size_tier_rules={"<3B": 19, ">=4B": 400}),
+    ]  # fmt: skip
 
     def decided() -> list[Any]:
         found: list[Any] = []
