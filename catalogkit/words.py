@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from catalogkit.errors import InvalidInput
@@ -20,7 +21,6 @@ _UNSPACED: Final = (
 UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 _ACCENT: Final = re.compile(r"[\u0300-\u036f]")
 _PARTS: Final = re.compile(r'(?P<minus>-)?(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"]+))')
-_WORD: Final = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 # Whatever changes what `folded` makes of a text gets another name here, and indexes are built anew.
 FORM: Final = "1"
 LONGEST: Final = 32
@@ -67,7 +67,13 @@ def indexed(text: str) -> str:
 
 def words_of(text: str) -> list[str]:
     """The folded words of a text, in their order."""
-    return _WORD.findall(folded(text))
+    return _word().findall(folded(text))
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    # Takes as long to compile as a tenth of starting any command, and few of them look for words.
+    return re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 def parse_query(text: str) -> list[Term]:
