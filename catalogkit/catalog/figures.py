@@ -150,7 +150,7 @@ class Figures:
         load as most questions take. That way has no parameters, so they are variables.
         """
         for name, value in (parameters or {}).items():
-            self._db.execute(f"SET VARIABLE {name} = $value", {"value": value})
+            self._db.execute(f'SET VARIABLE "{name}" = $value', {"value": value})
             query = re.sub(rf"\${name}\b", f"getvariable('{name}')", query)
         frame = pl.DataFrame(self._db.sql(query))
         return frame.with_columns(pl.col(pl.Datetime).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
