@@ -24,9 +24,11 @@ def places(wanted: pl.Series, among: pl.Series) -> pl.Series:
     """
     last = _last(among, wanted.len())
     if last is None or not wanted.dtype.is_integer():
-        stand = among.alias("value").to_frame().with_row_index("place").unique("value", keep="last")
-        asked = wanted.alias("value").to_frame()
-        return asked.join(stand, on="value", how="left", maintain_order="left")["place"]
+        stand, asked = among.alias("value").to_frame().with_row_index("place"), wanted.alias("value").to_frame()
+        found = asked.join(stand, on="value", how="left", maintain_order="left")["place"]
+        if found.len() == wanted.len():
+            return found
+        return places(wanted, among.set(~among.is_last_distinct(), None))
     # One more at the end, for what is not among them.
     where = pl.repeat(None, last + 2, dtype=pl.UInt32, eager=True)
     where = where.scatter(among.drop_nulls(), _numbers(among.len()).filter(among.is_not_null()))
