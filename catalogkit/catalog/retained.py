@@ -87,7 +87,7 @@ class OfMirror:
         current = current.with_columns(who=who(current["document_id"]))
         gone = self.numbered(ended)
         # Of what is gone there is little, and each may be of a kind of its own.
-        kinds = pl.int_range(pl.len()) + current["kind"].max() + 1
+        kinds = pl.int_range(pl.len()) + current["kind"].n_unique()
         gone = gone.with_columns(who=who(gone["document_id"]), kind=kinds, artifact_id=pl.lit(None))
         return pl.concat([current, gone.select(pl.col(name).cast(kind) for name, kind in current.schema.items())])
 

@@ -341,3 +341,19 @@ def test_the_past_of_many_documents(collection: Collection, clock: Clock, monkey
     assert tried() == plain
     with pytest.raises(InvalidInput, match="'nobody' is not known"):
         ck.backtest_retention(collection, RetentionPolicy(resolver_rules={"nobody": 3}), since=first)
+
+
+def test_the_past_of_what_was_all_forgotten(
+    collection: Collection, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a mirror that has no document any more the same comes out as from the catalog."""
+    first = clock.now
+    record = put(collection, "gone", b"gone")
+    clock.advance(days=9)
+    run(collection, plan_forget(collection, [record.id]))
+    clock.advance(days=9)
+    plain = ck.backtest_retention(collection, RetentionPolicy(5), since=first)
+    assert numbers(plain, "documents", "forgotten", "regretted") == (1, 1, 0)
+    monkeypatch.setattr(common, "MANY", 1)
+    assert ck.backtest_retention(collection, RetentionPolicy(5), since=first).totals() == plain.totals()
+    assert Retention(collection, RetentionPolicy(5)).plan().units == 0
