@@ -114,17 +114,29 @@ def _race(
 def busy(server: Server) -> float:
     """Seconds of processor time that the server and its sessions, ended ones included, have used so far."""
     assert server.process
-    ticks, root = 0, server.process.pid
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile, and counts with its parent
-            continue
-        if int(stat.parent.name) == root:
-            ticks += sum(map(int, fields[11:15]))
-        elif int(fields[1]) == root:
-            ticks += sum(map(int, fields[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    root = server.process.pid
+
+    def ticks(fields: list[str], last: int) -> int:
+        return sum(map(int, fields[11:last]))
+
+    while True:
+        before = ticks(_stat(root), 15)
+        there = sum(
+            ticks(fields, 13)
+            for stat in Path("/proc").glob("[0-9]*/stat")
+            if (fields := _stat(int(stat.parent.name))) and int(fields[1]) == root
+        )
+        # A session that ended meanwhile counts with its parent, where it had not been counted yet.
+        if ticks(_stat(root), 15) == before:
+            return (before + there) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    """What /proc says of a process after its name; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def session_seconds(pid: int) -> float:

@@ -153,6 +153,9 @@ class Database(Common):
             kwargs={**settings, "cursor_factory": RawCursor}, min_size=1, max_size=CONNECTIONS, timeout=self._seconds,
             configure=_configure, name="catalogkit", open=True,
         )  # fmt: skip
+        # Asked before its first connection is there, it would open a second one, and go on with both by turns.
+        with driver_errors(self.url):
+            self._pool.wait(self._seconds)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

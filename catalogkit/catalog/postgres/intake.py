@@ -329,10 +329,10 @@ def _remember(db: Session, entries: Sequence[Registration], documents: Sequence[
     }
     if not rows:
         return
-    db.execute(
-        "DELETE FROM sources s USING unnest(?::text[], ?::text[]) AS w (f, n) WHERE s.folder = w.f AND s.name = w.n",
-        ([folder for folder, _ in rows], [name for _, name in rows]),
-    )
+    folders: dict[str, list[str]] = {}
+    for folder, name in rows:
+        folders.setdefault(folder, []).append(name)
+    db.executemany("DELETE FROM sources WHERE folder = ? AND name = ANY(?::text[])", folders.items())
     db.copy(
         "sources",
         _SOURCE,

@@ -48,6 +48,7 @@ MIGRATIONS: Final = (
     Migration(9, ("stands",)),
     Migration(10, ("leases",)),
     Migration(11, ("hidden",)),
+    Migration(12, ("bulk",)),
 )
 
 
