@@ -294,26 +294,31 @@ class Mirror:
 def _written(path: Path) -> duckdb.DuckDBPyConnection:
     """A file to write, within so much memory, and by one thread: rows that several bring in make it a fourth larger."""
     config = {**_NO_NETWORK, "temp_directory": f"{path}.spilled", "threads": "1"}
-    db: duckdb.DuckDBPyConnection = _duckdb().connect(str(path), config=config)
-    db.execute("SET TimeZone = 'UTC'")
+    db = _connected(str(path), config)
     ((own,),) = db.execute("SELECT value FROM duckdb_settings() WHERE name = 'memory_limit'").fetchall()
     db.execute(f"SET memory_limit = '{min(MEMORY_BYTES, parse_bytes(own) // 3)}B'")
     return db
 
 
 def _open(path: Path) -> duckdb.DuckDBPyConnection:
-    db: duckdb.DuckDBPyConnection = _duckdb().connect(config=_NO_NETWORK)
+    db = _connected(":memory:", _NO_NETWORK)
     try:
         name = str(path).replace("'", "''")
         for statement in (
-            f"ATTACH '{name}' AS mirror (READ_ONLY)", "USE mirror", "SET TimeZone = 'UTC'",
-            # In a notebook DuckDB would draw a bar, in the midst of a report.
-            "SET enable_progress_bar = false", "SET enable_external_access = false", "SET lock_configuration = true",
+            f"ATTACH '{name}' AS mirror (READ_ONLY)", "USE mirror",
+            "SET enable_external_access = false", "SET lock_configuration = true",
         ):  # fmt: skip
             db.execute(statement)
     except BaseException:
         db.close()
         raise
+    return db
+
+
+def _connected(path: str, config: dict[str, str]) -> duckdb.DuckDBPyConnection:
+    db: duckdb.DuckDBPyConnection = _duckdb().connect(path, config=config)
+    # In a notebook DuckDB would draw a bar, in the midst of a report, or of what its command says to a machine.
+    db.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
     return db
 
 

@@ -365,6 +365,30 @@ def test_unrefreshed_it_is_as_it_was(desk: Desk, mirror: Mirror) -> None:
     assert (answer.frame.rows(), answer.as_of, answer.stale) == ([(3,)], NOW, True)
 
 
+SHOWN = """
+import sys
+from pathlib import Path
+
+sys.ps1 = ">>> "  # as it is where somebody types, and in every kernel
+import duckdb
+from catalogkit.catalog.mirror import _open, _written
+
+asked = "SELECT current_setting('enable_progress_bar')"
+path = Path(sys.argv[1])
+assert duckdb.connect().execute(asked).fetchall() == [(True,)]
+with _written(path) as db:
+    assert db.execute(asked).fetchall() == [(False,)]
+with _open(path) as db:
+    assert db.execute(asked).fetchall() == [(False,)]
+"""
+
+
+def test_no_bar_is_drawn_where_a_notebook_asks(tmp_path: Path) -> None:
+    """What is long, be it written or read, writes nothing on a kernel's standard output, which is its command's."""
+    said = subprocess.run([sys.executable, "-c", SHOWN, tmp_path / "a.duckdb"], capture_output=True, text=True)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "", "")
+
+
 def test_several_ask_while_somebody_writes(desk: Desk, mirror: Mirror) -> None:
     """Threads that ask, each with a refresh, while documents come in: never an error, never a step back."""
     problems: list[BaseException] = []
