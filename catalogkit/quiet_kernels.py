@@ -68,8 +68,10 @@ def quiet_kernel() -> Iterator[Config]:
 
         def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
             command = super().format_kernel_cmd(extra_arguments)
-            # A kernel that is started in another way is left as it is.
-            return [command[0], "-c", _LIGHT, *command[3:]] if command[1:3] == _USUAL else command
+            at = command.index(_USUAL[0]) if _USUAL[0] in command else 0
+            # After Python's own options, such as -Xfrozen_modules; one that is started in another way is left as it is.
+            plain = command[at : at + 2] == _USUAL and all(option.startswith("-") for option in command[1:at])
+            return [*command[:at], "-c", _LIGHT, *command[at + 2 :]] if plain else command
 
     with tempfile.TemporaryDirectory(prefix="ck-", dir=_sockets()) as folder:
         config = Config()

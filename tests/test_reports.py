@@ -171,8 +171,16 @@ def test_a_kernel_of_another_kind_is_started_as_it_says(monkeypatch: pytest.Monk
         assert "ipykernel_launcher" in manager.kernel_spec.argv
         assert manager.format_kernel_cmd(["--more"])[-3:] == ["-f", os.path.realpath(manager.connection_file), "--more"]
         assert "ipykernel_launcher" not in manager.format_kernel_cmd()
-        monkeypatch.setattr(manager.kernel_spec, "argv", ["R", "--slave", "-e", "{connection_file}"])
-        assert manager.format_kernel_cmd() == ["R", "--slave", "-e", os.path.realpath(manager.connection_file)]
+        usual = ["-m", "ipykernel_launcher", "-f", "x"]
+        monkeypatch.setattr(manager.kernel_spec, "argv", ["python3", "-Xfrozen_modules=off", *usual])
+        assert manager.format_kernel_cmd()[1:3] == ["-Xfrozen_modules=off", "-c"]
+        for other in (
+            ["R", "--slave", "-e", "x"],
+            ["conda", "run", "python", *usual],
+            ["python3.99", "-m", "xeus", "x"],
+        ):
+            monkeypatch.setattr(manager.kernel_spec, "argv", other)
+            assert manager.format_kernel_cmd() == other
 
 
 def test_a_kernel_that_dies_leaves_what_it_said(tmp_path: Path) -> None:
