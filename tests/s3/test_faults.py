@@ -113,6 +113,20 @@ def test_a_short_storm_is_waited_out(
     assert fault.done == 2 and seen(store, s3_server, digest) == content
 
 
+def test_memory_of_parts_is_used_again(
+    store: S3Layout, proxy: Proxy, tmp_path: Path, s3_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only once they are there: also of parts that break off and are sent again, all that arrives is right."""
+    made: list[int] = []
+    monkeypatch.setattr(multipart, "IN_FLIGHT_BYTES", 2 * PART)
+    monkeypatch.setattr(multipart, "bytearray", lambda size: made.append(size) or bytearray(size), raising=False)
+    content, digest = content_of(5 * PART + 5)
+    fault = proxy.fault(faults.CUT_UPLOAD, "PUT", "partNumber", times=2)
+    assert send(store, tmp_path, content) is not None
+    assert fault.done == 2 and seen(store, s3_server, digest) == content
+    assert 1 < len(made) <= 3 and set(made) == {PART}
+
+
 @pytest.mark.parametrize("size", [100, PART + 5])
 def test_a_long_storm_is_an_error(store: S3Layout, proxy: Proxy, tmp_path: Path, s3_server: Server, size: int) -> None:
     """A server that refuses for good: one clear error, nothing shows; afterwards it works, and nothing is left over."""

@@ -18,7 +18,7 @@ from catalogkit.stores.hashing import Hashing
 from catalogkit.stores.s3.bucket import bucket_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from typing_extensions import Buffer
 
@@ -37,7 +37,7 @@ def _threads(purpose: str, count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix=f"catalogkit-s3-{purpose}")
 
 
-def ranges(bucket: Bucket, about: Seen, first: Iterable[Buffer] = (), here: int = 0) -> Iterator[Buffer]:
+def ranges(bucket: Bucket, about: Seen, first: Iterable[Buffer] = (), here: int = 0) -> Generator[Buffer]:
     """The bytes of an object, in order: `first`, which are its first `here` bytes, then the rest, range by range.
 
     The next ranges are fetched meanwhile, as long as there is room for them; else they are passed on as they come.
@@ -55,6 +55,7 @@ def ranges(bucket: Bucket, about: Seen, first: Iterable[Buffer] = (), here: int 
         return about.key, start, min(RANGE_BYTES, about.bytes - start), about.etag
 
     def fetch_ahead() -> None:
+        _keep_freed()
         while starts and _ahead.acquire(blocking=False):
             running.append(_threads("range", AHEAD).submit(_fetched, bucket, *next_one()))
 
@@ -78,15 +79,26 @@ def ranges(bucket: Bucket, about: Seen, first: Iterable[Buffer] = (), here: int 
             _ahead.release()
 
 
+@cache
+def _keep_freed() -> None:
+    """Have the memory of one range kept for the next, where memory is glibc's.
+
+    What is free beyond twice the largest block that was ever mapped and unmapped goes back to the system (mallopt(3),
+    M_MMAP_THRESHOLD). Pieces alone make that 2 MiB, and most pages of each range would be fresh ones, which cost more
+    than to fill them. This one is never touched.
+    """
+    bytes(RANGE_BYTES)
+
+
 def _fetched(bucket: Bucket, key: str, start: int, length: int, etag: str) -> deque[bytes]:
     return deque(bucket.stream(key, start, length, etag))
 
 
-class ObjectReader(io.BufferedIOBase):
-    """An object as a file, for reading from its beginning to its end; by ranges, nothing of it is copied (`pieces`)."""
+class PieceReader(io.BufferedIOBase):
+    """Pieces, joined, as a file, for reading from its beginning to its end; in `pieces` nothing is copied."""
 
-    def __init__(self, bucket: Bucket, about: Seen, first: Iterable[Buffer] = ()) -> None:
-        self._ranges = ranges(bucket, about, first, min(RANGE_BYTES, about.bytes))
+    def __init__(self, pieces: Generator[Buffer]) -> None:
+        self._pieces = pieces
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -129,13 +141,13 @@ class ObjectReader(io.BufferedIOBase):
         if self.closed:
             raise ValueError("reading from a closed object")
         if not self._rest:
-            self._rest = memoryview(next(self._ranges, b""))
+            self._rest = memoryview(next(self._pieces, b""))
         return bool(self._rest)
 
     def close(self) -> None:
         """Fetch nothing more."""
         if not self.closed:
-            self._ranges.close()  # type: ignore[attr-defined]
+            self._pieces.close()
         super().close()
 
 

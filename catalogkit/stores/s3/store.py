@@ -33,7 +33,7 @@ from catalogkit.stores.publishing import OWN, QUARANTINE
 from catalogkit.stores.s3 import archive, multipart, reading
 from catalogkit.stores.s3.bucket import bucket_of
 from catalogkit.stores.s3.identity import IDENTITY, identity_in
-from catalogkit.stores.s3.reading import ObjectReader, examine, identify, number_of
+from catalogkit.stores.s3.reading import PieceReader, examine, identify, number_of
 from catalogkit.stores.s3.settings import S3Settings
 from catalogkit.stores.taking import Taker
 
@@ -167,7 +167,9 @@ class S3Layout:
         found = self.bucket.first(self._readable(key), reading.RANGE_BYTES)
         if found is None:
             raise StoreError(f"nothing lies at {self.describe(key)}; `catalogkit verify` tells what else is gone")
-        return ObjectReader(self.bucket, *found)  # type: ignore[return-value]
+        about, first = found
+        here = min(reading.RANGE_BYTES, about.bytes)
+        return PieceReader(reading.ranges(self.bucket, about, first, here))  # type: ignore[return-value]
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Every published key that has the form of a layout and begins with `prefix`, in order.
