@@ -29,6 +29,8 @@ from tests.s3.server import DOMAIN
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from botocore.awsrequest import AWSPreparedRequest
+
     from tests.s3.server import Server
 
 CONTENT = b"a document"
@@ -267,6 +269,25 @@ def test_what_is_not_installed_is_said(s3_url: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(bucket_module, "find_spec", lambda name: None)
     with pytest.raises(InvalidInput, match=r"catalogkit\[s3\]"):
         S3Layout(f"{s3_url}/x", name="main", token="x")
+
+
+@pytest.mark.parametrize("endpoint", ["https://bucket.invalid", "http://bucket.invalid"])
+def test_parts_are_hashed_once(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part is sent with the checksum that it is given, and is not signed by a digest of its own besides."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "some")
+    api = clients.api_of(S3Settings.parse(f"s3://papers?endpoint={quote(endpoint, safe='')}&region=eu-central-1"))
+    sent: list[dict[str, bytes]] = []
+
+    def stopped(request: AWSPreparedRequest, **_: object) -> None:
+        sent.append(dict(request.headers))
+        raise InterruptedError
+
+    api.meta.events.register("before-send.s3.UploadPart", stopped)
+    with pytest.raises(InterruptedError):
+        api.upload_part(Bucket="papers", Key="a", UploadId="b", PartNumber=1, Body=b"part", ChecksumCRC32="AAAAAA==")
+    (headers,) = sent
+    assert (headers["X-Amz-Content-SHA256"], headers["x-amz-checksum-crc32"]) == (b"UNSIGNED-PAYLOAD", b"AAAAAA==")
 
 
 def test_a_link_for_a_while(s3_url: str, tmp_path: Path) -> None:
