@@ -29,7 +29,7 @@ ROOT = Path(reports.__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def kernel_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_time_without_a_zone_is_refused(notebook: Path, tmp_path: Path) -> Non
 
 def test_a_kernel_loads_no_more_than_its_notebook_asks_for(tmp_path: Path) -> None:
     """Neither a debugger nor DuckDB's progress bar; widgets are there for who asks, and modules beside the notebook."""
-    (tmp_path / "duckdb.py").write_text("raise AssertionError('not the notebook's own')")
+    (tmp_path / "duckdb.py").write_text("raise AssertionError('the notebook has no say')")
     (tmp_path / "beside.py").touch()
     ask = "import sys, gc, duckdb\nfrom catalogkit import display\nduckdb.connect()\n"
     ask += "seen = sorted({'debugpy', 'ipywidgets'} & {name for name, module in sys.modules.items() if module})\n"

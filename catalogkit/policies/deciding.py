@@ -382,7 +382,9 @@ def judged(documents: pl.DataFrame, policy: RetentionPolicy) -> pl.LazyFrame:
     # Taken by their places: a join would move every other column, too.
     place = cases["case"].search_sorted(numbered["case"])
     columns = (pl.lit(cases[name]).gather(pl.lit(place)).alias(name) for name in _CASES.names() if name != "case")
-    return numbered.lazy().with_columns(columns)
+    # Days are a column of their own even where all are the same: what is divided by one number is multiplied by its
+    # reciprocal, in all rows but the last few, and what is equal would differ in its last bit.
+    return numbered.lazy().with_columns(columns).with_columns(days=pl.lit(cases["days"].gather(place)))
 
 
 def _told(documents: pl.DataFrame, case: pl.Expr) -> pl.Expr:

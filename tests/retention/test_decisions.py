@@ -138,6 +138,16 @@ def test_no_documents_no_decisions() -> None:
     assert freed_bytes(frame) == 0
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_equal_documents_have_equal_scores(count: int) -> None:
+    """To the last bit, however many there are: what is equally overdue is forgotten in the order of its numbers."""
+    seen = NOW - timedelta(days=61, seconds=1)
+    some = [record(number, seen_at=seen) for number in range(1, count + 1)]
+    policy = RetentionPolicy(age_days=10)
+    decided = decisions(documents(*some), policy, as_of=NOW, copies=copies(*some))
+    assert set(decided["score"]) == {policy.evaluate(some[0], as_of=NOW).score}
+
+
 def test_totals_have_every_document_once() -> None:
     """Kept and forgotten add up to the whole."""
     frame = decided(record(1), record(2, seen_at=NOW), record(3), held_documents=[3])

@@ -170,7 +170,7 @@ with Workers(1) as workers:
 @pytest.mark.filterwarnings("ignore:Kernel is running over TCP without encryption")
 def test_in_a_notebook(small: Collection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In a real kernel everything works as typed: the plain call, `await`, several at once, other processes."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
     monkeypatch.setenv("CATALOGKIT_HOME", str(small.path))
     cells = [nbformat.v4.new_code_cell(cell) for cell in NOTEBOOK.split("# %%\n")]
     notebook = nbformat.v4.new_notebook(cells=cells)
