@@ -17,7 +17,7 @@ import polars as pl
 from catalogkit.errors import InvalidInput
 from catalogkit.lookup import places, repeated
 from catalogkit.model import to_us
-from catalogkit.policies.deciding import judged
+from catalogkit.policies.cases import judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
