@@ -27,6 +27,7 @@ from catalogkit.catalog.sql.records import Reading
 from catalogkit.catalog.sql.sending import Sending
 from catalogkit.catalog.sql.sites import Sites
 from catalogkit.catalog.sql.sketches import Sketches
+from catalogkit.catalog.sql.totals import Totals
 
 __all__ = ["PostgresCatalog"]
 
@@ -38,6 +39,7 @@ class PostgresCatalog(
     Intake,
     Ledger,
     Queries,
+    Totals,
     Past,
     Moments,
     Feeds,

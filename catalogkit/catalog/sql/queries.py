@@ -6,14 +6,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.contract import Coverage
 from catalogkit.catalog.sql.base import LAST, Database, framed
 from catalogkit.errors import InvalidInput
-from catalogkit.model import Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema, to_us
+from catalogkit.model import Digest, DocumentRecord, Layout, LocationRecord, Outcome, from_us, schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     import polars as pl
 
@@ -162,68 +160,6 @@ class Queries(Database):
             " FROM documents WHERE id = ?1) v ORDER BY hid",
             schema("versions"),
             (document_id,),
-        )
-
-    def totals(self) -> dict[str, int]:
-        """documents, blobs, locations, logical_bytes, physical_bytes; counted by the database.
-
-        Blobs are those that are live. Physical bytes count each stored object once: paths that share an inode are one
-        object, and a copy that was found missing is none.
-        """
-        with self.read() as db:
-            documents, logical, known, blobs = db.execute(
-                "SELECT coalesce(sum(refs), 0), coalesce(sum(refs * bytes), 0), coalesce(sum(bytes), 0),"
-                " count(*) FILTER (WHERE state = 'live') FROM blobs"
-            ).fetchone()
-            (locations,) = db.execute("SELECT count(*) FROM locations").fetchone()
-            # Nearly every blob has one copy; those that have none, or more, are told by walking along an index, and
-            # looked at one by one.
-            bare, odd, physical = db.execute(
-                "WITH bare AS MATERIALIZED (SELECT sha256 FROM blobs EXCEPT SELECT sha256 FROM locations"
-                " ORDER BY sha256),"
-                " odd AS MATERIALIZED (SELECT sha256 FROM locations GROUP BY sha256 HAVING count(*) > 1"
-                " UNION SELECT sha256 FROM locations WHERE outcome = 'missing')"
-                " SELECT (SELECT coalesce(sum(b.bytes), 0) FROM bare JOIN blobs b USING (sha256)),"
-                " (SELECT coalesce(sum(b.bytes), 0) FROM odd JOIN blobs b USING (sha256)),"
-                " (SELECT coalesce(sum(bytes), 0) FROM (SELECT DISTINCT l.store_id, l.sha256,"
-                " coalesce('i' || l.inode, 'l' || l.id), b.bytes FROM odd JOIN locations l USING (sha256)"
-                " JOIN blobs b USING (sha256) WHERE coalesce(l.outcome, '') <> 'missing') o)"
-            ).fetchone()
-        return {
-            "documents": documents,
-            "blobs": blobs,
-            "locations": locations,
-            "logical_bytes": logical,
-            "physical_bytes": known - bare - odd + physical,
-        }
-
-    def coverage(self, *, as_of: datetime, days: int = 30) -> Coverage:
-        """How much of what is stored was proved within so many days."""
-        until = to_us(as_of)
-        since = until - days * 86_400_000_000
-        with self.read() as db:
-            size, verified, never_bytes, never, bad, oldest = db.execute(
-                # The newest check of an object's paths speaks for it, and of two at one moment the worse: time * 4
-                # plus 0 for ok, 1 for unknown, 2 for corrupt; null without a check, and one from the future is none.
-                "SELECT coalesce(sum(bytes), 0),"
-                " coalesce(sum(bytes) FILTER (WHERE newest & 3 = 0 AND newest >> 2 BETWEEN ?1 AND ?2), 0),"
-                " coalesce(sum(bytes) FILTER (WHERE newest IS NULL), 0), count(*) FILTER (WHERE newest IS NULL),"
-                " count(*) FILTER (WHERE newest & 3 = 2), min(newest >> 2) FROM ("
-                " SELECT max(CASE WHEN l.checked_us BETWEEN 1 AND ?2 THEN l.checked_us * 4"
-                " + CASE l.outcome WHEN 'ok' THEN 0 WHEN 'unknown' THEN 1 ELSE 2 END END) AS newest, b.bytes"
-                " FROM locations l JOIN blobs b USING (sha256) WHERE coalesce(l.outcome, '') <> 'missing'"
-                " GROUP BY l.store_id, l.sha256, coalesce('i' || l.inode, 'l' || l.id), b.bytes) o",
-                (since, until),
-            ).fetchone()
-            (missing,) = db.execute("SELECT count(*) FROM locations WHERE outcome = 'missing'").fetchone()
-        return Coverage(
-            days=days,
-            bytes=size,
-            verified_bytes=verified,
-            never_checked_bytes=never_bytes,
-            never_checked=never,
-            bad=bad + missing,
-            oldest_check=None if oldest is None else from_us(oldest),
         )
 
 

@@ -20,6 +20,7 @@ from catalogkit.catalog.sql.records import Reading
 from catalogkit.catalog.sql.sending import Sending
 from catalogkit.catalog.sql.sites import Sites
 from catalogkit.catalog.sql.sketches import Sketches
+from catalogkit.catalog.sql.totals import Totals
 from catalogkit.catalog.sqlite.images import Images
 from catalogkit.catalog.sqlite.intake import Intake
 from catalogkit.catalog.sqlite.search import Search
@@ -32,6 +33,7 @@ class SQLiteCatalog(
     Intake,
     Ledger,
     Queries,
+    Totals,
     Past,
     Moments,
     Feeds,
