@@ -86,27 +86,27 @@ GARBAGE: Final = frozenset({"gc", "purge"})
 METRICS: Final = (
     Metric(
         name="catalog.verification_p99_ms", kind=Kind.GAUGE, percentile=99, operations=frozenset({"verify"}),
-        about=f"Time to read, hash and compare a copy: of 100 copies, 99 took no longer (the last {WINDOW:,} copies)",
+        about=f"Time to read, hash and compare a copy: 99th percentile of the last {WINDOW:,} copies",
     ),
     Metric(
         name="catalog.dedup_ratio", kind=Kind.GAUGE, operations=frozenset({"ingest", "apply"}),
-        about="Share of the logical bytes that sharing spares, 0 to 1, as docs/figures.md defines it",
+        about="Share of the logical bytes that sharing saves, 0 to 1, as docs/figures.md defines it",
     ),
     Metric(
         name="catalog.backup_proof_timestamp_seconds", kind=Kind.GAUGE, operations=frozenset({"drill"}),
-        about="When a drill last proved that a backup comes back, in seconds since 1970: how old the proof is",
+        about="When a drill last proved that a backup can be restored, in seconds since 1970",
     ),
     Metric(
         name=GC, kind=Kind.GAUGE, operations=frozenset({"plan", "apply"}), labels=("operation", "kind"),
-        about="How long planning, or applying, garbage collection (gc, purge) took last",
+        about="How long the last planning, or applying, of garbage collection (gc, purge) took",
     ),
     Metric(
         name="catalog.consistency_check_anomalies", kind=Kind.GAUGE, operations=frozenset({"audit"}),
-        about="Errors and warnings of the last whole audit",
+        about="Errors and warnings of the last full audit",
     ),
     Metric(
         name="catalog.query_latency_p95_ms", kind=Kind.GAUGE, percentile=95, operations=frozenset({"query"}),
-        about=f"Time of find, frame, near, search and sql: of 100, 95 took no longer (the last {WINDOW:,})",
+        about=f"Time of find, frame, near, search and sql: 95th percentile of the last {WINDOW:,}",
     ),
     Metric(
         name=VERIFICATION, kind=Kind.HISTOGRAM, buckets=_MS, operations=frozenset({"verify"}),
@@ -119,30 +119,30 @@ METRICS: Final = (
     Metric(
         name=OPERATION, kind=Kind.HISTOGRAM, buckets=_SECONDS, operations=ALLOWED["operation"],
         labels=("operation", "outcome", "kind", "report", "store"),
-        about="How long operations took; its count is how many there were",
+        about="How long operations took; its count is the number of operations",
     ),
     _counter(
-        "catalog.ingest_documents", "Files met by ingest", "ingest", "outcome", "ingested", "skipped", "failed"
+        "catalog.ingest_documents", "Files seen by ingest", "ingest", "outcome", "ingested", "skipped", "failed"
     ),
     _counter("catalog.ingest_bytes", "Bytes of documents taken in", "ingest", count="bytes"),
-    _counter("catalog.ingest_new_blobs", "Contents that were not known before", "ingest", count="new_blobs"),
+    _counter("catalog.ingest_new_blobs", "Contents that were new", "ingest", count="new_blobs"),
     _counter(
         "catalog.verify_copies", "Copies verified", "verify", "outcome", "ok", "corrupt", "missing", "unknown"
     ),
     _counter("catalog.verify_bytes", "Bytes read to verify copies", "verify", count="bytes"),
     _counter("catalog.apply_steps", "Steps of plans", "apply", "outcome", "done", "skipped", "failed", "waiting"),
-    _counter("catalog.steps_done", "Steps of plans that were carried out, by what they do", "apply", "step",
+    _counter("catalog.steps_done", "Steps of plans that were carried out, by action", "apply", "step",
              *sorted(ALLOWED["step"])),
-    _counter("catalog.freed_bytes", "Bytes that plans took from stores", "apply", count="bytes_freed"),
+    _counter("catalog.freed_bytes", "Bytes that plans freed in stores", "apply", count="bytes_freed"),
     _counter("catalog.audit_findings", "Findings of audits", "audit", "severity", "error", "warning", "info"),
 )  # fmt: skip
 
 PAGE: Final = """\
 # Telemetry
 
-catalogkit tells [OpenTelemetry](https://opentelemetry.io) what it does: a span for each operation, nested as they
-are, and the metrics below. It needs `pip install 'catalogkit[telemetry]'`; without that, and without settings,
-nothing is loaded and nothing is sent.
+catalogkit reports to [OpenTelemetry](https://opentelemetry.io): a span for each operation, nested, and the metrics
+below. Install `pip install 'catalogkit[telemetry]'` and name an exporter; without both, nothing is loaded and nothing
+is sent.
 
 ## Settings
 
@@ -153,25 +153,26 @@ In `catalogkit.toml`:
 exporter = "otlp"                       # or "console" (on stderr), "prometheus", "none"
 endpoint = "http://localhost:4318"      # of an OTLP collector, over HTTP
 interval_seconds = 60                   # how often metrics are sent
-flush_seconds = 2                       # the most that a command waits at its end to get rid of the rest
+flush_seconds = 2                       # the longest a command waits at its end to send the rest
 textfile = "/var/lib/node_exporter/catalogkit.prom"
 ```
 
-Where the settings are silent, the standard environment variables say it: `OTEL_TRACES_EXPORTER`,
-`OTEL_METRICS_EXPORTER`, `OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`,
-`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED` and the others of the SDK. Secrets belong
-there, into `OTEL_EXPORTER_OTLP_HEADERS`; an endpoint with a user, a password or a query is refused, and what a
-sender complains about is never logged word by word, because it names where it sends to.
+What is not set here comes from the standard environment variables: `OTEL_TRACES_EXPORTER`, `OTEL_METRICS_EXPORTER`,
+`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`,
+`OTEL_METRIC_EXPORT_INTERVAL`, `OTEL_SDK_DISABLED` and the others of the SDK.
 
-A collector that is away costs a command `flush_seconds` and one line on stderr, never its result.
+Put secrets into `OTEL_EXPORTER_OTLP_HEADERS`. An endpoint with a user, a password or a query is refused, and errors of
+an exporter are not logged word by word, because they contain the address.
+
+A collector that cannot be reached costs a command `flush_seconds` and one line on stderr, never its result.
 
 ## Prometheus
 
-A command has ended before anybody could scrape it. So commands write a **textfile** for node_exporter's textfile
-collector when they end: written whole or not at all, and added to what is in it, so that counters and histograms go on
-from command to command and a gauge keeps its last value.
+**Commands** end before anybody could scrape them, so they write a **textfile** for node_exporter's textfile collector
+when they end. It is replaced atomically and continued: counters and histograms go on from command to command, a gauge
+keeps its last value.
 
-A **process that stays**, such as a notebook or a scheduler, can be scraped. With `exporter = "prometheus"` it answers
+**Processes that stay**, such as a notebook or a scheduler, can be scraped. With `exporter = "prometheus"` they answer
 at `http://localhost:9464/metrics` (`host` and `port`):
 
 ```python
@@ -181,11 +182,11 @@ c = ck.open("papers")
 telemetry = ck.start_telemetry(c)  # stop() ends it, and sends what is left
 ```
 
-`ck.start_telemetry(c, meter_provider=..., tracer_provider=...)` tells the providers that a program has already.
+`ck.start_telemetry(c, meter_provider=..., tracer_provider=...)` uses the providers that a program already has.
 
-[grafana.json](grafana.json) is a dashboard to import into Grafana; it asks for a Prometheus data source.
+Import [grafana.json](grafana.json) into Grafana for a dashboard; it asks for a Prometheus data source.
 
-With OTLP every command is a process of its own (`service.instance.id`): sum over it, or have deltas sent by
+With OTLP every command is a process of its own (`service.instance.id`): sum over it, or send deltas with
 `OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=delta`.
 
 ## Metrics
@@ -194,16 +195,17 @@ With OTLP every command is a process of its own (`service.instance.id`): sum ove
 |---|---|---|---|---|
 {metrics}
 
-Of a histogram a backend computes any percentile, such as
-`histogram_quantile(0.99, sum by (le) (rate(catalog_verification_ms_bucket[1d])))`. A gauge that nothing was measured
-for is not there, rather than 0. The first query of a command includes loading what it needs. While
-somebody listens, timing a copy takes about 10 µs of processor time, and the dedup ratio, told after an ingest or a plan
-that changed something, about a second for a million contents; nothing otherwise.
+Compute other percentiles from the histograms, such as
+`histogram_quantile(0.99, sum by (le) (rate(catalog_verification_ms_bucket[1d])))`. A gauge that was never measured is
+absent, not 0. The first query of a command includes its imports.
+
+Telemetry costs about 10 µs of CPU for each copy that is verified, and about a second for a million contents to compute
+the dedup ratio after an ingest or a plan that changed something. When it is off it costs nothing.
 
 ## Attributes
 
-These and no others, with these values; anything else is told as `{other}`. So no id, path, digest or URL ever becomes
-an attribute, and the number of series is bounded.
+Metrics have these attributes and values only; any other value is reported as `{other}`. So no id, path, digest or URL
+becomes an attribute, and the number of series is bounded.
 
 | attribute | values |
 |---|---|
@@ -211,12 +213,12 @@ an attribute, and the number of series is bounded.
 
 `store` is the kind of the collection's own store.
 
-A report runs in a kernel, a process of its own. What happens there goes to a collector or a textfile, too, by the
-settings of the report's collection, and its spans are parts of `catalog.report`; `console` and `prometheus` tell only
-what the command itself does.
+Spans are called `catalog.<operation>`. Their attributes are these with the prefix `catalog.`, and counts of the
+operation as `catalog.count.<name>`.
 
-Spans are called `catalog.<operation>`. Their attributes are these with `catalog.` before them, and what the operation
-counted as `catalog.count.<name>`.
+A report runs in a kernel, a process of its own, with the telemetry settings of the report's collection. Its spans are
+children of `catalog.report`, and it reports to a collector or a textfile as well; `console` and `prometheus` cover only
+the command itself.
 """
 
 
