@@ -31,22 +31,24 @@ def sync(
     region: Annotated[
         str | None, typer.Argument(metavar="[REGION]", help="A region of the settings, a folder, or an address.")
     ] = None,
-    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="What this site is called.")] = None,
+    name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Name this site.")] = None,
     through: Annotated[
-        str | None, typer.Option("--through", metavar="PLACE", help="Leave and take change sets there, and no more.")
+        str | None, typer.Option("--through", metavar="PLACE", help="Exchange change sets in this folder or bucket.")
     ] = None,
-    fetch: Annotated[list[int] | None, typer.Option("--fetch", metavar="ID", help="Have these bytes come.")] = None,
-    size: Annotated[str | None, typer.Option("--bytes", help="Have so many bytes come, such as 10GB.")] = None,
-    everything: Annotated[bool, typer.Option("--all-bytes", help="Have all bytes come.")] = False,
+    fetch: Annotated[
+        list[int] | None, typer.Option("--fetch", metavar="ID", help="Fetch the bytes of this document.")
+    ] = None,
+    size: Annotated[str | None, typer.Option("--bytes", help="Fetch bytes up to this budget, such as 10GB.")] = None,
+    everything: Annotated[bool, typer.Option("--all-bytes", help="Fetch all bytes.")] = False,
     copies: Annotated[
-        int | None, typer.Option("--copies", min=1, help="Have come what fewer than so many sites have.")
+        int | None, typer.Option("--copies", min=1, help="Fetch bytes that fewer than so many sites have.")
     ] = None,
-    expire: Annotated[str | None, typer.Option(metavar="SITE", help="Keep nothing for its sake any more.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Say yes to that.")] = False,
-    renew: Annotated[bool, typer.Option("--renew", help="Be another site: this one was put back, or copied.")] = False,
+    expire: Annotated[str | None, typer.Option(metavar="SITE", help="Keep nothing for this site any more.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm --expire.")] = False,
+    renew: Annotated[bool, typer.Option("--renew", help="Make this a new site: it was restored or copied.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Sync with another site; without one, say who they are and what waits."""
+    """Sync with another site; without one, list the sites and what waits."""
     from catalogkit.errors import InvalidInput
 
     with context.obj.open() as collection:
@@ -102,9 +104,9 @@ def _sync(
     told = {"site": report.site, **{f"{what} here": n for what, n in report.received.words().items()}}
     told |= {f"{what} there": n for what, n in report.sent.words().items()} if report.sent else {}
     told |= {"bytes written": report.written} if report.written else {}
-    say(told | came | {"conflicts": report.conflicts, "contents elsewhere alone": report.wanted}, False, "Sync")
+    say(told | came | {"conflicts": report.conflicts, "contents only elsewhere": report.wanted}, False, "Sync")
     if report.conflicts:
-        tell("`catalogkit conflicts` lists what sites said without knowing of each other.")
+        tell("`catalogkit conflicts` lists what was changed at two sites at once.")
     return LOOK if report.conflicts or came.get("not_fetched") else DONE
 
 
@@ -116,7 +118,9 @@ def _status(context: typer.Context, collection: Collection, as_json: bool) -> in
         say({"sites": [_site(one) for one in sites], "conflicts": waiting}, True, "Sites")
         return LOOK if waiting else DONE
     if not sites:
-        tell("this catalog is by itself; `catalogkit sync --as NAME` makes it a site, `sync REGION` talks to another")
+        tell(
+            "this catalog is not a site; `catalogkit sync --as NAME` makes it one, `catalogkit sync REGION` syncs with another"
+        )
         return DONE
     for one in sites:
         heard = f"{one.heard_at:%Y-%m-%d %H:%M}" if one.heard_at else "never"
@@ -140,7 +144,7 @@ def _expire(context: typer.Context, collection: Collection, site: str, yes: bool
         kept = kept_garbage(collection).filter(by="region")
         say({"site": site, "kept": kept.to_dicts()}, machine(context, as_json), "To expire")
         tell(
-            f"What only sites need that were not heard of may go then. `catalogkit sync --expire {site} --yes` does it."
+            f"Nothing was changed. `catalogkit sync --expire {site} --yes` lets go of what is kept for that site alone."
         )
         return LOOK
     row = collection.catalog.expire_site(site, as_of=collection.now())
@@ -149,7 +153,7 @@ def _expire(context: typer.Context, collection: Collection, site: str, yes: bool
 
 
 def conflicts(context: typer.Context, as_json: Json = False) -> int:
-    """What sites said of documents without knowing of each other: all values, and which one is shown."""
+    """List what was changed at two sites at once: all values, and which one is shown."""
     from catalogkit.federation.conflicts import conflicts as found
     from catalogkit.terminal import say, tell
 
@@ -182,12 +186,12 @@ def _write(report: ConflictReport) -> None:
 
 def plan_reconcile(
     context: typer.Context,
-    prefer: Annotated[str, typer.Option(metavar="SITE", help="Take what was written there; else what is shown.")] = "",
-    deletions: Annotated[bool, typer.Option("--deletions", help="What one site deleted goes after all.")] = False,
+    prefer: Annotated[str, typer.Option(metavar="SITE", help="Take what this site wrote; else what is shown.")] = "",
+    deletions: Annotated[bool, typer.Option("--deletions", help="Let deletions win.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """End conflicts between sites: one value of each is written in the knowledge of all."""
+    """End conflicts between sites: one value of each is kept."""
     from catalogkit.federation.conflicts import plan_reconcile as make
     from catalogkit.planners.reconcile import ReconcilePolicy
 

@@ -28,7 +28,7 @@ def plan_migrate(
     context: typer.Context,
     to: To = "cas",
     no_views: NoViews = False,
-    keep: Annotated[bool, typer.Option("--keep", help="Only give new names; old ones stay copies.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Add the new names only; old ones stay as copies.")] = False,
     limit: Limit = None,
     out: Out = None,
     as_json: Json = False,
@@ -45,7 +45,7 @@ def migrate(
     batch_size: Annotated[int, typer.Option(min=1, help="Copies in one batch.")] = 100,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not read every copy again at the end.")] = False,
     no_views: NoViews = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how much there is to move.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show how much there is to move.")] = False,
     rollback: Annotated[bool, typer.Option("--rollback", help="Move back what was moved.")] = False,
     as_json: Json = False,
 ) -> int:
@@ -77,12 +77,14 @@ def migrate(
 
 def views(
     context: typer.Context,
-    folder: Annotated[Path | None, typer.Argument(metavar="[DIR]", help="Where; else views in the collection.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Where; else views/ in the collection.")
+    ] = None,
     template: Annotated[str | None, typer.Option(help="Such as {resolver}/{artifact_id}/{basename}.")] = None,
-    drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove the links a migration left instead.")] = False,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Only remove the links that a migration left.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Make readable paths that lead to the stored bytes, and remove those that are out of date."""
+    """Make readable paths that lead to the stored bytes, and remove outdated ones."""
     from catalogkit.terminal import say, tell
     from catalogkit.viewing import drop_old_paths, make_views
 
@@ -105,7 +107,7 @@ def migrate_catalog(
     target: Annotated[str, typer.Argument(metavar="TO", help="postgresql://user@host/database, an empty one.")],
     as_json: Json = False,
 ) -> int:
-    """Copy a catalog to a PostgreSQL server, and compare both ends; run it again where it broke off."""
+    """Copy a catalog to a PostgreSQL server and compare both ends; run it again if it was interrupted."""
     from catalogkit.catalog.relocating import move_catalog
     from catalogkit.collection import home_of
     from catalogkit.terminal import say, tell
@@ -115,5 +117,5 @@ def migrate_catalog(
     facts = {name: f"{rows:,} rows, {digest[:8]}" for name, (rows, digest) in report.tables.items() if rows}
     say(report.to_dict() if quiet else facts, quiet, "Catalog moved; the same at both ends")
     if not quiet:
-        tell(f'Now write  catalog = "{report.target}"  into catalogkit.toml, and put the old file away.')
+        tell(f'Now write  catalog = "{report.target}"  into catalogkit.toml, and move the old file away.')
     return DONE

@@ -22,7 +22,9 @@ Dest = Annotated[
 ]
 Into = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="The catalog's file; without it that of the settings. For one on a server."),
+    typer.Option(
+        metavar="FILE", help="The file to write; else the catalog of the settings. Needed for a catalog on a server."
+    ),
 ]
 SHOWN = 20
 
@@ -36,12 +38,12 @@ def add_to(app: typer.Typer) -> None:
 def backup(
     context: typer.Context,
     destination: Dest = None,
-    with_uri: Annotated[bool, typer.Option("--with-uri", help="Write down where the stores are, too.")] = False,
-    with_bytes: Annotated[bool, typer.Option("--with-bytes", help="Copy the documents' bytes, too.")] = False,
-    thin: Annotated[bool, typer.Option("--thin", help="Then remove the backups that no rule keeps.")] = False,
+    with_uri: Annotated[bool, typer.Option("--with-uri", help="Record where the stores are.")] = False,
+    with_bytes: Annotated[bool, typer.Option("--with-bytes", help="Copy the documents' bytes as well.")] = False,
+    thin: Annotated[bool, typer.Option("--thin", help="Then remove backups that no rule keeps.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Back the catalog up, while others may go on writing to it."""
+    """Back up the catalog; others can go on writing to it."""
     from catalogkit.backups.making import backup_catalog
     from catalogkit.backups.target import target_of
     from catalogkit.backups.thinning import thin_backups
@@ -73,10 +75,10 @@ def backups(
     context: typer.Context,
     destination: Dest = None,
     thin: Annotated[bool, typer.Option("--thin", help="Remove those that no rule keeps.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what --thin would remove, and why.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what --thin would remove, and why.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Which backups there are, what each keeps, when it was last proved, and which rules keep it."""
+    """List backups: what each keeps, when a drill last proved it, and which rules keep it."""
     from dataclasses import asdict
     from datetime import UTC, datetime
 
@@ -147,7 +149,7 @@ def drill(
     sample: Annotated[int, typer.Option(min=0, help="How many blobs to read.")] = 100,
     as_json: Json = False,
 ) -> int:
-    """Bring the newest backup back to scratch, check all of it, read a sample of its blobs, keep the proof."""
+    """Restore the newest backup to a scratch place, check it, read a sample of its blobs, record the proof."""
     from catalogkit.backups.drilling import drill as practise
     from catalogkit.terminal import say, tell
 
@@ -168,13 +170,13 @@ def drill(
 def recover(
     context: typer.Context,
     path: Annotated[
-        str, typer.Argument(metavar="BACKUP", help="A backup's folder or URL; or one of several: the newest.")
+        str, typer.Argument(metavar="BACKUP", help="A backup's folder or URL; of a folder of backups the newest.")
     ],
-    apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")] = False,
     into: Into = None,
     as_json: Json = False,
 ) -> int:
-    """Come back from a backup, also when the catalog is lost. The catalog that is replaced is kept."""
+    """Restore the catalog from a backup, also when it is lost. The replaced catalog is kept."""
     from catalogkit.backups.recovering import recover_from_backup
     from catalogkit.collection import catalog_file
     from catalogkit.terminal import say, tell
@@ -188,9 +190,9 @@ def recover(
     else:
         _print_recovery(found)
         if found.applied:
-            tell("Done. Look at it with `catalogkit status`, and at its bytes with `catalogkit audit`.")
+            tell("Done. Check it with `catalogkit status`, and its bytes with `catalogkit audit`.")
         else:
-            tell("Nothing was changed. The same with --apply does it.")
+            tell("Nothing was changed; run it again with --apply.")
     if not found.applied or found.missing_blobs:
         return LOOK
     return DONE
@@ -210,10 +212,8 @@ def _print_recovery(found: Any) -> None:
         "bytes missing in the stores": f"{found.missing_bytes:,} ({found.missing_blobs:,} blobs)",
     }
     if found.applied:
-        values |= {"kept as": found.kept or "-", "blobs taken over": found.carried}
-    sys.stdout.write(
-        facts("Recovered" if found.applied else "What coming back would change", values)["text/plain"] + "\n"
-    )
+        values |= {"kept as": found.kept or "-", "blobs only the replaced one knew": found.carried}
+    sys.stdout.write(facts("Recovered" if found.applied else "What recovery would change", values)["text/plain"] + "\n")
     signs = {"only in the backup": "+", "only in the catalog": "-", "changed": "~"}
     for row in found.rows[:SHOWN]:
         sys.stdout.write(f"  {signs[row[0]]} {row[2]}  {row[4]}  {row[3]}\n")
@@ -230,13 +230,13 @@ def rebuild(
     context: typer.Context,
     facts: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Parquet that says what the documents were; else the newest snapshot."),
+        typer.Option(metavar="FILE", help="Parquet that describes the documents; else the newest snapshot."),
     ] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it. Without this nothing is changed.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it; without this nothing is changed.")] = False,
     into: Into = None,
     as_json: Json = False,
 ) -> int:
-    """Make a catalog anew from the stores alone, every byte of them read, when there is no backup at all."""
+    """Make a new catalog from the stores alone, reading every byte, when there is no backup."""
     from catalogkit.backups.rebuilding import rebuild_catalog
     from catalogkit.terminal import progress_bar, say, tell
 
@@ -247,7 +247,7 @@ def rebuild(
         tell(problem)
     say(found.to_dict(), machine(context, as_json), "Rebuilt" if found.applied else "What would be rebuilt")
     if not found.applied:
-        tell("Nothing was changed. The same with --apply does it.")
+        tell("Nothing was changed; run it again with --apply.")
     return DONE if found.applied and not found.problems else LOOK
 
 

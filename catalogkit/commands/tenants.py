@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 tenants = typer.Typer(help="Organisations that share a machine and see nothing of each other.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="TENANT", help="Small letters, digits, - and _.")]
+Name = Annotated[str, typer.Argument(metavar="TENANT", help="Lower-case letters, digits, - and _.")]
 Documents = Annotated[int | None, typer.Option(min=0, help="Its quota of documents; without it, no limit.")]
 Bytes = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Its quota of bytes, such as 50GB; without it, no limit.")
@@ -49,7 +49,7 @@ def add(
         Path | None, typer.Option(metavar="FILE", help="TOML with its [retention], [dedup], [maintain], ...")
     ] = None,
     server: Annotated[
-        str, typer.Option(metavar="URL", help="postgresql://operator@host/database: a database there for each tenant.")
+        str, typer.Option(metavar="URL", help="postgresql://operator@host/database: give each tenant a database there.")
     ] = "",
     as_json: Json = False,
 ) -> int:
@@ -78,7 +78,7 @@ def add(
 
 
 def show(context: typer.Context, as_json: Json = False) -> int:
-    """Every tenant: what it has, and what it may have."""
+    """List tenants: what each has, and its quota."""
     from catalogkit.display import format_bytes
     from catalogkit.terminal import say, tell
 
@@ -103,7 +103,7 @@ def quota(
     max_bytes: Bytes = None,
     as_json: Json = False,
 ) -> int:
-    """Change how much a tenant may keep; what it has stays, be it more."""
+    """Change a tenant's quota; what it has stays, even if it is more."""
     from catalogkit.terminal import say
     from catalogkit.units import parse_bytes
 
@@ -119,13 +119,13 @@ def usage(
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="A month; else this one, so far.")] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="From then, instead of a month.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Until then; without it, until now.")] = None,
-    gb_month: Annotated[str, typer.Option(metavar="PRICE", help="Of a GB kept for a month.")] = "0.023",
-    thousand_requests: Annotated[str, typer.Option(metavar="PRICE", help="Of a thousand reads.")] = "0.0004",
-    currency: Annotated[str, typer.Option(help="What prices are in.")] = "USD",
-    out: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Write it as .csv or .parquet, too.")] = None,
+    gb_month: Annotated[str, typer.Option(metavar="PRICE", help="Price of keeping a GB for a month.")] = "0.023",
+    thousand_requests: Annotated[str, typer.Option(metavar="PRICE", help="Price of a thousand reads.")] = "0.0004",
+    currency: Annotated[str, typer.Option(help="Currency of the prices.")] = "USD",
+    out: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="Also write it as .csv or .parquet.")] = None,
     as_json: Json = False,
 ) -> int:
-    """What each tenant's documents cost: charged in full and shared fairly. On a collection, by its tenants."""
+    """Bill tenants, in full and by fair shares. On a collection: the tenants of its documents."""
     from catalogkit.billing import Prices
     from catalogkit.tenants import write
     from catalogkit.terminal import say
@@ -155,11 +155,11 @@ def upgrade(context: typer.Context, as_json: Json = False) -> int:
 
 def reader(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="TENANT", help="As it stands in the documents.")],
-    drop: Annotated[bool, typer.Option("--drop", help="Take it away again.")] = False,
+    name: Annotated[str, typer.Argument(metavar="TENANT", help="The tenant, as in the documents.")],
+    drop: Annotated[bool, typer.Option("--drop", help="Remove the role.")] = False,
     as_json: Json = False,
 ) -> int:
-    """On a collection that several tenants share, on a server: a role that reads one tenant's documents alone."""
+    """On a shared collection on a server: make a role that reads only one tenant's documents."""
     from catalogkit.readers import drop_reader, open_reader
     from catalogkit.terminal import say, tell
 
