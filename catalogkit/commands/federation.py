@@ -119,7 +119,8 @@ def _status(context: typer.Context, collection: Collection, as_json: bool) -> in
         return LOOK if waiting else DONE
     if not sites:
         tell(
-            "this catalog is not a site; `catalogkit sync --as NAME` makes it one, `catalogkit sync REGION` syncs with another"
+            "this catalog is not a site; `catalogkit sync --as NAME` makes it one,"
+            " `catalogkit sync REGION` syncs with another"
         )
         return DONE
     for one in sites:
