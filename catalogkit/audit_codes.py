@@ -37,7 +37,7 @@ class Code(enum.StrEnum):
         "Mount the right disk or correct the store's URL in catalogkit.toml; nothing in it was looked at.",
     )  # fmt: skip
     ORPHAN_FILE = (
-        "A102", "warning", "A file has a key of the store, and no record knows it.",
+        "A102", "warning", "A file lies at a key of the store, and no record names it (an orphan file).",
         "Copy it elsewhere and ingest that, or let `catalogkit plan gc` condemn it.",
     )  # fmt: skip
     FOREIGN_FILE = (
@@ -58,23 +58,23 @@ class Code(enum.StrEnum):
     )  # fmt: skip
 
     MISSING_FILE = (
-        "A201", "error", "Nothing lies where a copy should lie.",
+        "A201", "error", "The file of a copy is missing.",
         "Run `catalogkit plan repair`; with `--fetch` it may download it again. Else restore a backup.",
     )  # fmt: skip
     WRONG_TYPE = (
-        "A202", "error", "Something that is not a regular file lies where a copy should lie.",
+        "A202", "error", "Something other than a regular file lies where a copy should be.",
         "Find out who put it there, then run `catalogkit plan repair`; else restore a backup.",
     )  # fmt: skip
     WRONG_SIZE = (
-        "A203", "error", "A copy has another size than its content.",
+        "A203", "error", "A copy has the wrong size.",
         "Run `catalogkit plan repair`; with `--fetch` it may download it again. Else restore a backup.",
     )  # fmt: skip
     WRONG_CONTENT = (
-        "A204", "error", "A copy was read, and its SHA-256 is another.",
+        "A204", "error", "A copy was read, and its SHA-256 is wrong.",
         "Suspect the disk, then run `catalogkit plan repair`; else restore a backup.",
     )  # fmt: skip
     SHARED_INODE = (
-        "A205", "error", "One file stands for two contents.",
+        "A205", "error", "One file is on record as the copy of two contents.",
         "At most one of the copies can be right: run `catalogkit verify`, then `catalogkit plan repair`.",
     )  # fmt: skip
     KNOWN_BAD = (
@@ -82,11 +82,11 @@ class Code(enum.StrEnum):
         "Run `catalogkit plan repair`, which takes it from the healthy copy.",
     )  # fmt: skip
     WRITABLE = (
-        "A207", "warning", "A copy in the store can be written.",
+        "A207", "warning", "A copy in the store is writable.",
         "Find out who changed its mode, then make it read-only again (`chmod a-w`).",
     )  # fmt: skip
     TOUCHED = (
-        "A208", "info", "Another file than the one published lies here, or it has another time.",
+        "A208", "info", "A copy is not the file that was published: its inode or its time differs.",
         "A restore or a copy explains it. Where it was read and is right, nothing is to be done; else verify it.",
     )  # fmt: skip
     SPARE_COPIES = (
@@ -103,11 +103,11 @@ class Code(enum.StrEnum):
         "Restore it from a backup, or take the document in again.",
     )  # fmt: skip
     PURGED_LOCATION = (
-        "A303", "error", "A content counts as purged, and a copy of it is still on record.",
+        "A303", "error", "A content is marked as purged, but a copy of it is still on record.",
         "Somebody changed the catalog by other means: restore it from a backup.",
     )  # fmt: skip
     WRONG_REFS = (
-        "A304", "error", "The number of documents noted for a content is wrong.",
+        "A304", "error", "The recorded number of documents of a content is wrong.",
         "Collect no garbage before this is right: restore the catalog from a backup, or correct the number.",
     )  # fmt: skip
     CONDEMNED_NEEDED = (
@@ -128,15 +128,15 @@ class Code(enum.StrEnum):
         "Restore the catalog from a backup, or take the document in again.",
     )  # fmt: skip
     LOCATION_TO_NO_BLOB = (
-        "A402", "error", "A copy is on record whose content is not.",
+        "A402", "error", "A copy refers to a content that is not on record.",
         "Restore the catalog from a backup.",
     )  # fmt: skip
     LOCATION_TO_NO_STORE = (
-        "A403", "error", "A copy is on record in a store that is not.",
+        "A403", "error", "A copy refers to a store that is not on record.",
         "Restore the catalog from a backup.",
     )  # fmt: skip
     HOLD_TO_NOTHING = (
-        "A404", "warning", "A hold is on something that is not there.",
+        "A404", "warning", "A hold is on something that does not exist.",
         "Release it with `catalogkit hold release`, or find out what became of its subject.",
     )  # fmt: skip
     ROOT_TO_NOTHING = (
@@ -144,7 +144,7 @@ class Code(enum.StrEnum):
         "What that snapshot or backup promises cannot be kept: find out who removed it.",
     )  # fmt: skip
     INTENT_TO_NOTHING = (
-        "A406", "error", "An ingest is on record for a store or a content that is not.",
+        "A406", "error", "An ingest refers to a store or a content that is not on record.",
         "Restore the catalog from a backup.",
     )  # fmt: skip
     DEAD_INTENT = (
@@ -152,7 +152,7 @@ class Code(enum.StrEnum):
         "The next `catalogkit ingest` completes or drops it.",
     )  # fmt: skip
     BROKEN_REFERENCE = (
-        "A408", "error", "A row refers to a row that is not there.",
+        "A408", "error", "A row refers to a row that does not exist.",
         "Restore the catalog from a backup.",
     )  # fmt: skip
     UNENDED_PLAN = (
@@ -182,19 +182,19 @@ class Code(enum.StrEnum):
         "Questions about that time have no answer; find out who wrote into the history.",
     )  # fmt: skip
     CHECK_NOT_IN_LEDGER = (
-        "A604", "warning", "The ledger has nothing of the last check that a copy claims.",
+        "A604", "warning", "The ledger has no row for the last check of a copy.",
         "Verify the copy again; find out who wrote its outcome.",
     )  # fmt: skip
     CHECK_CONTRADICTED = (
-        "A605", "warning", "The ledger says something else of the last check than the copy does.",
+        "A605", "warning", "The ledger and a copy disagree about its last check.",
         "Verify the copy again; find out who wrote its outcome.",
     )  # fmt: skip
     TIME_IN_FUTURE = (
-        "A606", "warning", "Something happened in the future.",
+        "A606", "warning", "A recorded time is in the future.",
         "Look at the clock of the machine that wrote it, or at the time it was told; it ends once that time has come.",
     )  # fmt: skip
     TIME_LONG_AGO = (
-        "A607", "warning", "Something happened before 1990.",
+        "A607", "warning", "A recorded time is before 1990.",
         "Look at the clock of the machine that wrote it, or at the unit of the times it was given.",
     )  # fmt: skip
     ENDS_BEFORE_BEGIN = (
@@ -219,16 +219,17 @@ def page() -> str:
     lines = [
         "# What an audit finds",
         "",
-        "`catalogkit audit` compares the catalog with its stores, both ways, and with itself; in Python it is",
-        "`CatalogConsistencyChecker`. It changes no document and no file. What it proves about a copy (missing,",
-        "corrupt, read and right) goes into the ledger, where `verify` and repair find it.",
+        "`catalogkit audit` compares the catalog with its stores, both ways, and with itself. In Python: `ck.audit(c)`, or",
+        "`CatalogConsistencyChecker`. It changes no document and no file. What it proves about a copy (missing, corrupt,",
+        "read and right) goes into the ledger, where `verify` and repair find it.",
         "",
-        "It ends with 2 where there is an error or a warning, or where it could not look everywhere; then `complete`",
-        "is false, and `unseen` says what it did not see and why. Of the copies a sample is read, those not read for",
-        "the longest time first, so that `ceil(1 / sample)` audits read every copy; the report states the odds.",
-        "",
-        "The report `audit_report`, and `ck.audit(c, looks=10_000)`, look at so many copies and documents of a large",
-        "collection, drawn at random: they say what that leaves out, and how many more there may be (95 % confidence).",
+        "* **Exit code 2** means an error or a warning, or that the audit could not look everywhere. Then `complete` is",
+        "  false, and `unseen` says what it did not see and why.",
+        "* **`--sample`** is the share of the copies that are read, least recently read first: `ceil(1 / sample)` audits",
+        "  read every copy. The report states the odds of meeting a bad one.",
+        "* **For a large collection**, the report `audit_report` and `ck.audit(c, looks=10_000)` look at that many copies",
+        "  and documents, drawn at random. They say what that leaves out, and how many more faults there may be (95 %",
+        "  confidence).",
         "",
         "Written by `python tests/test_docs.py` from the table in `catalogkit/audit_codes.py`. Codes are stable.",
         "",

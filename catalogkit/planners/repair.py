@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 # Why a step is planned: what the right bytes are to come from.
 REASONS: Final = {
-    "copy-proved": "another copy was right when it was read, not long ago",
-    "copy-stale": "another copy was right when it was last read, which is a while ago",
-    "copy-unread": "another copy is there, which was not read yet",
-    "copy-unreachable": "another copy is there, which could not be read the last time",
+    "copy-proved": "another copy was verified recently",
+    "copy-stale": "another copy was verified, but not recently",
+    "copy-unread": "another copy exists that was never read",
+    "copy-unreachable": "another copy exists that could not be read the last time",
     "copy-repaired": "another copy is repaired first",
-    "stray": "a file of the store that no record knows has the same bytes",
+    "stray": "a file of the store without a record has the same bytes",
     "quarantined": "a file in quarantine has the same bytes",
-    "source": "no copy is left; where it came from may still have it",
-    "surplus": "nothing lies there, and its store has enough healthy copies",
+    "source": "no copy is left; its source may still have it",
+    "surplus": "it is missing, and its store has enough healthy copies",
     "owner-changed": "its owner moved or changed it, and a healthy copy is kept",
 }
 # Why a copy cannot be repaired.
 REASONS_NOT: Final = {
     "owner": "it is in its owner's hands, where nothing is written",
-    "not-asked": "no copy is left; it may be fetched from where it came from, if that is allowed",
+    "not-asked": "no copy is left; it may be fetched from its source, if that is allowed",
     "not-fetchable": "no copy is left, and it cannot be fetched",
     "no-source": "no copy is left, and nobody knows where it came from",
 }
