@@ -1,4 +1,4 @@
-"""``python -m catalogkit``."""
+"""``python -m catalogkit``: the command line."""
 
 from catalogkit.cli import main
 

@@ -1,4 +1,4 @@
-"""Reading who asked for what from logs: of web servers and of S3, or of tables in CSV and Parquet.
+"""Reads access logs of web servers and of S3, and tables in CSV and Parquet.
 
 Everything is done with whole columns. What a line names is matched to documents by their address, by its path, or by
 the key of one of their copies; what matches none is counted and told. A file is read once: the digest of what was read

@@ -1,4 +1,4 @@
-"""Handing bytes out: where they lie, reading them, links for those who have no keys, and who asked for what."""
+"""Reading a document's bytes: where they lie, opening them, presigned links, and recording who asked."""
 
 from __future__ import annotations
 

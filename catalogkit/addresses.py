@@ -1,4 +1,4 @@
-"""Which URLs may be fetched, as far as their text tells: schemes, addresses that are nobody's business, secrets."""
+"""Which URLs may be fetched, judged by their text: schemes, private addresses, secrets."""
 
 from __future__ import annotations
 

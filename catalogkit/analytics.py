@@ -1,4 +1,4 @@
-"""What sharing saves, what dedup could still free, and what to do about it: the questions of one person at one desk.
+"""`DedupAnalytics`: what sharing saves, what dedup could still free, and what to do about it.
 
 Every figure is defined in `catalogkit.stats`; nothing is computed a second way here. 1 GB is 1e9 bytes.
 """

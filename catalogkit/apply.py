@@ -1,4 +1,4 @@
-"""The one hand that carries plans out.
+"""The executor: carries out the approved steps of a plan, one batch at a time.
 
 It never looks at what kind of plan it is, only at steps; `catalogkit.acts` has a function for each kind of these. A
 batch of steps is one transaction, or two where names are taken away as well: each step is guarded against what is true

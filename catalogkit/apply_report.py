@@ -1,4 +1,4 @@
-"""What came of a plan."""
+"""The result of applying a plan: what was done, skipped and failed."""
 
 from __future__ import annotations
 

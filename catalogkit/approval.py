@@ -1,4 +1,4 @@
-"""Approval: which units of a plan somebody said yes to, as a rule and exceptions, bound to the plan's id."""
+"""Approvals: which units of a plan somebody agreed to, as a rule and exceptions, bound to the plan's id."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When documents came, how large they are, and how old: pure functions on the ``documents`` frame.
+"""When documents arrived, how large and how old they are: pure functions on the ``documents`` frame.
 
 A document arrives when it was fetched, or entered the catalog where that time is not known.
 """

@@ -1,4 +1,4 @@
-"""Asking: whole tables of a collection, and its mirror in SQL."""
+"""Queries on a collection: whole tables as frames, and SQL on its mirror."""
 
 from __future__ import annotations
 

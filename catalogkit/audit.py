@@ -1,4 +1,4 @@
-"""An audit's findings as data, and the comparisons that lead to them; nothing here looks at a disk or a catalog."""
+"""Findings of an audit as data, and the pure comparisons that lead to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An audit as pictures: what was found, of which kind, and what a sample says about what was not read."""
+"""Charts of an audit: what was found, by kind, and what a sample says about the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit of a sample looks for, and what it says about all that it did not look at.
+"""Statistics of an audit's sample: what it says about everything that it did not look at.
 
 A sample is drawn at random: documents by themselves, copies by themselves. What is told by few rows, or by an index, is
 asked of everything all the same; what only a walk through all there is can tell, a sample leaves out, and says so.

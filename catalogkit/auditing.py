@@ -1,4 +1,4 @@
-"""The consistency audit: catalog against stores, both ways, the catalog against itself, and a sample that is read.
+"""Runs the consistency audit: catalog against stores, both ways, the catalog against itself, and a sample read.
 
 It changes no document and no file. What it proves about a copy goes into the ledger.
 """

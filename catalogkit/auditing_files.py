@@ -1,4 +1,4 @@
-"""An audit's looks at the stores: what lies there that no record knows, and what is on record but not there so.
+"""The part of an audit that looks at stores: files without a record, and records without their file.
 
 Work in flight is no fault. So whatever looks wrong is asked about a second time, in an order that tells: a file that
 nobody knew is an orphan if it is still there, and still unknown, after that; a copy that was not there is missing if

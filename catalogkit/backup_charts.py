@@ -1,4 +1,4 @@
-"""Backups as pictures: when they were made and proved, what each keeps, what coming back would change."""
+"""Charts of backups: when they were made and proved, what each keeps, what a recovery would change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: files that are settled together, so that they share their syncs, and the jobs that read them."""
+"""Batches of files that are ingested together, so that they share their syncs, and the jobs that read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each tenant's documents cost over a period: charged in full and shared fairly, side by side.
+"""What each tenant's documents cost over a period, charged in full and split fairly, side by side.
 
 A blob that several tenants have is stored once. *Charged in full*, each of them pays for all of it, as it would without
 the others; *shared fairly*, each pays an equal part of all its copies, for as long as they share it. Fair parts and

@@ -1,4 +1,4 @@
-"""Bills as pictures: what each tenant pays in full and fairly, and what nobody pays for."""
+"""Charts of bills: what each tenant pays in full and split fairly, and what nobody pays for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stops a plan before its first step: another catalog's store, a catalog that shrank, too much at once."""
+"""Refuses a plan before its first step: a foreign store, a catalog that shrank, too much removed at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one collection's documents are charged with: out of the mirror where there are many, else of whole tables."""
+"""What one collection's documents are charged, from the mirror if there are many, else from whole tables."""
 
 from __future__ import annotations
 

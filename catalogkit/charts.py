@@ -1,4 +1,4 @@
-"""Frames of bytes to Plotly figures, and nothing else: no reading, no writing, no showing.
+"""Charts of bytes: functions from frames to Plotly figures, and nothing else.
 
 Where bytes are, who brings them, how they grew, how old they are, how lately they were verified. Every input is
 aggregated (see `catalogkit.stats`), so a figure is as small for ten million documents as for ten.

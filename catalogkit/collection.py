@@ -1,4 +1,4 @@
-"""A collection: a catalog and its stores, opened together. It is what a notebook holds in its hand."""
+"""`Collection`: a catalog and its stores, opened together."""
 
 from __future__ import annotations
 

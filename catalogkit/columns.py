@@ -1,4 +1,4 @@
-"""The columns of the frames: names and kinds, table by table (`model.schema` makes Polars types of them)."""
+"""The columns of all frames: names and kinds, table by table; `model.schema` makes Polars types of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conflicts as pictures: whose values are shown, and whose are kept beside them."""
+"""Charts of conflicts between sites: whose values are shown, and whose are kept beside them."""
 
 from __future__ import annotations
 

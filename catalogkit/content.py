@@ -1,4 +1,4 @@
-"""What is inside a document: its title, authors, language, text, or why that cannot be told.
+"""`ContentMetadata`: what is inside a document, or why it cannot be told.
 
 A fact about bytes, not about why we have them: documents that share a blob share what is inside it, and the same
 extractor tells the same of the same bytes. So it may be thrown away, and told again, at any time.

@@ -1,4 +1,4 @@
-"""How much of what is stored was read again, and when: pure functions on the ``locations`` frame.
+"""How much of what is stored was verified, and when: pure functions on the ``locations`` frame.
 
 Physical objects are those of `catalogkit.stats`; each counts with the newest check of its locations.
 """

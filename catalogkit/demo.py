@@ -1,4 +1,4 @@
-"""The demo: real documents, and an invented story of how they were downloaded.
+"""The demo collection: real documents, with an invented story of how they were downloaded.
 
 Fourteen nights of six resolvers fetching what they were asked for, often what another had fetched before. Up to the
 spring their files lie where the downloader left them; since May they are taken into a content-addressed store.

@@ -1,4 +1,4 @@
-"""The demo, told on: a second office takes a copy of the collection, the line between both is cut, and both go on."""
+"""The demo with two sites: a second office copies the collection, the connection is cut, and both go on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a notebook shows: charts, cards, notices; each as HTML, as text, and where it has one as an interactive figure.
+"""What a notebook shows: charts, cards and notices, each as HTML, as text and, for charts, interactive.
 
 A cell ends with one of these objects, never with ``fig.show()``: a figure shown that way disappears from stock
 ``nbconvert`` pages, and it costs seconds in the kernel. Each object gives every reader something: JupyterLab draws the

@@ -1,4 +1,4 @@
-"""What every command shares: which collection it is about, whether a machine listens, how it ends."""
+"""What every command shares: which collection, JSON or text, exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all charts have in common: colours, type, axes, bars that stack, and words where there is nothing to draw.
+"""What all charts share: colours, type, axes, stacked bars, and the text of an empty chart.
 
 Colours mean the same thing in every chart (Okabe and Ito's palette, which colour-blind readers can tell apart): blue
 is stored and needed, orange is stored twice and could go, green is spared already, grey is neither. Backgrounds are

@@ -1,4 +1,4 @@
-"""Scores of eviction as pictures: what room costs, what it would have cost, what a chance is worth."""
+"""Charts of eviction scores: what space costs, what it would have cost, how well chances are calibrated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence from elsewhere: checksums that a store's own server computed from what lies there, as rows of the ledger.
+"""Takes checksums that a store's server computed (S3 Batch Operations) into the verification ledger.
 
 Amazon S3's Batch Operations have an operation "Compute checksum", which reads objects where they are, also archived
 ones, and reports a SHA-256 for each. Such a row is a check like any other, told by its method. What an uploader wrote

@@ -1,4 +1,4 @@
-"""Fetching a document again from where it came from: http and https, and nothing but the expected bytes.
+"""`Fetcher`: downloads a document again from its source, over http or https, and accepts only the expected bytes.
 
 urllib3 speaks HTTP, because it can be told the address to connect to apart from the name to ask for, and neither reads
 proxies from the environment nor keeps cookies; tenacity waits and tries again; pyrate-limiter has the token buckets.

@@ -1,4 +1,4 @@
-"""Filters for a search: a field, how it is compared, and with what."""
+"""Filters of a search: a field, a comparison and a value."""
 
 from __future__ import annotations
 

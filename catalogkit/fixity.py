@@ -1,4 +1,4 @@
-"""Fixity as figures: what share of the stored bytes was proved how lately, how fast, and what was proved longest ago.
+"""Fixity figures: what share of the stored bytes was verified how recently, how fast, and what is oldest.
 
 Pure functions on the ``locations`` frame. Physical objects and the newest check of each are those of
 `catalogkit.coverage`, so the figures here and there agree.

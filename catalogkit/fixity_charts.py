@@ -1,4 +1,4 @@
-"""Fixity as pictures: the coverage clock, what was proved how lately, and how much is read each day."""
+"""Charts of fixity: the coverage clock, the age of checks, and how much is read each day."""
 
 from __future__ import annotations
 

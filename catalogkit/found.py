@@ -1,4 +1,4 @@
-"""What a search found, as a frame that a notebook shows with the words marked."""
+"""Search results, as a frame that a notebook shows with the words marked."""
 
 from __future__ import annotations
 

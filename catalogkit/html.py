@@ -1,4 +1,4 @@
-"""A notebook that has run, as one HTML page: every chart in it, nothing loaded from anywhere.
+"""Turns a notebook that has run into one HTML page, with every chart in it and nothing loaded from elsewhere.
 
 plotly.js travels inside the page, gzipped; a short script unpacks it in the browser. A content security policy lets no
 other script run and no address be asked, whatever a title or an id in the catalog says. Without JavaScript, in the

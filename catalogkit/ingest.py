@@ -1,4 +1,4 @@
-"""Taking documents in: from folders, lists and manifests, or one file at a time from a downloader.
+"""Ingest: takes documents in, from folders, lists and manifests, or one file at a time from a downloader.
 
 Files are read once, in batches that share their syncs. The order within a batch is what makes a crash harmless:
 temporary names, then intents in the catalog, then the bytes at their keys, durable, then the facts. After a crash an

@@ -1,4 +1,4 @@
-"""What an ingest did, file by file, and what it found of those that had died."""
+"""The result of an ingest, file by file, and what it completed or dropped of dead ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is ingesting, who died of it, and completing or cleaning up what the dead left."""
+"""Which ingests are running or dead, and completing or cleaning up after the dead."""
 
 from __future__ import annotations
 

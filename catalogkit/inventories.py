@@ -1,4 +1,4 @@
-"""S3 Inventory: lists that a bucket writes of itself, compared with what the catalog says lies there.
+"""Compares S3 Inventory lists with the catalog.
 
 A list has no digest of any bytes, so nothing in it proves a copy good. It shows what is gone, or has another length or
 another ETag than what was written; each such object is looked at once more before that is believed, for a list is a

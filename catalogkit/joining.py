@@ -1,4 +1,4 @@
-"""More stores for a collection: another folder, a bucket; and which of them new bytes go to."""
+"""Adds further stores to a collection, and chooses which one new bytes go to."""
 
 from __future__ import annotations
 

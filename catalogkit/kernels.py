@@ -1,4 +1,4 @@
-"""What a report's kernel tells of the operations in it: it is a process of its own, with a telemetry of its own.
+"""Sets up telemetry in the kernel of a report, which is a process of its own.
 
 Whoever runs a notebook hands its kernel a line to begin with, and only where something is to be sent: in a kernel that
 a person works in nothing begins by itself (`catalogkit.telemetry.start` does it there).

@@ -1,4 +1,4 @@
-"""How keys name bytes: by content (``cas/ab/<sha256>``) or by a readable path (``docs/<template>``).
+"""Layouts of keys: by content (``cas/ab/<sha256>``) or by a readable path (``docs/<template>``).
 
 Everything here is pure: computing a key touches no disk.
 """

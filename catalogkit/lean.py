@@ -1,4 +1,4 @@
-"""papermill as the command line needs it: for notebooks that lie in folders of this machine.
+"""papermill without its heavy imports, for notebooks in local folders.
 
 papermill also reads and writes buckets and clusters, and loads whatever is installed for them: boto3, Arrow, numpy.
 jsonschema, which notebooks are checked with, loads what addresses, durations and so on are checked with, none of which

@@ -1,4 +1,4 @@
-"""Work that several machines share out: each takes some of it on in the catalog, and gives it back when it is done.
+"""Shares work among machines: each leases some of it in the catalog, and returns it when it is done.
 
 Only where the catalog is on a server, since an embedded one has one machine. What a program that died had taken on is
 free as soon as somebody on its machine looks, and elsewhere once its lease has run out.

@@ -1,4 +1,4 @@
-"""Where numbers stand among others: what a join of millions of rows tells, in a tenth of its time.
+"""Fast look-ups of numbers among others, in place of joins of millions of rows.
 
 Numbers given one after the other, such as those of documents and contents, are looked up in a list as long as the
 largest of them; what is no number, or leaves much room in between, is joined and grouped as usual.

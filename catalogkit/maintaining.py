@@ -1,4 +1,4 @@
-"""The nightly round: prove, keep, plan and report, and collect what needs a person instead of stopping at it.
+"""The nightly round: verify, back up, plan and report, and collect what needs a person instead of stopping at it.
 
 Each step is a verb that can also be called by itself; a round only puts them in order, gives them their limits from
 ``[maintain]`` of the settings, and goes on where one fails. A round that was interrupted needs no memory of where it

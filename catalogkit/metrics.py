@@ -1,4 +1,4 @@
-"""Every metric there is: its name, what it means, what tells it, with which attributes. The one table of them.
+"""The table of all metrics: name, meaning, source, attributes.
 
 Names say their unit, as in ``_ms``; so backends that add units to names have none to add.
 """

@@ -1,4 +1,4 @@
-"""Moving a collection to another layout, in batches, beside everything else that goes on."""
+"""Migrates a collection to another layout in batches, while other work goes on."""
 
 from __future__ import annotations
 

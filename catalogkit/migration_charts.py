@@ -1,4 +1,4 @@
-"""A migration as pictures: what is to move, by what it is, and from which name to which."""
+"""Charts of a migration: what is to move, by kind, and from which name to which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Near-duplicates as a picture, and as a table for people."""
+"""Charts and tables of near-duplicates."""
 
 from __future__ import annotations
 

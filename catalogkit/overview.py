@@ -1,4 +1,4 @@
-"""The whole collection in a few frames: where stored bytes belong, what state they are in, what came last.
+"""The whole collection in a few frames: where stored bytes belong, their state, what arrived last.
 
 Pure functions on the frames of `catalogkit.model.schema`; bytes are physical and shared as in `catalogkit.stats`, so
 the parts add up to the totals there.

@@ -1,4 +1,4 @@
-"""The whole collection as pictures: a treemap of its bytes, its stores, and what is to become of what they hold."""
+"""Charts of the whole collection: a treemap of its bytes, its stores, and the states of what they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is at work, on which machine and in which process, and whether that is still alive."""
+"""Who is working, on which machine and in which process, and whether that is still alive."""
 
 from __future__ import annotations
 

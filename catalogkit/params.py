@@ -1,4 +1,4 @@
-"""The parameters of a notebook: declared once in its ``parameters`` cell, held to that under any runner.
+"""Parameters of a notebook: declared once in its ``parameters`` cell, and checked under any runner.
 
 A declaration is one line of the cell tagged ``parameters``::
 

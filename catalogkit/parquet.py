@@ -1,4 +1,4 @@
-"""Parquet files that may be damaged: they are read, or refused with an error; nothing else can come of them."""
+"""Reads Parquet files that may be damaged: returns a frame, or raises a clear error."""
 
 from __future__ import annotations
 

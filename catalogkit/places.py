@@ -1,4 +1,4 @@
-"""Where the bytes of a batch go: documents on their way, grouped by the key that they share."""
+"""Groups the documents of a batch by the key that their bytes go to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans: what is to be done, step by step, with a reason for each, before anything happens.
+"""`Plan`: steps with a reason for each, decided before anything happens.
 
 A plan is a frame of steps in *units*, which are approved or rejected whole, and a head that says what it is about.
 Its id is the SHA-256 of both: whoever approves a plan approves these steps and no others.

@@ -1,4 +1,4 @@
-"""A plan as pictures: what it frees of all that is stored, and how old what it is about is."""
+"""Charts of a plan: what share of the stored bytes it frees, and how old what it removes is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What folders hold before anything of them is taken in: how much, of which kinds, and what lies there twice.
+"""`preview`: what folders hold before they are ingested: how much, of which kinds, and the duplicates.
 
 No collection is needed and nothing is written. Equal files have equal sizes, so only files that share theirs are
 opened: of large ones first a little, then all of those that begin and end alike.

@@ -1,4 +1,4 @@
-"""How long work tells how far it is: a callback that gets a `Progress` now and then."""
+"""Progress of long work: a callback that gets a `Progress` now and then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run of a verification: pages of copies that are due, jobs for workers, results into the ledger.
+"""One run of a verification: pages of due copies, jobs for workers, results into the ledger.
 
 Where a copy is well, only the number of bytes read crosses from the workers and waits for the ledger; anything else
 is an `Examined`.

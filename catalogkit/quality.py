@@ -1,4 +1,4 @@
-"""What is the matter with documents, told from what is inside them: how many give each signal, and which come first.
+"""Quality of documents: how many show each problem, and which come first.
 
 Millions of documents are alike in all that signals look at. The mirror counts those that are, so that what is tested
 here are some hundred rows, each of which stands for many documents.

@@ -1,4 +1,4 @@
-"""What is the matter with documents, as pictures."""
+"""Charts of the quality of documents."""
 
 from __future__ import annotations
 

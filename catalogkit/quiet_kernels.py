@@ -1,4 +1,4 @@
-"""The kernel that a report runs in: on local sockets, light, and left in peace when it has nothing more to do."""
+"""The Jupyter kernel that a report runs in: on local sockets, with little overhead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readers: handles bound to one tenant of a catalog that several tenants share, for which the server keeps the wall.
+"""Readers: handles bound to one tenant of a shared catalog; the server enforces what they see.
 
 Where every tenant has a collection of its own (`catalogkit.tenants`) there is nothing to keep apart. Where the
 documents of several lie in one catalog, on a PostgreSQL server, a reader's role sees the documents of one of them: the

@@ -1,4 +1,4 @@
-"""A collection by the address of its catalog alone: the catalog says where the store is, this machine has a folder.
+"""Opens a collection by its catalog's address alone; the catalog says where the store is.
 
 Whoever makes a collection, or changes its stores, notes that in a catalog on a server. A machine that opens it by its
 address keeps settings, plans and the mirror in a folder of its own, named by the catalog's identity.

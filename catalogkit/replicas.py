@@ -1,4 +1,4 @@
-"""What replicated: a second bucket, listed and compared with what the catalog says lies in the first.
+"""Compares a second, replicated bucket with what the catalog says is in the first.
 
 A list tells names, sizes and ETags. Bytes are equal for sure where the server tells a SHA-256 of the whole; where an
 ETag is the one that was noted when the object was written, or read, the same object was carried over; else only the

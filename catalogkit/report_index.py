@@ -1,4 +1,4 @@
-"""The page in front of the reports: every run, with its headline figures and how they moved since the runs before.
+"""The index page of reports: every run, its headline figures, and how they changed.
 
 It is made of the JSON files beside the runs and of nothing else, so it can be deleted and written again at any time.
 """

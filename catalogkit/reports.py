@@ -1,4 +1,4 @@
-"""Run a notebook and keep what it says: the executed notebook, one HTML page, and the facts as JSON.
+"""Runs a notebook and keeps the executed notebook, one HTML page, and its figures as JSON.
 
 A report is a notebook in ``notebooks/``; its name is the file's. It runs in a kernel of its own, under papermill, so
 the same notebook also runs under plain ``papermill`` and opens in JupyterLab.

@@ -1,4 +1,4 @@
-"""What results look like in a notebook and in a terminal: a title and a few facts."""
+"""How results look in a notebook and in a terminal: a title and a few facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention as pictures: what is kept and why, by age and size, what other days would free, what the past says."""
+"""Charts of retention: what is kept and why, by age and size, what other limits would free, the back-test."""
 
 from __future__ import annotations
 

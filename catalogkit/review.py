@@ -1,4 +1,4 @@
-"""Reviewing a plan: look, choose, say yes, have it carried out, keep the receipt.
+"""`Review`: the state of a review: filter, choose, approve, apply, keep the receipt.
 
 This is the logic, without widget, kernel or terminal; those are faces of it (`catalogkit.widgets`,
 `catalogkit.review_forms`). Opening a review changes nothing. Saying yes writes one file beside the plan.

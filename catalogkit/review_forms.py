@@ -1,4 +1,4 @@
-"""The faces of a review that need no widget: text for a terminal, HTML for a report, and the receipt of what was done.
+"""Reviews without a widget: text for a terminal, HTML for a report, and the receipt.
 
 `review` is the door: it shows the widget to a person in JupyterLab, and the static form to everyone else.
 """

@@ -1,4 +1,4 @@
-"""A review in a terminal: a conversation, and the options of a command line."""
+"""Reviews in a terminal: a dialogue, and the options of the command line."""
 
 from __future__ import annotations
 

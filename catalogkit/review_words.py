@@ -1,4 +1,4 @@
-"""What a review says of a selection: the phrase to type, what has no way back, the receipt."""
+"""Texts of a review: the phrase to type, what cannot be undone, the receipt."""
 
 from __future__ import annotations
 

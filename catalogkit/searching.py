@@ -1,4 +1,4 @@
-"""Searching: what a collection answers when somebody looks for words."""
+"""`search`: full-text search in a collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Choosing units of a plan: a filter to look at some, a rule and exceptions for what is selected, live totals.
+"""Chooses units of a plan: filters, a rule and exceptions, live totals.
 
 Every unit has one place in a table, and what is selected is one column of truth values beside it; so a plan of a
 million units answers at once. Nothing here changes anything but what is selected.

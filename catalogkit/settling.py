@@ -1,4 +1,4 @@
-"""Settling a batch of files that were read: which keys they get, what is published, what the catalog learns.
+"""Commits a batch of files that were read: chooses keys, publishes bytes, records facts.
 
 The steps of a batch, and why in this order:
 

@@ -1,4 +1,4 @@
-"""Putting the bytes of a batch onto the shelves of a local store: what lies there is looked at, the rest published."""
+"""Publishes the bytes of a batch in a local store, unless they are already there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What acts tell of themselves while they run, to whoever listens: the one seam that telemetry hangs on.
+"""Signals that running operations send to listeners: what telemetry is built on.
 
 An act says ``with operation("verify") as told:`` and, inside, ``told.count(ok=5)``. Where nobody listens that costs
 next to nothing. A listener that fails is logged and no act notices. What is told has closed sets of attributes, each

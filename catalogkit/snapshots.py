@@ -1,4 +1,4 @@
-"""Snapshots: moments of a catalog that have a name, and the past of single documents.
+"""Snapshots: named moments of a catalog, and the past of single documents.
 
 A snapshot is a position in the catalog's history, not a copy: taking one costs in proportion to what changed since the
 last one. While it is kept, no blob that a document had then can be condemned or purged; the database sees to that.

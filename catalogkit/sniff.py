@@ -1,4 +1,4 @@
-"""The media type of a document, told from its first bytes and never from its name.
+"""Detects the media type of a document from its first bytes, never from its name.
 
 Binary signatures and the order of the text tests follow the WHATWG MIME Sniffing Standard; zip containers are
 told apart by the names and the ``mimetype`` entry of their first members (EPUB OCF 3.3, ODF 1.3, ECMA-376).

@@ -1,4 +1,4 @@
-"""Where documents come from: folders, file lists, a downloader's manifest. Finding them reads no document."""
+"""Finds the documents to ingest, in folders, file lists and manifests, without reading them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bytes of a collection amount to: shared, spare, unreferenced. Pure functions on frames.
+"""The byte figures of a collection (logical, saved, reclaimable, ...): pure functions on frames.
 
 A *physical object* is what takes up room: locations of one store with the same inode and the same digest are one
 object (hard links), a location without an inode is an object of its own, and a location found ``missing`` holds

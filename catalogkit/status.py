@@ -1,4 +1,4 @@
-"""Where a collection stands: how much there is, how much of it was proved lately, what waits for somebody."""
+"""`status`: how much there is, how much was verified recently, and what waits for a person."""
 
 from __future__ import annotations
 

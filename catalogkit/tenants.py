@@ -1,4 +1,4 @@
-"""Tenants: organisations that share a machine and a bill, and see nothing of each other.
+"""Tenants: organisations that share a machine and a bill, and cannot see each other's data.
 
 Each tenant is a collection of its own: its own catalog, stores, mirror, plans, policies and quota. That is the wall: a
 handle that was opened for one tenant has no row of another in any database it can ask, whatever SQL it is given. On a

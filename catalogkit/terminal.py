@@ -1,4 +1,4 @@
-"""What the command line shows: progress on stderr, facts for people, one JSON object for machines."""
+"""Output of the command line: progress on stderr, text for people, one JSON object for machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of metrics for node_exporter's textfile collector, which commands add to one after another.
+"""Writes metrics to a file for node_exporter's textfile collector.
 
 A command that ended cannot be scraped, and the next one begins counting at 0. So what it measured is added to what
 the file has: counters and histograms are summed up, a gauge keeps its last value.

@@ -1,4 +1,4 @@
-"""Snapshots as pictures: what there was at each, and what came or went since the one before."""
+"""Charts of snapshots: what there was at each, and what was added or removed since the previous one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a collection moved from one snapshot to the next: documents, bytes, what repeats, what was proved.
+"""How a collection changed from one snapshot to the next: documents, bytes, duplicates, verified share.
 
 A snapshot leaves its counts behind when it is let go, so a year of nightly snapshots can be drawn though two weeks of
 them are kept. Pure functions on frames and facts.

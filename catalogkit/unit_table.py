@@ -1,4 +1,4 @@
-"""A plan as a table with a row for each unit, and what several of them free only together."""
+"""A plan as a table with a row for each unit, and what several units free only together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Durations, sizes and times as people type them: ``30d``, ``5GB``, ``2026-05-01``."""
+"""Parses durations, sizes and times as people type them: ``30d``, ``5GB``, ``2026-05-01``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Putting the bytes of a batch into a bucket: what lies there is looked at, the rest uploaded from where it lies.
+"""Uploads the bytes of a batch to a bucket, unless they are already there.
 
 Nothing was written when the files were read, so each is read once more on its way, and shown only if it still holds
 what it did then.

@@ -1,4 +1,4 @@
-"""Proving that the bytes are still right: read, hash, compare, and write down who was checked, when and how.
+"""`verify`: reads copies, compares their SHA-256, and records every check in the ledger.
 
 Copies are read oldest check first, so a run that is cut short by a budget, or by Ctrl-C, goes on where it matters
 next time. What was read is in the ledger within about a second, and in any case before a run ends, however it ends.

@@ -1,4 +1,4 @@
-"""Snapshots as Parquet: an immutable folder for each kept snapshot, readable by anything that reads Parquet.
+"""Snapshots as Parquet: an immutable folder for each kept snapshot.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Views: a tree of readable paths that lead to the stored bytes, made anew from the catalog whenever somebody asks.
+"""Views: a tree of readable paths that lead to the stored bytes, rebuilt from the catalog on request.
 
 A view is a symbolic link, and lies outside of what the store counts as documents. It costs no bytes and can be thrown
 away. What it leads to is read-only; an editor that saves by renaming exchanges the link for a file of its own, which

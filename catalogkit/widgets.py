@@ -1,4 +1,4 @@
-"""The review widget: a face of `catalogkit.review.Review` in JupyterLab.
+"""The review widget of JupyterLab, around `catalogkit.review.Review`.
 
 It holds no truth and no rows: the page asks by message, the review answers. What must outlive the kernel, the receipt,
 is an output of its own beside the widget, because a saved notebook keeps outputs and not widgets.

@@ -1,4 +1,4 @@
-"""Words as they are looked for: the same for a text that is indexed and for a query, in every engine.
+"""Normalizes words for search: the same for indexed texts and queries, in every engine.
 
 Case, accents, ligatures and full-width forms make no difference. Scripts that put no spaces between words are taken
 letter by letter, and a word of a query as the letters next to each other: so any part of a text is found, however

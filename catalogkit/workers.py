@@ -1,4 +1,4 @@
-"""Processes that do the heavy byte work: an `Executor` that is safe in a notebook, a script and a thread.
+"""Worker processes for heavy byte work: an `Executor` that is safe in notebooks, scripts and threads.
 
 Plain child interpreters are used, not `multiprocessing`: forking beside threads is unsafe, and spawning
 imports the caller's main module again, which an unguarded script or a notebook does not survive.

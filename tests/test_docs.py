@@ -7,13 +7,14 @@ import inspect
 import json
 import re
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from benchmarks import page as benchmarks
-from tests import python_page, settings_page
+from tests import modules_page, python_page, settings_page
 
 ROOT = Path(__file__).parent.parent
 CLI_PAGE = ROOT / "docs" / "cli.md"
@@ -21,6 +22,8 @@ AUDIT_PAGE = ROOT / "docs" / "audit.md"
 TELEMETRY_PAGE = ROOT / "docs" / "telemetry.md"
 SETTINGS_PAGE = ROOT / "docs" / "configuration.md"
 PYTHON_PAGE = ROOT / "docs" / "python.md"
+MODULES_PAGE = ROOT / "docs" / "modules.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
 
 def commands(command: Any, path: str) -> list[tuple[str, Any]]:
@@ -71,6 +74,29 @@ def test_the_page_of_names_is_what_the_docstrings_say() -> None:
 
     assert PYTHON_PAGE.read_text(encoding="utf-8") == python_page.page(), "run python tests/test_docs.py"
     assert sorted(" ".join(python_page.GROUPS.values()).split()) == sorted(set(ck.__all__) - {"__version__"})
+
+
+def test_the_page_of_modules_is_what_the_docstrings_say() -> None:
+    """docs/modules.md has every module in its room, with the first sentence of its docstring."""
+    from tests.test_layers import MODULES, ROOMS
+
+    assert MODULES_PAGE.read_text(encoding="utf-8") == modules_page.page(), "run python tests/test_docs.py"
+    assert set(modules_page.ABOUT) == set(ROOMS)
+    assert not [name for name in MODULES if not modules_page.first_sentence(name).endswith(".")]
+
+
+def test_the_table_of_rooms_is_that_of_the_layers() -> None:
+    """docs/architecture.md has every room from the top down, and in each only modules that live there."""
+    from tests.test_layers import MODULES, ROOMS, room
+
+    rows = re.findall(
+        r"^\| (\w+) \| [^|]+ \| ((?:`[\w.*]+`(?:, )?)+) \|$", ARCHITECTURE.read_text("utf-8"), re.MULTILINE
+    )
+    assert [name for name, _ in rows] == list(reversed(ROOMS))
+    for name, some in rows:
+        for pattern in re.findall(r"`([\w.*]+)`", some):
+            living = [module for module in MODULES if fnmatch(module, pattern)]
+            assert living and {room(module) for module in living} == {name}, pattern
 
 
 def test_the_settings_shown_on_their_page_are_read() -> None:
@@ -204,6 +230,7 @@ if __name__ == "__main__":
         TELEMETRY_PAGE: metrics.page(),
         SETTINGS_PAGE: settings_page.page(),
         PYTHON_PAGE: python_page.page(),
+        MODULES_PAGE: modules_page.page(),
     }.items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"wrote {path}\n")

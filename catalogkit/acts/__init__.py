@@ -1,4 +1,4 @@
-"""What the executor can do, a function for every kind of step; `apply` drives them."""
+"""What the executor can do: a function for every kind of step; `apply` calls them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that change what the catalog says: condemn, rearm, forget, recall, evict, resolve."""
+"""Steps that change only the catalog: condemn, rearm, forget, recall, evict, resolve."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that take a copy away from its key: drop one of several, put bad bytes aside.
+"""Steps that take a copy away from its key: drop one of several, move bad bytes to quarantine.
 
 Neither happens unless another copy was read, and hashed right, or there is none that could be lost; or the plan noted
 before that the last copy goes on purpose.

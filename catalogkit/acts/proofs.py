@@ -1,4 +1,4 @@
-"""What was read and hashed in this batch, and still is what it was.
+"""Remembers which files of this batch were read and hashed, and whether they still are the same files.
 
 Reading takes long, and a transaction keeps everybody else waiting. So copies are read before it begins, and inside it
 one look at the file tells whether that still holds: size, modification time, change time and inode. That is safe

@@ -1,4 +1,4 @@
-"""Purging: what is condemned, and needed by nothing, leaves the disk and then the catalog, a batch together.
+"""The purge step: deletes condemned bytes that nothing needs, from the disk and then from the catalog, in batches.
 
 First the catalog is asked about all of a batch, then each file is looked at and removed in one breath, then the records
 go, all in one transaction. To ask about all beforehand is as good as to ask before each: nobody else can write until

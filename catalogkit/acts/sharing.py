@@ -1,4 +1,4 @@
-"""Clone: two files share their data, and stay two files. The kernel compares the bytes itself, under its own locks.
+"""The clone step: two files share their data on disk (reflink); the kernel compares the bytes under its own locks.
 
 See ioctl_fideduperange(2) and Documentation/filesystems/fiemap.rst of Linux for the structures and numbers.
 """

@@ -1,4 +1,4 @@
-"""A step, what comes of it, and what it acts on."""
+"""What a step works with: its row, its result, and the stores and catalog that it acts on."""
 
 from __future__ import annotations
 

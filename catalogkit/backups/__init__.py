@@ -1,3 +1,3 @@
-"""Backups of a catalog, and the ways back from them."""
+"""Backups of a catalog, and recovery from them."""
 
 from __future__ import annotations

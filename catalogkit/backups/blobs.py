@@ -1,4 +1,4 @@
-"""The documents' bytes beside a backup: copied once, by content, and proved while they are copied."""
+"""Copies the documents' bytes beside a backup: each content once, verified while it is copied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bucket as a place for backups."""
+"""Backups in a bucket: the verbs of `backups.target` over S3, Google or Azure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drill: a backup nobody ever brought back is a hope. One is brought back to scratch, and the proof is kept."""
+"""The drill: a trial recovery of the newest backup to a scratch folder, whose proof is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a backup keeps in the catalog: its moment, whose bytes garbage collection leaves alone until it is thinned."""
+"""Makes a backup a root in the catalog, so that garbage collection keeps the bytes it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What backups there are, what each keeps, and when it was last proved."""
+"""Lists backups: what each keeps, and when it was last proved."""
 
 from __future__ import annotations
 

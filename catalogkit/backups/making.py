@@ -1,4 +1,4 @@
-"""Making a backup, in the order that a crash cannot spoil.
+"""Makes a backup, in an order that survives a crash at any point.
 
 1. The catalog holds still at a moment; its pieces are stored. Nothing names them yet.
 2. The catalog keeps that moment: garbage collection may not take what its documents had. Had it taken something since,

@@ -1,4 +1,4 @@
-"""What a backup is made of, as one small file: written last, so that a backup with a manifest is whole.
+"""The manifest of a backup: one small file, written last, so that a backup with a manifest is complete.
 
 A backup is an *image*, the bytes of a catalog's file at one moment, cut into *chunks* of equal length. A chunk is the
 exclusive or of its *pieces*: the first is the chunk as it once was, each further one what changed since. Pieces are

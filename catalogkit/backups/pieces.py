@@ -1,4 +1,4 @@
-"""Cutting an image into chunks, storing what changed of each, and putting chunks together again.
+"""Cuts a catalog image into chunks, stores those that changed, and puts them together again.
 
 A chunk whose bytes changed is stored as its exclusive or with what it was: zeros but for what changed, which compress
 to next to nothing. That is what makes a backup of a changed catalog small: an insert touches a few bytes of many pages,

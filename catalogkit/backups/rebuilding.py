@@ -1,4 +1,4 @@
-"""A catalog made anew from the stores alone, when there is no backup: every copy is read, nothing is believed.
+"""Rebuilds a catalog from the stores alone, when there is no backup: every copy is read and hashed.
 
 What the documents were is told by a table of facts, if there is one: the columns of the ``documents`` frame, as a
 snapshot's Parquet files have them. Bytes that nobody tells anything about become documents named by their digest.

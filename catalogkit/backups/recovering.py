@@ -1,4 +1,4 @@
-"""Coming back from a backup: build it beside, check everything, show what would change, then swap it in."""
+"""Recovery from a backup: build it beside the catalog, check it, show what would change, then swap it in."""
 
 from __future__ import annotations
 

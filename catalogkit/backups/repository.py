@@ -1,4 +1,4 @@
-"""A folder of backups: which there are, which of them is whole, what each proved last."""
+"""A folder of backups: which there are, which are complete, and what each proved last."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups of the demo: five nights of them, in a copy that may be thrown away."""
+"""Invents five nights of backups of the demo, in a copy that may be thrown away."""
 
 from __future__ import annotations
 

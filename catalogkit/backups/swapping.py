@@ -1,4 +1,4 @@
-"""Putting a new catalog in the place of the old one, in one atomic step, and keeping the old one.
+"""Replaces a catalog by a new one in one atomic step, and keeps the old one.
 
 Every step leaves either catalog whole at its name. What is replaced is copied aside with its log folded in, durable
 before the new one appears; a log without its catalog would otherwise be replayed into the new one, and undo it.

@@ -1,4 +1,4 @@
-"""Where backups lie: a few verbs over keys, so that another kind of place is one class. `Folder` is a local one."""
+"""Where backups are stored: a few verbs over keys; `Folder` implements them for a local folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing old backups, in an order that a crash cannot spoil.
+"""Removes old backups, in an order that survives a crash at any point.
 
 First the manifest goes, and with it the backup. Then what nothing names any more: pieces, and copied bytes. Last the
 catalog lets go of its moment. A crash leaves pieces that nothing names, and a moment that keeps too much.

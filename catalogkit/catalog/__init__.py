@@ -1,4 +1,4 @@
-"""Catalogs: the truth about facts. `open_catalog` picks the engine by the URL."""
+"""Catalogs: the databases of facts; `open_catalog` picks the engine by the URL."""
 
 from __future__ import annotations
 

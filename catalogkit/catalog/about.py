@@ -1,4 +1,4 @@
-"""What a catalog says of itself: notes that go with it wherever it is opened, and as of when its answers are."""
+"""What a catalog says of itself: notes stored with it, and as of when its answers are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's part about who asked for documents, and about bytes that were let go on purpose."""
+"""Contract: the access log, and evictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the mirror answers: rows as a frame that can be handed out, and as of when they are."""
+"""What a query on the mirror returns: rows as a frame, and as of when they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's part about audits: facts that contradict each other, everywhere or among rows drawn at random."""
+"""Contract: questions of an audit about facts that contradict each other, for all rows or a random sample."""
 
 from __future__ import annotations
 

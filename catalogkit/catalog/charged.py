@@ -1,4 +1,4 @@
-"""Charges for storage out of the mirror, the same that `catalogkit.billing` works out of whole frames.
+"""Storage charges computed in the mirror, equal to those that `catalogkit.billing` computes from whole frames.
 
 Nearly every content lay where it lay, and belonged to whom it belonged, for all of the period: those DuckDB sums up.
 What came, went or moved meanwhile is told one by one.

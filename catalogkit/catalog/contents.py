@@ -1,4 +1,4 @@
-"""The contract's part about what is inside blobs."""
+"""Contract: metadata and text extracted from blobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's part about copies: where they lie, and what is on record at a key."""
+"""Contract: the locations of copies, and what is on record at a key."""
 
 from __future__ import annotations
 

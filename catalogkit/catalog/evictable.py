@@ -1,4 +1,4 @@
-"""Contents as eviction looks at them, out of the mirror: `catalogkit.planning.evictable` does the same out of frames.
+"""What eviction needs to know of contents, from the mirror; `planning.evictable` does the same from frames.
 
 Ten million rows stay in DuckDB; what leaves it is a row of numbers for each content, and the names of few of them.
 """

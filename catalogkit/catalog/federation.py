@@ -1,4 +1,4 @@
-"""What a catalog engine knows of other sites: who they are, what to tell them, and what they told."""
+"""Contract: other sites, what to tell them, and what they told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a catalog engine hands to whoever keeps a copy of it: everything that changed, from one moment."""
+"""Contract: everything that changed since a moment, for whoever keeps a copy of the catalog."""
 
 from __future__ import annotations
 

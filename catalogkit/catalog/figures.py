@@ -1,4 +1,4 @@
-"""The figures of reports from the mirror, all from one moment: what they mean is defined elsewhere.
+"""Computes the figures of reports in the mirror, all from one moment; `stats` and others define them.
 
 `catalogkit.stats`, `arrivals`, `coverage`, `fixity` and `overview` define each figure on whole frames. Here DuckDB cuts
 millions of rows down to few, or to few narrow columns, and the same functions go on from there.

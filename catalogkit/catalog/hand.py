@@ -1,4 +1,4 @@
-"""The hand of a catalog engine: what the executor of plans changes facts with, one transaction a batch."""
+"""Contract: the changes that the executor of plans makes, one transaction a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's part about ingest: what is promised before bytes appear, and what is true once they are durable."""
+"""Contract: what ingest writes, intents before the bytes appear and facts once they are durable."""
 
 from __future__ import annotations
 

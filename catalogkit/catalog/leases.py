@@ -1,4 +1,4 @@
-"""Who is at which work, where several machines share one catalog: the part of a catalog that sees to it."""
+"""Contract: leases, by which several machines that share one catalog divide their work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of the mirror, and how what a catalog feeds gets into them.
+"""The tables of the mirror, and how a catalog's changes get into them.
 
 Besides the columns of `model.mirrored`, documents, blobs and locations have a ``blob_id``: a number that a content has
 in this mirror and no other. Numbers are joined and grouped several times faster than 64 digits are. A content keeps its

@@ -1,4 +1,4 @@
-"""Copies of the mirror that have another layout than they are to have."""
+"""Finds copies, in the mirror, whose layout is not the one wanted."""
 
 from __future__ import annotations
 

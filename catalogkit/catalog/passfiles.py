@@ -1,4 +1,4 @@
-"""Passwords that this program made itself: each in a file as libpq has them, which nobody else can read.
+"""Password files for roles that this program made, in libpq's format, readable by their owner only.
 
 A line is ``host:port:database:user:password``, so that ``PGPASSFILE=.pgpass psql ...`` works, too. The file is read
 here and not by libpq, for which a password in the environment, the operator's own maybe, would come first.

@@ -1,4 +1,4 @@
-"""The contract's part about the past: documents as they were, what happened to them, and moments that are kept."""
+"""Contract: documents as they were, what happened to them, and snapshots."""
 
 from __future__ import annotations
 

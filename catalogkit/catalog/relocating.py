@@ -1,4 +1,4 @@
-"""Moving a whole catalog to another engine, and proving that it arrived: counts and digests of every table, both ends.
+"""Moves a whole catalog to another engine, and proves that it arrived by counts and digests of every table.
 
 A table is one transaction: a move that broke off goes on with the next one. Until the last one is compared the new
 catalog has no identity, and cannot be opened.

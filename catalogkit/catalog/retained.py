@@ -1,4 +1,4 @@
-"""What retention asks of the mirror: documents, copies and the past in numbers, names only of those that are shown.
+"""What retention needs from the mirror: documents, copies and history as numbers.
 
 A content is its number here, not its digest: a million numbers are read and grouped in a tenth of the time.
 """

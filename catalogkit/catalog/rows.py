@@ -1,4 +1,4 @@
-"""What catalogs take and give: one plain value for each kind of row, the same for every engine."""
+"""The rows that catalogs take and return: one plain value for each kind, the same for every engine."""
 
 from __future__ import annotations
 

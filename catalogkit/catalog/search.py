@@ -1,4 +1,4 @@
-"""The contract's part about finding documents by their words."""
+"""Contract: full-text search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's part about sketches of texts, which tell which contents may be the same text in other bytes."""
+"""Contract: sketches of texts, by which near-duplicates are found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of catalogs: which engine, and what of one may be shown. Passwords never are."""
+"""Catalog URLs: which engine one names, and how to show it without its password."""
 
 from __future__ import annotations
 

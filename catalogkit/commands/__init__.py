@@ -1,4 +1,4 @@
-"""The commands of the command line, a module for each room of it; each adds its own with ``add_to``."""
+"""The commands of the command line, a module for each room; each adds its own with ``add_to``."""
 
 from __future__ import annotations
 

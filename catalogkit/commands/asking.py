@@ -1,4 +1,4 @@
-"""What there is: totals, documents, one document."""
+"""Commands `status`, `find`, `show`."""
 
 from __future__ import annotations
 

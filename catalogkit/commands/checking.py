@@ -1,4 +1,4 @@
-"""Proving that the bytes are still right, and that catalog and stores agree."""
+"""Commands `verify`, `audit`."""
 
 from __future__ import annotations
 

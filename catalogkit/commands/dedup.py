@@ -1,4 +1,4 @@
-"""The command that plans which copies are to share their bytes."""
+"""Command `plan dedup`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that read access logs, and that plan to let go of what can be fetched again."""
+"""Commands `access`, `plan evict`, `plan fetch`, `evictions`."""
 
 from __future__ import annotations
 

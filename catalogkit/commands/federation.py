@@ -1,4 +1,4 @@
-"""The commands that sync with other sites, and show what they said without knowing of each other."""
+"""Commands `sync`, `conflicts`, `plan reconcile`."""
 
 from __future__ import annotations
 

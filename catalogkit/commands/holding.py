@@ -1,4 +1,4 @@
-"""The commands that forbid that something goes away."""
+"""Commands `hold add`, `hold list`, `hold release`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking into documents."""
+"""Command `extract`."""
 
 from __future__ import annotations
 

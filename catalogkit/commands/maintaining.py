@@ -1,4 +1,4 @@
-"""The nightly round."""
+"""Command `maintain`: the nightly round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that finds near-duplicates, and plans which copy of each text is kept."""
+"""Command `plan near`."""
 
 from __future__ import annotations
 

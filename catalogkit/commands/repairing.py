@@ -1,4 +1,4 @@
-"""The command that plans a repair."""
+"""Command `plan repair`."""
 
 from __future__ import annotations
 

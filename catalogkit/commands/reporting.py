@@ -1,4 +1,4 @@
-"""Reports, and the demo that ends with some."""
+"""Commands `report`, `demo`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that plans by a retention policy, or tries one on the past."""
+"""Command `plan retention`, with its back-test."""
 
 from __future__ import annotations
 

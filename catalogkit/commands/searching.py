@@ -1,4 +1,4 @@
-"""Finding documents by their words."""
+"""Command `search`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which contents will nobody ask for again: demand told from the access log, proved on the log's own past."""
+"""Which contents nobody will ask for again: demand predicted from the access log, tested on the log's past."""

@@ -1,4 +1,4 @@
-"""The rules that everybody knows, as orders: what has the highest value goes first.
+"""Classic eviction rules (LRU, LFU, GDSF and others) as orders: the highest value goes first.
 
 They are what a learned score has to beat. None of them looks past the time as of which it is asked.
 """

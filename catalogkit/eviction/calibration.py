@@ -1,4 +1,4 @@
-"""Calibration: making a chance of reuse mean what it says, from how chances did at the log's own past times.
+"""Calibrates the chance of reuse against what happened at past times of the log.
 
 A line on the log-odds (Platt's scaling), which leans to leaving chances as they are; and humility: how much more or
 less than expected was asked for at those times, all in all, differs from time to time. Nobody knows which way the next

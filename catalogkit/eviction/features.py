@@ -1,4 +1,4 @@
-"""What is known of each object at a time, as numbers: all at once, for every object, from the log up to then.
+"""Features of each object at a time, computed for all objects at once from the log up to then.
 
 Every time is counted in horizons, so that what was learned from one past holds for a later one. How old an object is in
 days is left out: the catalog is always older than the past that a model learned from.

@@ -1,4 +1,4 @@
-"""Harms: what a removal costs, by which of them objects are ranked, and the score as parts that add up.
+"""The harms of a removal, and the score that ranks objects by them, as parts that add up.
 
 Three harms are told apart, because no order is best for all:
 

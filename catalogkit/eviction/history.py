@@ -1,4 +1,4 @@
-"""What the scorers look at: objects, and when each was asked for.
+"""The input of all scorers: objects, and when each was asked for.
 
 An object is a content that could go: its bytes, since when it is there, the class of its source. A log says how often
 it was asked for until a time, and nothing about later: whoever scores as of a time gets what was known by then.

@@ -1,4 +1,4 @@
-"""How good an order of removal was, measured by what came after it.
+"""Measures how good an order of removal was, by the requests that came afterwards.
 
 A *regret* of 0 is what somebody who knew the future would have done, 1 is what chance does:
 ``(result - oracle) / (random - oracle)``. Three results are looked at, because they are different harms:

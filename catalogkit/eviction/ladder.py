@@ -1,4 +1,4 @@
-"""The ladder: by what objects are ranked, and what says so.
+"""Chooses by what objects are ranked, from size and age to a model, and says why.
 
 Rates, a model, and the classic rules are asked for the log's own past times, each with what was known by then, and what
 came after judges them. All are judged at the same times, by the mean of all; a rule that is none of ours has to win

@@ -1,4 +1,4 @@
-"""What a model learns from the log's past: how often objects are asked for within a horizon, and whether at all.
+"""The model: learns from the log's past how often objects are asked for within a horizon, and whether at all.
 
 Gradient boosting (scikit-learn's histogram trees) tells two things from the same features: by how much the expected
 number of requests differs from what the rate of its class says (a Poisson model with that rate as its offset), and the

@@ -1,4 +1,4 @@
-"""Rates of requests, shrunken to those of the class: what few requests say, weighed against what its kind is like.
+"""Request rates, shrunk towards the rate of the object's class where its own requests say little.
 
 Most objects were asked for once or never. Their own rate says little; that of their source says more. With requests of
 an object as a Poisson process whose rate varies within its class as a Gamma distribution (Robbins' empirical Bayes,

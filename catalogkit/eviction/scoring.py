@@ -1,4 +1,4 @@
-"""Scores: which objects go first, with the reasons as parts that add up, and a card that says what they rest on.
+"""Scores objects for eviction: the order, its reasons as parts that add up, and a card of what it rests on.
 
 The ladder is honest: without a log objects are ranked by size and age, and no chance of reuse is claimed. With a log
 they are ranked by expected demand per byte, told by rates that lean on the class of each object, or, where that proves

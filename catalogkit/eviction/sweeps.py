@@ -1,4 +1,4 @@
-"""Sweeps: a crawler or a mirror that asked for everything at once, which says nothing about any one object.
+"""Detects sweeps: crawlers or mirrors that asked for everything at once.
 
 Left in, one sweep makes everything look wanted, and every past that holds one teaches the wrong thing. So what a sweep
 asked for alike is taken out of what is learned about objects; how often sweeps come is told beside it, and makes every

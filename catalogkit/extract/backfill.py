@@ -1,4 +1,4 @@
-"""Looking into the blobs of a collection that nobody looked into, or only an older extractor.
+"""Extracts the blobs of a collection that are due: never read, or read by an older extractor.
 
 What was told is in the catalog within about a second, and what is there is not due any more: a run that is cut short,
 by a budget, a limit or Ctrl-C, goes on where it was. Facts are noted only if the bytes that were read have the digest

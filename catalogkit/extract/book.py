@@ -1,4 +1,4 @@
-"""EPUB 2 and 3: what the package file states, its table of contents, its spine and the text in it."""
+"""Reads EPUB 2 and 3: the package file, the table of contents, the spine and its text."""
 
 from __future__ import annotations
 

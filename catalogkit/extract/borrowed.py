@@ -1,4 +1,4 @@
-"""Reading documents by somebody else's workers: any `Executor`, such as that of a cluster.
+"""Extraction on somebody else's workers: any `Executor`, such as a cluster's.
 
 What goes to a worker is where copies lie, and what one document may take. It reads them as it would here, in a process
 of its own that may crash and hang, and keeps that process for the next time.

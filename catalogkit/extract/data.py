@@ -1,4 +1,4 @@
-"""JSON and JSON lines: the shape of the values, as a JSON Schema."""
+"""Reads JSON and JSON lines: infers the shape of the values as a JSON Schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Times as documents write them; where one names no zone, it is taken for UTC."""
+"""Parses times as documents write them; a time without a zone is taken as UTC."""
 
 from __future__ import annotations
 

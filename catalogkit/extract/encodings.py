@@ -1,4 +1,4 @@
-"""Which characters bytes are, as browsers find out (WHATWG Encoding, and HTML 13.2.3)."""
+"""Detects the encoding of bytes as browsers do (WHATWG Encoding, and HTML 13.2.3)."""
 
 from __future__ import annotations
 

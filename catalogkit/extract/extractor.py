@@ -1,4 +1,4 @@
-"""What is inside a document: the door for single ones."""
+"""`MetadataExtractor`: extracts single documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a format's module found, as it found it; and the one place that makes tidy facts of it."""
+"""What a format's module returns, and the one place that cleans it up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The language of a text, told from the text: the compressed model of fastText, which knows 176 languages."""
+"""Detects the language of a text, with fastText's compressed model of 176 languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""XML of any kind: its root, its title where it has one near the top, its text."""
+"""Reads XML of any kind: its root, its title where it has one near the top, its text."""
 
 from __future__ import annotations
 

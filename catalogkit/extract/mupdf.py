@@ -1,4 +1,4 @@
-"""PDF by MuPDF (AGPL-3.0, or a commercial licence from Artifex), which is why it is an extra of its own."""
+"""Reads PDF with MuPDF (AGPL-3.0, or a commercial licence from Artifex), which is why it is an extra of its own."""
 
 from __future__ import annotations
 

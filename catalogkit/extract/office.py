@@ -1,4 +1,4 @@
-"""Documents of word processors: Open XML (DOCX, PPTX, XLSX) and OpenDocument (ODT and its kin)."""
+"""Reads office documents: Open XML (DOCX, PPTX, XLSX) and OpenDocument (ODT and its kin)."""
 
 from __future__ import annotations
 

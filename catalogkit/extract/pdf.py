@@ -1,4 +1,4 @@
-"""PDF: PDFium reads it; MuPDF, if it is there, is asked about what PDFium cannot open, and about XMP out of reach.
+"""Reads PDF with PDFium; MuPDF, if installed, reads what PDFium cannot open, and XMP that it cannot reach.
 
 PDFium is the faster of the two and tells more pages right, MuPDF repairs more. Which metadata counts: the Info
 dictionary, because that is what all readers show; XMP where that is silent.

@@ -1,4 +1,4 @@
-"""PDF by PDFium (Apache-2.0 and BSD-3-Clause)."""
+"""Reads PDF with PDFium (Apache-2.0 and BSD-3-Clause)."""
 
 from __future__ import annotations
 

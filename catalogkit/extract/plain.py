@@ -1,4 +1,4 @@
-"""Plain text: its characters, and how many lines they make."""
+"""Reads plain text: its encoding and its lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From bytes to facts, in this process: what a worker does for each document."""
+"""From bytes to facts in one process: what a worker does for each document."""
 
 from __future__ import annotations
 

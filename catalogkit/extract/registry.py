@@ -1,4 +1,4 @@
-"""Which extractor reads what, and their versions: a higher one makes due again what a lower one told."""
+"""Which extractor reads which kind, and their versions; a higher version makes its contents due again."""
 
 from __future__ import annotations
 

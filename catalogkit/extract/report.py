@@ -1,4 +1,4 @@
-"""What a run of extraction came to."""
+"""The result of a run of extraction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading documents in processes of their own, which may crash, hang and take all memory: the run goes on.
+"""Runs extraction in child processes that may crash, hang or run out of memory without ending the run.
 
 Each of a few child interpreters reads many documents, one after another. A few are sent ahead, so that no child waits
 for its parent. Where a child ends, or takes too long, it is ended and replaced, the document it was reading is

@@ -1,4 +1,4 @@
-"""A JSON Schema inferred from values: what is always there, what may be null, what may be several things.
+"""Infers a JSON Schema from values: what is always there, what may be null, what has several types.
 
 Libraries that infer schemas tell no examples and make a property of every key, also where keys are data (dates,
 languages, identifiers) and there are thousands of them; this one stops at a bound and says so.

@@ -1,4 +1,4 @@
-"""What a whole document is: what its first bytes say, and where they leave it open, what else is in it."""
+"""The kind of a whole document, where its first bytes leave it open."""
 
 from __future__ import annotations
 

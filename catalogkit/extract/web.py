@@ -1,4 +1,4 @@
-"""HTML, read as browsers read it, by the HTML5 parser of lexbor: selectolax gives the tree, resiliparse the text."""
+"""Reads HTML with lexbor's HTML5 parser: selectolax gives the tree, resiliparse the text."""
 
 from __future__ import annotations
 

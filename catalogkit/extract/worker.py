@@ -1,4 +1,4 @@
-"""The life of a process that reads documents: limits first, then one document after another until nobody asks.
+"""The main loop of a child process that extracts: sets its limits, then reads one document after another.
 
 It gets open files, never names; it can write no file, and answers in MessagePack, so that whatever a hostile document
 makes of it, its parent gets plain data of known types or nothing.

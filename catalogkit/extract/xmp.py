@@ -1,4 +1,4 @@
-"""XMP, the metadata in XML that PDF files carry (ISO 16684-1)."""
+"""Reads XMP, the metadata in XML that PDF files carry (ISO 16684-1)."""
 
 from __future__ import annotations
 

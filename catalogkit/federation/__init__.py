@@ -1,1 +1,1 @@
-"""More than one site: what changed where, who knows of it, and what becomes of changes made apart."""
+"""Federation: several sites, their changes, and how changes made apart are merged."""

@@ -1,4 +1,4 @@
-"""Who knew what: dots and version vectors, so that no clock has to say which of two changes came later.
+"""Dots and version vectors: which change knew of which, without trusting clocks.
 
 A *dot* names one change: the site where it was made, and its number there. A *context* says for each site up to which
 number changes are known; numbers of a site only grow. A change that was made in the knowledge of another has the

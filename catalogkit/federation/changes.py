@@ -1,4 +1,4 @@
-"""A change set: everything that changed at a site since it was last asked, as bytes that can be handed over or kept.
+"""Change sets: everything that changed at a site since it was last asked, as bytes to send or store.
 
 It is compressed, and begins with the digest of what follows, so that one that was cut short or damaged is told from one
 that is whole. A site reads what another one writes: what is in here is a format, and has a version.

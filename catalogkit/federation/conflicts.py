@@ -1,4 +1,4 @@
-"""What sites said without knowing of each other: a frame, a report, and a plan that chooses."""
+"""Conflicts: values that sites wrote without knowing of each other, as a frame, a report and a plan."""
 
 from __future__ import annotations
 

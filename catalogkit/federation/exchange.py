@@ -1,4 +1,4 @@
-"""Change sets in a folder or a bucket that sites share, where none can reach another one's catalog.
+"""Syncs by change sets in a shared folder or bucket, where sites cannot reach each other's catalog.
 
 Every site writes below its own id, one change set after the other, and reads what the others wrote. Nothing there is
 changed once it is written, so nobody has to wait for anybody; a site that comes late reads all of it.

@@ -1,4 +1,4 @@
-"""The user's door: a primary and its regions."""
+"""`FederatedCatalog`: a primary and its regions."""
 
 from __future__ import annotations
 

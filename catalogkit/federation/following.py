@@ -1,4 +1,4 @@
-"""Bytes that follow their documents from other sites: those asked for, or all as far as a budget goes.
+"""Brings bytes from other sites after their documents: those asked for, or all within a budget.
 
 Nothing is believed: what comes is hashed on its way, and has its place only if it is what the document says. It is a
 plan like every other, of steps that add, so a crash half way leaves nothing but what is proved.

@@ -1,4 +1,4 @@
-"""Two states of one record, and what they are together: pure, and the same in whatever order states come.
+"""Merges two states of one record: pure, and the same in whatever order states come.
 
 A record is what sites know of one document. What belongs together is one *group*: its content (digest, size, types,
 the run and time it was fetched), its metadata, its life (whether it is there at all). A group holds every value that

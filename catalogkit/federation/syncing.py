@@ -1,4 +1,4 @@
-"""Bringing two sites to the same facts, straight between their catalogs.
+"""Syncs two sites directly between their catalogs.
 
 Each asks the other what changed since it last asked, part by part. A part is one transaction at the end that takes it,
 together with how far it has come: whatever ends a sync half way, the next one goes on there, and doing it twice changes

@@ -1,4 +1,4 @@
-"""Clusters: texts that are the same as one of them, by comparing them whole.
+"""Clusters of near-duplicates: compares whole texts with the one that is kept.
 
 A cluster is a star: every member was compared with the one in its middle, which is the one to keep, and is the same
 text as that. Chains, in which each is like the next and the ends have nothing in common, cannot come about.

@@ -1,4 +1,4 @@
-"""Pairs of texts that are worth comparing, from their sketches alone: locality-sensitive hashing.
+"""Finds pairs of texts worth comparing from their sketches: locality-sensitive hashing.
 
 A sketch is cut into 32 bands of 4 numbers; texts that agree in one band are a pair. Two texts of Jaccard similarity s
 become one with probability 1 - (1 - s^4)^32 (Indyk and Motwani 1998): 0.99 at the least similarity that counts, 0.6,

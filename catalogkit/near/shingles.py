@@ -1,4 +1,4 @@
-"""Texts as sets of shingles, and how alike two of them are."""
+"""Texts as sets of shingles, and how similar two of them are."""
 
 from __future__ import annotations
 

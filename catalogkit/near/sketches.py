@@ -1,4 +1,4 @@
-"""Sketches: what is kept of a text to tell which others are worth comparing with it.
+"""Sketches: short signatures of texts that tell which are worth comparing.
 
 A sketch is a MinHash signature (Broder 1997) of 128 numbers, half a kilobyte whatever the length of the text. The share
 of numbers that two sketches have in common estimates the Jaccard similarity of their texts, with a standard error of

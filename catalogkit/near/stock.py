@@ -1,4 +1,4 @@
-"""Stock pages: what servers say instead of the document. They are all alike, and nobody's duplicate."""
+"""Recognizes stock pages, which servers send instead of a document."""
 
 from __future__ import annotations
 

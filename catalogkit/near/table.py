@@ -1,4 +1,4 @@
-"""Near-duplicates as a table: who is like whom, which copy to keep, and what the others take."""
+"""Near-duplicates as a table: members, similarity, which copy to keep, and what the others take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A figure as a still picture: SVG, drawn from the very specification that Plotly draws.
+"""Draws a Plotly figure as a still picture in SVG, without a browser.
 
 A stored notebook shows it where nothing runs: under stock ``nbconvert``, in a browser without JavaScript, on paper. It
 draws what catalogkit's charts use of Plotly (`TRACES`, the axes and labels of `catalogkit.drawing`) and no more; hover

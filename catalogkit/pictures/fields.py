@@ -1,4 +1,4 @@
-"""A treemap as SVG: fields within fields, as near to squares as they can be."""
+"""Draws a treemap as SVG."""
 
 from __future__ import annotations
 

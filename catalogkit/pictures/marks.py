@@ -1,4 +1,4 @@
-"""What charts draw along axes, as SVG: bars, lines and points, cells."""
+"""Draws the marks of charts as SVG: bars, lines and points, cells."""
 
 from __future__ import annotations
 

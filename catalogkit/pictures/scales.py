@@ -1,4 +1,4 @@
-"""From values to pixels along one axis: numbers, their logarithms, times, names; and what is written beside it."""
+"""Axes of still pictures: from values to pixels for numbers, logarithms, times and names, and their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words in a picture: Plotly's few tags as SVG, and about how wide they are."""
+"""Text in still pictures: Plotly's few tags as SVG, and about how wide they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dedup: which copies are to share their bytes, which not, and why. The plan for it is made in `planners.sharing`.
+"""Plans dedup: decides which copies share their bytes, and why; `planners.sharing` makes the plan.
 
 A *group* is one content at several names in one store. Its names are those of one or more files (*objects*, as
 `catalogkit.stats` counts them); one object stays, every other is *spare*, so that the spare bytes of all groups that

@@ -1,4 +1,4 @@
-"""Eviction: letting bytes go that can be fetched again, those first that the fewest are expected to ask for.
+"""Plans eviction: bytes that can be fetched again, least wanted first.
 
 A content that goes is first noted as evicted, then its copies are dropped, in one unit: whoever looks for the bytes is
 told that they went on purpose, when and by which plan. Its documents stay. Where a good copy stays in another store,

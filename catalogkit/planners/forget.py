@@ -1,4 +1,4 @@
-"""Forgetting documents somebody names: the catalog lets go of them, history keeps what they were."""
+"""Plans to forget documents that somebody names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage: what nothing refers to. First it is condemned, which is only a fact; after a grace it may be purged."""
+"""Plans garbage collection: condemns what nothing refers to, purges it after a grace period."""
 
 from __future__ import annotations
 

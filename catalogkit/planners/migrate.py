@@ -1,4 +1,4 @@
-"""Another layout: every copy gets its new name first, and gives up its old one only then."""
+"""Plans a change of layout: every copy gets its new name first, and loses its old one only then."""
 
 from __future__ import annotations
 

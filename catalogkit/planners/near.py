@@ -1,4 +1,4 @@
-"""Near-duplicates: letting go of all but the best copy of a text. Whoever looks at them decides, one by one."""
+"""Plans which near-duplicates to forget: all but the best copy of a text. A person decides about each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conflicts between sites: one of the values that did not know of each other is written in the knowledge of all.
+"""Plans the end of conflicts between sites: writes one of the values in the knowledge of all.
 
 The rule that chose what is shown needs nobody, and is the same at all sites; here somebody looks at it, and may have it
 otherwise. Until then nothing is lost, and afterwards all sites follow.

@@ -1,4 +1,4 @@
-"""Another store: every blob is copied there, and only then given up where it lay."""
+"""Plans the move to another store: copies every blob there, and only then drops it from the first."""
 
 from __future__ import annotations
 

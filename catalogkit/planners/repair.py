@@ -1,4 +1,4 @@
-"""Repair: bad and missing copies made good again, from whatever still holds the right bytes.
+"""Plans repairs: restores bad and missing copies from whatever still holds the right bytes.
 
 Nothing is repaired from a copy that is only believed to be good: whoever carries the plan out reads the source anew and
 takes only bytes that hash right. What lies at the key until then is put aside, never thrown away.

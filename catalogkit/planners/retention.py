@@ -1,4 +1,4 @@
-"""Retention: forgetting what is due. Decisions about every document go in, steps for those to forget come out."""
+"""Plans retention: makes steps to forget the documents that are due."""
 
 from __future__ import annotations
 

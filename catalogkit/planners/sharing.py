@@ -1,4 +1,4 @@
-"""Sharing: the plan that makes copies share their bytes, as was decided in `planners.dedup`."""
+"""Makes the dedup plan from what `planners.dedup` decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backups to keep: the newest few, then one a day, a week, a month, each with its reasons."""
+"""Decides which backups to keep: the newest few, then one a day, a week, a month, each with its reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tiering: what nobody asks for goes to where keeping it is cheap, and comes back once it is asked for again.
+"""Plans tiering: cold documents to a cheap store, and back once they are asked for again.
 
 Between the two lies a gap, so that nothing goes to and fro: what goes was not asked for at all within the same time in
 which what comes back was asked for several times. Where both stores have prices, a move must also pay.

@@ -1,4 +1,4 @@
-"""Undo: the way back from what a plan has done, as long as it left one."""
+"""Plans the undo of what another plan did, where it left a way back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gathering what planners need to know, and handing it to them; nothing here changes anything but `gc_incremental`."""
+"""Gathers what planners need to know from catalog and stores, and calls them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A retention policy tried on a collection's own past."""
+"""Back-tests a retention policy on a collection's own past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Dedup: gathering what is known of duplicates, looking at their files, and asking the planner."""
+"""Gathers what is known of duplicates, looks at their files, and calls the dedup planner."""
 
 from __future__ import annotations
 

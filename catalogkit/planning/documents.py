@@ -1,4 +1,4 @@
-"""Documents somebody names."""
+"""Gathers documents that somebody names, and calls the planner of forgetting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eviction: who asked for what, what could go, and a plan to let it go."""
+"""Eviction: gathers accesses and candidates, scores them, and calls the planner; `SmartEvictionPolicy`."""
 
 from __future__ import annotations
 

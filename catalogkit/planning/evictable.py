@@ -1,4 +1,4 @@
-"""Contents that documents refer to, as eviction looks at them: numbers of all, names of those that are shown."""
+"""Gathers contents that may be evicted, from frames; `catalog.evictable` does the same in the mirror."""
 
 from __future__ import annotations
 

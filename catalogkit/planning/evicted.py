@@ -1,4 +1,4 @@
-"""What was evicted: fetching it again, what it cost that it was gone, and whether that is what was promised."""
+"""What was evicted: fetching it again, regret, and promises compared with what happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Garbage: what to condemn, what to purge, and both in one short door."""
+"""Gathers garbage, and plans to condemn or purge it; `gc_incremental` does both in one call."""
 
 from __future__ import annotations
 

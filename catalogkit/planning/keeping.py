@@ -1,4 +1,4 @@
-"""Plans that are kept in a collection: saying yes to one, and which of them wait."""
+"""Plans saved in a collection: approving one, giving one up, listing those that wait."""
 
 from __future__ import annotations
 

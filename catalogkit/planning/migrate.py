@@ -1,4 +1,4 @@
-"""Which copies have another layout than they are to have, and their new names."""
+"""Gathers copies whose layout is not the one wanted, and their new names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Near-duplicates: sketching what is new, finding clusters, and asking the planner."""
+"""Near-duplicates: sketches new texts, finds clusters, and calls the planner."""
 
 from __future__ import annotations
 

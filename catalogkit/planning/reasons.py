@@ -1,4 +1,4 @@
-"""Why bytes are kept, or why they go."""
+"""Answers `why`: why bytes are kept, or why they are going."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which blobs lie in a store that they are to leave."""
+"""Gathers the blobs of a store that is to be emptied."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repair: which copies are bad, what else holds their bytes, and where these came from."""
+"""Gathers bad copies, other copies of their bytes, and their sources, and calls the repair planner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Retention: what the catalog knows, gathered for the rules, and the policy as people type it."""
+"""Gathers what retention rules need to know, and reads the policy as people type it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies in a quick and in a cheap store, how old it is, and who asks for it."""
+"""Gathers what lies in the hot and in the cheap store, its age and its accesses, and calls the planner."""
 
 from __future__ import annotations
 

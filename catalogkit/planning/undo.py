@@ -1,4 +1,4 @@
-"""The way back from a plan that was applied."""
+"""Gathers what an applied plan did, and plans its undo."""
 
 from __future__ import annotations
 

@@ -1,2 +1,1 @@
-"""Policies: what somebody decided once, in plain data, checked when it is written down. They read no clock and touch
-nothing."""
+"""Policies: settings that decide, as plain data, checked when they are read; they read no clock and touch nothing."""

@@ -1,4 +1,4 @@
-"""A retention policy tried on the past: what it would have forgotten and saved, and what was asked for again.
+"""Back-tests a retention policy: what it would have forgotten and saved, and what was asked for again.
 
 Everything is a *gap* between two sightings of a document: within it nothing was heard of it, so the first step at which
 its days have run out forgets it, until it is seen again. A forgotten document that is asked for again, by an entry in

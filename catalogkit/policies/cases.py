@@ -1,4 +1,4 @@
-"""What the rules of retention say of documents, asked once for each combination that they can tell apart.
+"""Evaluates retention rules once for each combination of properties that they can tell apart.
 
 They look at tenant, media type, resolver and size tier, and at nothing else.
 """

@@ -1,4 +1,4 @@
-"""Retention for whole catalogs: the decision about every document at once.
+"""Retention decisions for whole catalogs: every document at once.
 
 What the rules say is told for each combination that occurs (`catalogkit.policies.cases`); the rest is arithmetic on
 columns.

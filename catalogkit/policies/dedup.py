@@ -1,4 +1,4 @@
-"""What is worth sharing: the policy of dedup, and what reading and storing bytes costs.
+"""The dedup policy: what is worth sharing, and what reading and storing bytes costs.
 
 Proving that copies are equal means reading them, which takes time and, in some places, money; what it frees is paid
 for month by month. A copy is worth sharing when what it saves until the horizon is more than a set share of what the

@@ -1,4 +1,4 @@
-"""How much reading one document may cost, and how much of it is kept: the settings ``[extract]``."""
+"""The settings ``[extract]``: how much reading one document may cost, and how much of it is kept."""
 
 from __future__ import annotations
 

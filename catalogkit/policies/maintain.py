@@ -1,4 +1,4 @@
-"""The nightly round: what ``[maintain]`` of the settings says. All of it has defaults; what is unknown is refused."""
+"""The settings ``[maintain]`` of the nightly round. All have defaults; an unknown one is refused."""
 
 from __future__ import annotations
 

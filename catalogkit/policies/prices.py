@@ -1,4 +1,4 @@
-"""What stores cost, where somebody charges for them: prices as the settings have them, and sums made of them."""
+"""The settings ``[prices]``: what stores charge, and sums of it."""
 
 from __future__ import annotations
 

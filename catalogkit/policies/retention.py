@@ -1,4 +1,4 @@
-"""How long documents are kept: the rules, what is checked about them, and the decision about one document.
+"""The retention policy: its rules, how they are checked, and the decision about one document.
 
 A rule gives a number of days, counted from the last time a document was seen. Of all rules that apply the longest
 wins, so that adding a rule never shortens; a rule that is meant to shorten says so (`Shorten`), and then caps the rest.

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in words: which table, what was meant, what may stand there."""
+"""Error messages for settings: which table, what was probably meant, what is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When bytes go to where keeping them is cheap, and when they come back: ``[tiering]`` of the settings."""
+"""The settings ``[tiering]``: when bytes move to a cheap store, and when they come back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of a retention policy: days, media types, size tiers, names; and what is wrong with a slip."""
+"""Parses the words of a retention policy: days, media types, size tiers, names."""
 
 from __future__ import annotations
 

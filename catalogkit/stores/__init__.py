@@ -1,1 +1,1 @@
-"""Stores: where bytes lie. `catalogkit.stores.contract` says what one must do."""
+"""Stores of bytes: folders, buckets, and files that stay with their owner."""

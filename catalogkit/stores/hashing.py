@@ -1,4 +1,4 @@
-"""SHA-256 beside the work: pieces are hashed by a thread while their caller writes, sends or fetches the next."""
+"""SHA-256 in a thread beside the work: one piece is hashed while the next is written, sent or fetched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in memory, as slow and as faulty as it is told to be: for trying out what reads copies."""
+"""A store in memory that can be told to be slow or faulty, for trying out code that reads copies."""
 
 from __future__ import annotations
 

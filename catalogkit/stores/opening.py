@@ -1,4 +1,4 @@
-"""Stores by their URL: ``file:folder`` for one in a folder, ``s3://``, ``gs://`` or ``az://`` for one in a bucket."""
+"""Opens stores by URL: ``file:folder``, ``s3://``, ``gs://`` or ``az://``."""
 
 from __future__ import annotations
 

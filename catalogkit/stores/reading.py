@@ -1,4 +1,4 @@
-"""Reading fast: one buffer that is used again, and no more calls per file than it takes.
+"""Reads files fast: one reused buffer, and as few calls per file as possible.
 
 A fresh `bytearray` of this size comes from the kernel a few bytes into a page, which makes every copy into it up to
 five times slower on some processors; an anonymous map is page-aligned. It is private, because a shared one would

@@ -1,4 +1,4 @@
-"""Files that stay where their owner keeps them."""
+"""Files that stay where their owner keeps them (mode `reference`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Surveying a folder: everything that lies in it, whether or not it has a layout's form, and what cannot be seen."""
+"""Lists everything in a store's folder, whether or not it has a layout's form, and what cannot be read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Taking a file in: one read that hashes, types and writes it to a temporary name. Runs in worker processes."""
+"""Reads a file for ingest in a worker process: hashes, detects its type, writes it to a temporary name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connection to a server: opening, transactions, who writes beside whom, trying again.
+"""The connection to a PostgreSQL server: opening, transactions, writers beside each other, retries.
 
 **Isolation.** Readers see one moment (REPEATABLE READ) and never wait. Writers are READ COMMITTED, and begin with an
 advisory lock: whoever may take away what another relies on (the executor's hand, holds, moments, an audit's second

@@ -1,4 +1,4 @@
-"""Documents as ingest writes them: looked up by their identity, decided here, added by COPY."""
+"""Writes the documents of an ingest: looks them up by identity, decides, adds them by COPY."""
 
 from __future__ import annotations
 

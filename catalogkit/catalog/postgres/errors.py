@@ -1,4 +1,4 @@
-"""The driver's errors, turned into ours: each with what to do next, none with a secret."""
+"""Turns the PostgreSQL driver's errors into catalogkit's, with what to do next and without secrets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a transaction whose connection is lost during COMMIT: the server is asked, by its number.
+"""Finds out whether a transaction was committed whose connection was lost during COMMIT.
 
 One that crashed has forgotten which numbers it had given to transactions that never reached its log, and gives them to
 others. So since when a server runs belongs to a transaction's name; where it was started anew, a number that was not

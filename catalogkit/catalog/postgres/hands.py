@@ -1,4 +1,4 @@
-"""What keeps everybody away while bytes are removed, also where the server ends the session that sees to it.
+"""Keeps other writers away while bytes are removed, even if the server ends the session that does so.
 
 The executor looks whether anybody needs a file and removes it inside one transaction, whose lock keeps others from
 beginning to need it. A server can end a session at any moment, and its locks with it, while the program goes on for

@@ -1,4 +1,4 @@
-"""A catalog as one file at one moment: an embedded catalog, so that backups are the same for all engines."""
+"""Writes a catalog on a server into one SQLite file, so that backups are the same for all engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How lists travel: in binary, and digests, of which there are thousands in each batch, in one piece."""
+"""Sends lists to the server in binary, digests of a batch in one piece."""
 
 from __future__ import annotations
 

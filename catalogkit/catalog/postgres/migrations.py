@@ -1,4 +1,4 @@
-"""The schema's versions on a server, and bringing a database to this program's.
+"""The schema's versions on a server, and upgrading a database to this program's version.
 
 All that is pending is one transaction under an advisory lock that writers share: of two programs that upgrade at once
 the second finds it done, nobody writes meanwhile, and a crash leaves the old schema.

@@ -1,4 +1,4 @@
-"""Readers: roles that see one tenant's rows of a catalog that several tenants share, by the server's own doing.
+"""Readers: roles that see one tenant's rows of a shared catalog, enforced by row-level security.
 
 The owner of the tables is exempt from all of it, on purpose: what collects garbage must see every document. A program
 that is neither owner nor reader is refused, and never shown a part (`row_security` is off for all but readers).

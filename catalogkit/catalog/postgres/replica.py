@@ -1,4 +1,4 @@
-"""A server that follows another one: it answers as of its last commit, and takes nothing."""
+"""A catalog on a read-only replica: answers as of its last commit, and refuses writes."""
 
 from __future__ import annotations
 

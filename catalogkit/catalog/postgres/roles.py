@@ -1,4 +1,4 @@
-"""Roles on a server that an operator makes for others, and that the server asks them for their password.
+"""Makes roles on a server for others, and makes sure that the server asks for their password.
 
 A server shows the names of roles and databases to everybody who is let in, so these say nothing. What a role may do
 is granted, piece by piece, where it is made; it owns nothing, is a member of nothing, and can make nothing.

@@ -1,4 +1,4 @@
-"""Finding documents by their words: a ``tsvector`` for each document, made here, so that all engines find the same.
+"""Full-text search: a ``tsvector`` for each document, made here, so that all engines find the same.
 
 Two limits of the type: of a text so long that its words fill a megabyte the rest is not found, and words after the
 16,383rd are found, but not as parts of a phrase (PostgreSQL, "Limitations" of text search).

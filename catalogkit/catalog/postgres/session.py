@@ -1,4 +1,4 @@
-"""One transaction on a server, in the words that the engines share."""
+"""One transaction on a server, with the interface that the engines share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server finds wrong with its own objects: rules that were switched off, indexes that cannot be trusted."""
+"""Checks the server's own objects: disabled rules, indexes that cannot be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database of its own on a server for each tenant: the wall is that no statement can name what lies in another one.
+"""A database of its own on a server for each tenant, so that no statement can name another tenant's rows.
 
 The operator owns the database and all in it. The tenant's role reads and writes rows there, and no more: it makes no
 function, no table but temporary ones, no extension, switches no rule off, and neither its quota nor its history is its

@@ -1,4 +1,4 @@
-"""What the engines have in common: the same questions in the SQL that all of them speak.
+"""What both engines share: queries in the SQL that both of them speak.
 
 What only one can say stands in a method of its `Database`, or in its own modules.
 """

@@ -1,4 +1,4 @@
-"""Notes, and as of when answers are."""
+"""Shared SQL: notes in the catalog, and as of when its answers are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The access log, and what was evicted."""
+"""Shared SQL: the access log, and evictions."""
 
 from __future__ import annotations
 

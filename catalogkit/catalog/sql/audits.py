@@ -1,4 +1,4 @@
-"""What an audit asks: facts that contradict each other, one question for each kind."""
+"""Shared SQL: questions of an audit about facts that contradict each other, one for each kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shared half of an engine needs of the other: transactions, and a few things that each says differently."""
+"""What the shared SQL needs from an engine: transactions, and the few things that each writes differently."""
 
 from __future__ import annotations
 

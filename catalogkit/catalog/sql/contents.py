@@ -1,4 +1,4 @@
-"""What is inside blobs."""
+"""Shared SQL: metadata and text extracted from blobs."""
 
 from __future__ import annotations
 

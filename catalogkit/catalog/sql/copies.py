@@ -1,4 +1,4 @@
-"""Copies on record: page by page, by key or by id; which stand, and which are bad."""
+"""Shared SQL: locations of copies, page by page, by key or by id; which exist, and which are bad."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What repair asks: which copies are bad, what else there is of their bytes, where these came from."""
+"""Shared SQL: what repair needs to know: bad copies, other copies of their bytes, and their sources."""
 
 from __future__ import annotations
 

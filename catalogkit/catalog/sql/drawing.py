@@ -1,4 +1,4 @@
-"""Rows drawn at random, and questions of an audit that are asked of those only.
+"""Shared SQL: draws rows at random, and asks an audit's questions about those only.
 
 The questions stay what they are: a common table expression with the name of a table stands in its place, and has only
 the rows that were drawn. What a row refers to is looked up among all.

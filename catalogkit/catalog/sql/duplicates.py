@@ -1,4 +1,4 @@
-"""What dedup asks: which contents have several locations, and all about those."""
+"""Shared SQL: what dedup needs to know: contents with several locations."""
 
 from __future__ import annotations
 

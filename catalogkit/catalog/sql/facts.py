@@ -1,4 +1,4 @@
-"""What ingests left in the catalog: intents, whose facts let a later run complete them, and sources they have read."""
+"""Shared SQL: intents of ingests, from which a later run completes them, and the sources they read."""
 
 from __future__ import annotations
 

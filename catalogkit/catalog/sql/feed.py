@@ -1,4 +1,4 @@
-"""What changed since a cursor: rows for a copy of the catalog elsewhere, all from one moment.
+"""Shared SQL: what changed since a cursor, for a copy of the catalog elsewhere, all from one moment.
 
 New rows have ids above the highest there was; changed and deleted ones left a row of history; checks are in the ledger;
 what is inside a blob gets a new id whenever somebody looks into it again, and goes when the blob's state changes.

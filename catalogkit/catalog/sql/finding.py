@@ -1,4 +1,4 @@
-"""What the engines share of finding documents by their words: what is indexed, what is told of what was found."""
+"""Shared SQL: full-text search: what is indexed, and what is returned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The hand with which the executor changes facts, one transaction a batch."""
+"""Shared SQL: the changes that the executor makes, one transaction a batch."""
 
 from __future__ import annotations
 

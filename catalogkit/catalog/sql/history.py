@@ -1,4 +1,4 @@
-"""Which tables keep every version of their rows, and which changes are worth one; engines make the triggers of it."""
+"""Which tables keep every version of their rows, and which changes make a version; engines generate the triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leases: rows that go when the work is done, and count for nothing once their time is over."""
+"""Shared SQL: leases: rows that are removed when the work is done, and expire."""
 
 from __future__ import annotations
 

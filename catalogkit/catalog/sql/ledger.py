@@ -1,4 +1,4 @@
-"""Runs, the verification ledger, and holds."""
+"""Shared SQL: runs, the verification ledger, and holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moments somebody keeps, snapshots and backups: which documents there were then, and which blobs that keeps."""
+"""Shared SQL: snapshots and backups: which documents there were then, and which blobs they keep."""
 
 from __future__ import annotations
 

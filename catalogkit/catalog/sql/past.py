@@ -1,4 +1,4 @@
-"""The past: documents as they were at a time or a position, what differs between two, and all that happened to one."""
+"""Shared SQL: documents as of a time or a position, differences between two, and one document's history."""
 
 from __future__ import annotations
 

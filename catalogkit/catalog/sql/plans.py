@@ -1,4 +1,4 @@
-"""What garbage collection asks, and the journal of plans."""
+"""Shared SQL: what garbage collection needs to know, and the journal of plans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The questions a catalog answers: single records by index, whole tables as frames."""
+"""Shared SQL: single records by index, whole tables as frames."""
 
 from __future__ import annotations
 

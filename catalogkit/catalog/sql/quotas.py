@@ -1,4 +1,4 @@
-"""Quotas: how much may be taken in, and how much there is."""
+"""Shared SQL: quotas: how much may be ingested, and how much there is."""
 
 from __future__ import annotations
 

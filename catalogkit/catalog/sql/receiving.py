@@ -1,4 +1,4 @@
-"""Taking in what another site tells: one transaction for each part, which changes nothing the second time."""
+"""Shared SQL: applies another site's changes, one transaction a part; repeating one changes nothing."""
 
 from __future__ import annotations
 

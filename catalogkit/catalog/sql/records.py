@@ -1,4 +1,4 @@
-"""What is known of documents by all sites: rows of the catalog as records of `federation.merging`, and back.
+"""Converts rows of the catalog to records of `federation.merging`, and back.
 
 A record that is whole of one change has no values of its own: they are those of its document, which is why whatever was
 changed here is numbered (`note_changes`) before a record is read, in the same transaction.

@@ -1,4 +1,4 @@
-"""Writing in the knowledge of all values that sites left of a document: whoever chose saw them all."""
+"""Shared SQL: ends a conflict between sites by writing the chosen value."""
 
 from __future__ import annotations
 

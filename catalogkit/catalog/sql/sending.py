@@ -1,4 +1,4 @@
-"""What changed here, for another site."""
+"""Shared SQL: what changed here, for another site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites: who they are, how far each has come with the others' changes, and for whose sake bytes are kept."""
+"""Shared SQL: sites: who they are, how far each has received the others' changes, and which bytes are kept for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sketches of texts."""
+"""Shared SQL: sketches of texts, for near-duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbering what was changed here: whoever writes documents knows nothing of other sites.
+"""Shared SQL: numbers local changes for other sites, apart from the code that writes documents.
 
 What changed since the last time is told by ids and history, as for every other copy of the catalog (`feed.py`). What
 other sites' changes did to documents here is no change of ours: whoever takes them in notes where history stands then.

@@ -1,4 +1,4 @@
-"""The tables that make up a catalog, and what identifies their rows: what is copied where a catalog is copied."""
+"""The tables of a catalog and their keys: the list that copying a catalog goes by."""
 
 from __future__ import annotations
 

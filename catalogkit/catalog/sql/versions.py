@@ -1,4 +1,4 @@
-"""Another version of a document that is there: it becomes what the document is, or history that comes late."""
+"""Shared SQL: a new version of a known document: it becomes current, or history if it came late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An embedded catalog that is filled with rows as they are, history and all: a copy of a catalog elsewhere.
+"""Fills an embedded catalog with another catalog's rows, history included, or updates an earlier copy.
 
 An earlier copy is brought up to date: rows that did not change are not written, and stay in the pages they are in. That
 is what keeps a backup small that shares pages with the one before.

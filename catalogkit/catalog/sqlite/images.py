@@ -1,4 +1,4 @@
-"""A catalog's file as it was at one moment, while others go on writing; and what such a file says of itself.
+"""A consistent copy of a catalog's file while others write to it, and what such a copy contains.
 
 In write-ahead mode a reader that began when the whole log had been copied back needs nothing but the database file, and
 no checkpoint touches that file until the reader ends (SQLite, "WAL-mode File Format", 2.3.1: WAL_READ_LOCK(0)). Writers

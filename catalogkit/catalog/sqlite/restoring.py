@@ -1,4 +1,4 @@
-"""What coming back from a backup asks of catalog files: what would change, and what of the old one is still true."""
+"""What recovery needs from catalog files: what would change, and what of the old catalog is still true."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding documents by their words: FTS5, without a second copy of the texts."""
+"""Full-text search with FTS5, without a second copy of the texts."""
 
 from __future__ import annotations
 

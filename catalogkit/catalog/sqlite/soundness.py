@@ -1,4 +1,4 @@
-"""What SQLite finds wrong with its own file, its references and its rules."""
+"""Checks SQLite's own file, its references and its rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storage classes that are archives: bytes go in at once, and can be read only hours after somebody asked for them.
+"""Archive storage classes: uploads at once, reads only hours after a restore was requested.
 
 Nothing can be read back there. So a file goes up in one request, with the SHA-256 of the whole; the server computes it
 from what arrives, refuses anything else, and tells it afterwards without reading.

@@ -1,4 +1,4 @@
-"""The verbs that the store needs, over one prefix of one bucket; errors are this project's.
+"""The operations that the store needs on one prefix of one bucket, with catalogkit's errors.
 
 Bytes and looks go through obstore, which costs a tenth of a botocore call; what it has no verb for (deleting on a
 condition, uploads in parts that can be taken up again, rules of the bucket) goes through botocore. Both get the same

@@ -1,4 +1,4 @@
-"""The two clients of a bucket, made of its settings and of what the environment says; nobody else sees a key."""
+"""Makes the two clients of a bucket from its settings and the environment; no other code sees a key."""
 
 from __future__ import annotations
 

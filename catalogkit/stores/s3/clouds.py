@@ -1,4 +1,4 @@
-"""Buckets of Google's and containers of Azure's: the same objects, by what obstore alone can do.
+"""Google Cloud Storage and Azure Blob Storage: the same operations through obstore.
 
 Three things differ from S3. What is large goes up under a name of the store's own and is copied to its key by the
 server, on the condition that nothing lies there, for an upload in parts knows no condition. What is deleted is looked

@@ -1,4 +1,4 @@
-"""What a store in a bucket says of itself: whose it is."""
+"""The identity of a store in a bucket: which catalog it belongs to."""
 
 from __future__ import annotations
 

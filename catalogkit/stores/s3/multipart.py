@@ -1,4 +1,4 @@
-"""Uploading: one request for what is small, parts for what is large; hashed on the way, shown whole or not at all.
+"""Uploads: one request for small objects, parts for large ones, hashed on the way, visible whole or not at all.
 
 An upload in parts is invisible until it is completed, which happens only once all that went through had the digest it
 should have, and on the condition that nothing lies at the key. One that was cut off is taken up again by the next who

@@ -1,4 +1,4 @@
-"""What a server can do, found out by trying: of those that speak S3, about half take no notice of conditions."""
+"""Finds out by trying what an S3-compatible server can do, conditional writes above all."""
 
 from __future__ import annotations
 

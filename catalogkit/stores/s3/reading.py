@@ -1,4 +1,4 @@
-"""Reading objects back: in ranges, some ahead, of one and the same object; and comparing what was read."""
+"""Reads objects in ranges, some ahead, all of one version of the object, and compares digests."""
 
 from __future__ import annotations
 

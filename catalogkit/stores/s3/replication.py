@@ -1,4 +1,4 @@
-"""Replication by the server: whether a bucket is ready for it, and what its rules leave out; nothing is changed."""
+"""Checks whether a bucket is ready for replication by the server, and what its rules leave out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of a bucket: those that clean up after us, and those of others that work behind the catalog's back.
+"""Lifecycle rules of a bucket: those that clean up after catalogkit, and foreign ones that would harm it.
 
 Ours remove what uploads in parts left, and old versions of what was replaced or purged. None of them ever moves or
 expires an object: that is for plans, which the catalog knows of.

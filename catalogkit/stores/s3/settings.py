@@ -1,4 +1,4 @@
-"""Which bucket, and how to speak to it: all in one URL, none of it secret.
+"""The settings of a bucket, all in its URL, none of them secret.
 
 ``s3://bucket/prefix?region=eu-central-1&sse=aws:kms``, ``gs://bucket/prefix`` or ``az://container/prefix?account=papers``.
 Keys, tokens and customer encryption keys come from the environment, or from a profile of the AWS settings; a URL that
