@@ -22,10 +22,10 @@ def add_to(app: typer.Typer) -> None:
 
 def status(
     context: typer.Context,
-    days: Annotated[int, typer.Option(min=1, help="What counts as verified lately.")] = 30,
+    days: Annotated[int, typer.Option(min=1, help="What counts as recent, in days.")] = 30,
     as_json: Json = False,
 ) -> int:
-    """How much there is, and how much of it was proved lately."""
+    """How much there is, and how much of it was verified recently."""
     from catalogkit.status import status as ask
     from catalogkit.terminal import say, tell
 

@@ -78,7 +78,7 @@ def audit(
     sample: Annotated[float, typer.Option(help="The share of the copies to read, 0 to 1.")] = 0.1,
     as_json: Json = False,
 ) -> int:
-    """Look for everything that is not as it should be: in the stores, in the catalog, between them."""
+    """Compare the catalog with its stores, both ways, and with itself; report every fault."""
     from catalogkit.auditing import audit as look_everywhere
     from catalogkit.terminal import progress_bar, say, stoppable
 

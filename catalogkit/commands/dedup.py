@@ -43,7 +43,7 @@ def plan_dedup(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Let spare copies of equal bytes share their room; what is not given is as [dedup] of the settings says."""
+    """Make spare copies of equal bytes share their space, by [dedup] of the settings and these options."""
     from catalogkit.planning import analyze_dedup_opportunities
     from catalogkit.terminal import say, tell
     from catalogkit.units import parse_bytes

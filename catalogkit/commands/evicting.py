@@ -15,7 +15,7 @@ from catalogkit.door import DONE, LOOK, Json, machine
 if TYPE_CHECKING:
     from catalogkit.eviction.scoring import Card
 
-accesses = typer.Typer(help="Who asked for what: read logs, see which were read.", no_args_is_help=True)
+accesses = typer.Typer(help="The access log: import logs, list the imported files.", no_args_is_help=True)
 SHOWN = 10
 
 
@@ -89,7 +89,7 @@ def plan_evict(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Let go of what can be fetched again and the fewest are expected to ask for."""
+    """Evict bytes that can be fetched again and are least likely to be asked for."""
     from catalogkit.planners.evict import EvictionPolicy
     from catalogkit.planning.evict import SmartEvictionPolicy
     from catalogkit.terminal import say, tell

@@ -9,7 +9,7 @@ import typer
 
 from catalogkit.door import DONE, Json, machine
 
-holding = typer.Typer(help="Forbid that something goes away.", no_args_is_help=True)
+holding = typer.Typer(help="Protect documents and bytes from deletion.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:

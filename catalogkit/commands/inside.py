@@ -31,7 +31,7 @@ def extract(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Documents read at once.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Look into documents: titles, authors, languages, pages, text; what was looked into before is left out."""
+    """Extract titles, authors, languages, pages and text of documents that are due."""
     from catalogkit.errors import InvalidInput
     from catalogkit.extract.backfill import extract as look_into
     from catalogkit.terminal import progress_bar, say, stoppable

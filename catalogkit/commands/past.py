@@ -13,7 +13,7 @@ from catalogkit.errors import InvalidInput
 if TYPE_CHECKING:
     import polars as pl
 
-snapshots = typer.Typer(help="Keep a moment of the catalog under a name.", no_args_is_help=True)
+snapshots = typer.Typer(help="Snapshots: named moments of the catalog.", no_args_is_help=True)
 
 Label = Annotated[str, typer.Argument(metavar="LABEL", help="The snapshot's name.")]
 

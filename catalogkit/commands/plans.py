@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from catalogkit.plan import Plan
     from catalogkit.planners.gc import GCPolicy
 
-planning = typer.Typer(help="Plan something; nothing happens before it is approved and applied.", no_args_is_help=True)
+planning = typer.Typer(help="Make a plan; nothing happens before it is approved and applied.", no_args_is_help=True)
 
 # What follows once a plan of a kind was carried out; `_UNDO` for those that have nothing of their own to say.
 _UNDO: Final = "`catalogkit plan undo {id}` takes back what can be."
@@ -140,10 +140,10 @@ def approve(
     where: Annotated[str | None, typer.Option(help='Only units that fit, such as "bytes > 1000".')] = None,
     include: Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")] = None,
     exclude: Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who says yes; else your user name.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who approves; else your user name.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Say yes to a plan, or to part of it; without --where to all but last copies."""
+    """Approve a plan, or part of it; without --where everything but last copies."""
     from catalogkit.approval import DEFAULT_RULE
     from catalogkit.plan import Plan
     from catalogkit.planning import approve as say_yes
@@ -220,7 +220,7 @@ def _fetcher(private: bool) -> Fetcher:
 
 
 def plans(context: typer.Context, as_json: Json = False) -> int:
-    """Plans that wait, and plans that were applied."""
+    """List plans that wait for review, and plans that were applied."""
     from dataclasses import asdict
 
     from catalogkit.planning import waiting_plans
@@ -270,7 +270,7 @@ def review(
     include: Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")] = None,
     exclude: Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")] = None,
     yes: Annotated[bool, typer.Option("--approve", help="Approve what is selected, without asking.")] = False,
-    by: Annotated[str | None, typer.Option(help="Who says yes; else your user name.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who approves; else your user name.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,
     as_json: Json = False,
 ) -> int:

@@ -42,7 +42,7 @@ def plan_repair(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Make good again what the last check found corrupt or missing, from whatever holds the right bytes."""
+    """Restore what the last check found corrupt or missing, from whatever holds the right bytes."""
     from catalogkit.planners.repair import RepairPolicy
     from catalogkit.planning import repair_report
     from catalogkit.terminal import say, tell

@@ -28,7 +28,7 @@ def report(
     out: Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where runs land.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Run a notebook; keep it, one HTML page that opens anywhere, and its figures as JSON."""
+    """Run a notebook; keep it, with one HTML page that opens anywhere and its figures as JSON."""
     from catalogkit.reports import list_reports
     from catalogkit.terminal import say, tell
 
@@ -62,11 +62,11 @@ def report(
 def demo(
     context: typer.Context,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Your own documents; they stay as they are.")
+        Path | None, typer.Argument(metavar="[DIR]", help="Your own documents; they are not changed.")
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """From nothing to dashboards: real documents, or a folder of yours, taken in, verified, reported."""
+    """Build a demo with dashboards: real documents, or a folder of yours, ingested, verified, reported."""
     from catalogkit.collection import init as make
     from catalogkit.collection import open_collection
     from catalogkit.config import CONFIG_NAME

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
     from catalogkit.stores.s3.store import S3Layout
 
-storing = typer.Typer(help="Stores: which there are, one more, and where new bytes go.", no_args_is_help=True)
+storing = typer.Typer(help="Stores: list them, add one, choose where new bytes go.", no_args_is_help=True)
 Url = Annotated[
     str, typer.Argument(metavar="URL", help="file:folder, or s3://, gs:// or az://bucket/prefix?setting=value")
 ]
@@ -157,7 +157,7 @@ def link(
     lasts: Annotated[str, typer.Option(help="How long it can be read with it, at most 7d.")] = "1h",
     as_json: Json = False,
 ) -> int:
-    """An address that lets whoever has it read a document for a while; treat it as a secret."""
+    """A presigned URL: whoever has it can read the document for a while; treat it as a secret."""
     from catalogkit.terminal import say
     from catalogkit.units import parse_duration
 
@@ -200,7 +200,7 @@ def list_stores(context: typer.Context, as_json: Json = False) -> int:
 
 @storing.command("add")
 def add_store(context: typer.Context, name: str, url: Url, as_json: Json = False) -> int:
-    """Make one more store; new bytes go where they went."""
+    """Add a store; new bytes still go where they went."""
     from catalogkit.joining import add_store as add
     from catalogkit.terminal import say
 
@@ -234,7 +234,7 @@ def check(context: typer.Context, url: Url, as_json: Json = False) -> int:
 
 
 def check_store(context: typer.Context, url: Url, as_json: Json = False) -> int:
-    """Try out what a bucket's server can do, with a few small objects that are removed again."""
+    """Test what a bucket's server can do, with a few small objects that are removed afterwards."""
     from catalogkit.errors import InvalidInput
     from catalogkit.stores.s3.probing import probe
     from catalogkit.stores.s3.settings import EXAMPLES, S3Settings, is_bucket
@@ -265,7 +265,7 @@ def plan_relocate(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Move what lies in one store to another; read back there before it goes here."""
+    """Move everything in one store to another; it is read back there before it is dropped here."""
     from catalogkit.planning import plan_relocate as make
 
     return planned(context, lambda one: make(one, to, source=source, keep=keep, limit=limit), out, as_json)

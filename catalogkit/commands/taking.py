@@ -31,7 +31,7 @@ def preview(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Files read at once.")] = None,
     as_json: Json = False,
 ) -> int:
-    """Say what folders hold and what lies there twice, before anything is taken in; needs no collection."""
+    """Report what folders hold: files, sizes, duplicates; needs no collection, writes nothing."""
     from catalogkit.preview import preview as look
     from catalogkit.terminal import progress_bar, say, stoppable, tell
 
@@ -109,7 +109,7 @@ def ingest(
     extract: Annotated[bool, typer.Option("--extract", help="Look into what was taken in, too.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Take documents in."""
+    """Ingest documents: folders, file lists, a manifest."""
     from catalogkit.ingest import ingest as take_in
     from catalogkit.terminal import progress_bar, say, stoppable, tell
 

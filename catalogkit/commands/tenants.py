@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from catalogkit.door import Door
     from catalogkit.tenants import MultiTenantCatalog
 
-tenants = typer.Typer(help="Organisations that share a machine and see nothing of each other.", no_args_is_help=True)
+tenants = typer.Typer(help="Tenants: organisations that share a machine but not their data.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="TENANT", help="Lower-case letters, digits, - and _.")]
 Documents = Annotated[int | None, typer.Option(min=0, help="Its quota of documents; without it, no limit.")]

@@ -32,7 +32,7 @@ def plan_tier(
     out: Out = None,
     as_json: Json = False,
 ) -> int:
-    """Move what nobody asks for to a cheap store, and back what is asked for again."""
+    """Move cold documents to a cheap store, and back once they are asked for again."""
     import msgspec
 
     from catalogkit.errors import InvalidInput
