@@ -95,7 +95,7 @@ class Accessing:
         count: int = 1,
         bytes: int | None = None,
     ) -> None:
-        """Note that a document was asked for; what is alike is added up.
+        """Record a request for a document; equal entries are added up.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class Accessing:
         self.catalog.record_accesses([(document_id, at or self.now(), kind, bytes, count)])
 
     def link(self, document_id: int, lasts: timedelta = timedelta(hours=1)) -> str:
-        """An address under which whoever has it may read a document for a while, without any key.
+        """A presigned URL: whoever has it may read the document for a while.
 
         It is a secret as long as it lasts, and can be made of what lies in a bucket, and not in an archive of one.
 

@@ -157,12 +157,12 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class OrphanFile(Finding):
-    """A file in a store that no record knows: with a key of a layout, or (an info) a foreign one."""
+    """A file in a store without a record: at a key of a layout, or (an info) a foreign one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingFile(Finding):
-    """A copy on record where nothing lies."""
+    """A copy on record whose file is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def audit(
     progress: OnProgress = quiet,
     stop: threading.Event | None = None,
 ) -> AuditReport:
-    """Look for everything that is not as it should be, in the stores, in the catalog, and between them.
+    """Compare the catalog with its stores, both ways, and with itself; report every fault.
 
     Parameters
     ----------

@@ -169,7 +169,7 @@ class Collection(Asking, Searching, Accessing):
         return pl.DataFrame(rows, schema={**schema("documents"), "location": pl.String()}, orient="row")
 
     def close(self) -> None:
-        """Give the catalog back."""
+        """Close the catalog."""
         self.catalog.close()
 
     def __enter__(self) -> Self:

@@ -42,7 +42,7 @@ class Reason(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentMetadata:
-    """What an extractor told of a document.
+    """What an extractor found in a document.
 
     Attributes
     ----------

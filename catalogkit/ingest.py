@@ -61,7 +61,7 @@ def ingest(
     concurrency: int | None = None,
     stop: threading.Event | None = None,
 ) -> IngestReport:
-    """Take documents in.
+    """Ingest documents: folders, files, a manifest.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def register_or_get(
     mode: str = "move",
     as_of: datetime | None = None,
 ) -> DocumentRecord:
-    """Take in one file that a downloader has finished, and return its document.
+    """Ingest one file that a downloader has finished, and return its document.
 
     Idempotent: the same file for the same document changes nothing; other content becomes the current version and
     the earlier one stays in history. When this returns, the bytes and the record are on stable storage.

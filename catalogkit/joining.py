@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_store(collection: Collection, name: str, url: str) -> None:
-    """Make one more store for a collection; new bytes go where they went.
+    """Add a store to a collection; new bytes still go where they went.
 
     Parameters
     ----------

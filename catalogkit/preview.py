@@ -151,7 +151,7 @@ def preview(
     progress: OnProgress = quiet,
     stop: threading.Event | None = None,
 ) -> FolderPreview:
-    """Look at folders that nobody has taken in: how much is there, and what of it lies there twice. Writes nothing.
+    """Report what folders hold before they are ingested: files, sizes, duplicates. Writes nothing.
 
     Parameters
     ----------

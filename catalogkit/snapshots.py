@@ -101,7 +101,7 @@ def take_snapshot(
     parquet: bool = True,
     as_of: datetime | None = None,
 ) -> CatalogSnapshot:
-    """Keep this moment of a catalog under a name.
+    """Take a snapshot: keep this moment of a catalog under a name.
 
     Parameters
     ----------

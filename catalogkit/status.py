@@ -100,7 +100,7 @@ class Status:
 
 
 def status(collection: Collection, *, days: int = 30, as_of: datetime | None = None) -> Status:
-    """Where a collection stands, counted by its catalog; nothing stored is read.
+    """What a collection holds, counted by its catalog; no stored bytes are read.
 
     Parameters
     ----------

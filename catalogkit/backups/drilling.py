@@ -81,7 +81,7 @@ def drill(
     sample: int = SAMPLE,
     as_of: datetime | None = None,
 ) -> Drill:
-    """Bring the newest backup back to scratch, check all of it, read a sample of its blobs, and keep the proof.
+    """Restore the newest backup to a scratch folder, check it, read a sample of its blobs, keep the proof.
 
     Parameters
     ----------

@@ -112,7 +112,7 @@ def backup_catalog(
     executor: Executor | None = None,
     progress: OnProgress = quiet,
 ) -> BackupMetadata:
-    """Back a catalog up, while others may go on writing to it.
+    """Back up a catalog while others go on writing to it.
 
     The first backup in a folder is a full one, later ones add what changed. Every document of the backup keeps its
     bytes, whatever happens to it in the catalog, until the backup is thinned.

@@ -96,7 +96,7 @@ def rebuild_catalog(
     progress: OnProgress = quiet,
     files: Files = REAL,
 ) -> Rebuild:
-    """Make a catalog anew from the collection's stores, folders and buckets; by default only show what it would be.
+    """Rebuild a catalog from the collection's stores alone; by default only show what it would be.
 
     Parameters
     ----------

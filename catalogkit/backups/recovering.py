@@ -141,7 +141,7 @@ def recover_from_backup(
     as_of: datetime | None = None,
     files: Files = REAL,
 ) -> Recovery:
-    """Come back from a backup; by default only show what that would change.
+    """Recover a catalog from a backup; by default only show what that would change.
 
     It works when the catalog is lost or damaged. Everything is checked before: each piece of the backup, the database,
     its content. The catalog that is replaced is kept beside the new one, and where bytes lie by now is taken over.

@@ -64,7 +64,7 @@ def extract(
     executor: Executor | None = None,
     stop: threading.Event | None = None,
 ) -> ExtractReport:
-    """Look into the blobs that are due, and note what is inside them.
+    """Extract the blobs that are due, and record what is inside them.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class MetadataExtractor:
-    """Tells what is inside documents: a file, some bytes, or a blob of a collection.
+    """Extracts what is inside a document: a file, some bytes, or a blob of a collection.
 
     Parameters
     ----------

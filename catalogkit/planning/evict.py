@@ -193,7 +193,7 @@ class SmartEvictionPolicy:
         return float(found["score"][0])
 
     def recommend_eviction(self, n: int = 1000, *, bytes_to_free: int | None = None) -> list[EvictionCandidate]:
-        """The contents to let go first, of those that may go at all.
+        """The contents to evict first, of those that may go at all.
 
         Parameters
         ----------
@@ -316,7 +316,7 @@ def plan_evict(
     aim: str = "balanced",
     as_of: datetime | None = None,
 ) -> Plan:
-    """Plan to let contents go that can be fetched again; arguments as for `SmartEvictionPolicy`.
+    """Plan to evict contents that can be fetched again; arguments as for `SmartEvictionPolicy`.
 
     Examples
     --------

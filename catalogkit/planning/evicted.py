@@ -93,7 +93,7 @@ def eviction_regret(collection: Collection) -> pl.DataFrame:
 
 
 def eviction_promises(collection: Collection) -> pl.DataFrame:
-    """What each applied plan of evictions promised, and what came.
+    """What each applied plan of evictions promised, and what came back.
 
     A content came back if somebody asked for it while it was gone, by the access log, or if its bytes are there again,
     however they came, within the plan's horizon after it went. Of a plan that was carried out in part, the same part

@@ -32,7 +32,7 @@ def plan_repair(
     limit: int | None = None,
     as_of: datetime | None = None,
 ) -> Plan:
-    """Plan to make good again what the last check found corrupt or missing.
+    """Plan to restore what the last check found corrupt or missing.
 
     Parameters
     ----------

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Tiering:
-    """What is to move between a quick and a cheap store, and what that costs.
+    """What is to move between a hot and a cheap store, and what that costs.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def plan_tier(
     limit: int | None = None,
     as_of: datetime | None = None,
 ) -> Plan:
-    """Plan to move bytes between a quick and a cheap store; arguments as for `Tiering`.
+    """Plan to move bytes between a hot and a cheap store; arguments as for `Tiering`.
 
     Examples
     --------
