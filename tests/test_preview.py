@@ -174,7 +174,7 @@ def test_the_command(tmp_path: Path) -> None:
     make_tree(tmp_path, {"a.pdf": b"same", "b.pdf": b"same", "\x1b[2J.pdf": b"same", "c.html": b"other"})
     shown = run("preview", tmp_path).stdout
     assert "spare bytes" in shown
-    assert "8 B in vain, 2 of 3 files:" in shown
+    assert "8 B spare: 2 of 3 equal files:" in shown
     assert f"  {tmp_path}/a.pdf\n" in shown
     assert "\x1b" not in shown
     told = answer("preview", tmp_path)

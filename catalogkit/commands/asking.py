@@ -37,7 +37,7 @@ def status(
     say(told.in_words(), False, "Status")
     if told.kept:
         only = {f"{one.kind} {one.name}": f"{one.exclusive_bytes:,} bytes" for one in told.kept}
-        say(only, False, "What nothing else keeps")
+        say(only, False, "Bytes that only one snapshot or backup keeps")
     if told.plans_waiting + told.plans_unfinished:
         tell("Plans wait: `catalogkit plans` lists them.")
     return DONE

@@ -28,7 +28,7 @@ def keep(collection: Collection, plan: Plan, out: Path | None) -> str:
 
 def what_next(home: str) -> str:
     """What to type to look at a plan, and to say yes to it."""
-    return f"Look at it with `catalogkit review {home}`, say yes with `catalogkit approve {home}`."
+    return f"Review it: `catalogkit review {home}`; approve it: `catalogkit approve {home}`."
 
 
 def planned(

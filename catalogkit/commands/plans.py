@@ -204,7 +204,7 @@ def apply(
         tell(f"{waits}: once the bytes are out of their archive, apply the plan again.")
     if report.elsewhere:
         tell(
-            f"{report.elsewhere:,} steps were left to another run that is at them; should it have died, apply it again."
+            f"{report.elsewhere:,} steps were left to another run; if that one died, apply the plan again."
         )
     if report.done:
         tell(_AFTER.get(loaded.head.kind, _UNDO).format(id=loaded.id[:12]))

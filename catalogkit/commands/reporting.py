@@ -89,7 +89,7 @@ def demo(
             tell(f"Cataloging {folder} in place; nothing in it is changed.")
             took = take_in(collection, folder, mode="reference", resolver=folder.resolve().name, progress=progress)
             for path, reason in took.failures[:50]:
-                tell(f"not taken in: {path}: {reason}")
+                tell(f"not ingested: {path}: {reason}")
             values["failed"] = took.failed
     with collection, progress_bar("verify") as progress:
         proved = prove(collection, progress=progress)
@@ -102,7 +102,7 @@ def demo(
     say(values, machine(context, as_json), "Demo")
     if not machine(context, as_json):
         say({run["report"]: run["html"] for run in runs}, False, "Dashboards")
-    tell("Open the page (html) in a browser: it leads to every dashboard. What else there is to see and to do:")
+    tell("Open the html page in a browser: it links to every dashboard. What to try next:")
     for verb in ("status", "plan retention", "report all", "--help"):
         tell(f"  {sys.argv[0]} -C {values['collection']} {verb}")
     return DONE if proved.clean and not values.get("failed") else LOOK

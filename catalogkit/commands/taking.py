@@ -38,29 +38,29 @@ def preview(
     with progress_bar("preview") as progress, stoppable() as stop:
         seen = look(*paths, follow_links=follow_links, concurrency=concurrency, progress=progress, stop=stop)
     for path, reason in seen.failures[:FEW]:
-        tell(f"not looked at: {path}: {reason}")
+        tell(f"not read: {path}: {reason}")
     if seen.failed > FEW:
-        tell(f"not looked at: {seen.failed - FEW:,} more; --json names the first thousand")
+        tell(f"not read: {seen.failed - FEW:,} more; --json names the first thousand")
     if machine(context, as_json):
         say(seen.to_dict(), True, "Preview")
     else:
         values = seen.totals() | {f"files in {end or 'no ending'}": n for end, n in seen.endings.most_common(FEW)}
-        say(values | {f"passed over: {why}": n for why, n in seen.reasons.items()}, False, "Preview")
+        say(values | {f"skipped: {why}": n for why, n in seen.reasons.items()}, False, "Preview")
         _show_groups(seen)
     if seen.interrupted:
-        tell("Interrupted; what is told of duplicates is not all.")
+        tell("Interrupted: the duplicates are not complete.")
         return INTERRUPTED
     return LOOK if seen.failed else DONE
 
 
 def _show_groups(seen: FolderPreview) -> None:
-    """The groups that take most room in vain, with their names."""
+    """The groups with most spare bytes, with their names."""
     from catalogkit.formats import format_bytes
     from catalogkit.reprs import printable
 
     for group in seen.groups[:FEW]:
         spare = group.objects - 1
-        sys.stdout.write(f"\n{format_bytes(group.spare_bytes)} in vain, {spare:,} of {group.objects:,} files:\n")
+        sys.stdout.write(f"\n{format_bytes(group.spare_bytes)} spare: {spare:,} of {group.objects:,} equal files:\n")
         sys.stdout.writelines(f"  {printable(path)}\n" for path in group.paths[:SHOWN])
         if len(group.paths) > SHOWN:
             sys.stdout.write(f"  and {len(group.paths) - SHOWN:,} more\n")
@@ -141,12 +141,12 @@ def ingest(
     for path, reason in report.failures:
         times[reason] += 1
         if times[reason] <= FEW and len(times) <= SHOWN:
-            tell(f"not taken in: {path}: {reason}")
+            tell(f"not ingested: {path}: {reason}")
     for reason, count in times.most_common(SHOWN):
         if count > FEW:
-            tell(f"not taken in: {count - FEW:,} more: {reason}")
+            tell(f"not ingested: {count - FEW:,} more: {reason}")
     if len(times) > SHOWN:
-        tell("not taken in: more, for other reasons; --json lists them")
+        tell("not ingested: more, for other reasons; --json lists them")
     values, to_machine = report.to_dict(), machine(context, as_json)
     if looked is not None:
         from catalogkit.commands.inside import in_words
