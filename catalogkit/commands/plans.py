@@ -203,9 +203,7 @@ def apply(
     if report.waiting:
         tell(f"{waits}: once the bytes are out of their archive, apply the plan again.")
     if report.elsewhere:
-        tell(
-            f"{report.elsewhere:,} steps were left to another run; if that one died, apply the plan again."
-        )
+        tell(f"{report.elsewhere:,} steps were left to another run; if that one died, apply the plan again.")
     if report.done:
         tell(_AFTER.get(loaded.head.kind, _UNDO).format(id=loaded.id[:12]))
     return LOOK if report.failed + report.waiting else DONE
