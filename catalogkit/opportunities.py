@@ -1,4 +1,4 @@
-"""Dedup opportunities: what sharing copies would free, what it would cost, and what speaks against the rest."""
+"""Dedup opportunities: what sharing copies would free and cost, and why other copies are left alone."""
 
 from __future__ import annotations
 

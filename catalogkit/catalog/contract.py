@@ -1,4 +1,4 @@
-"""What a catalog engine must do. The suite in ``tests/catalog`` runs against every engine that claims to.
+"""The catalog contract: what every engine must do. The suite in ``tests/catalog`` runs against each of them.
 
 All times are aware; all digests are `Digest`; every method that writes is one transaction that either happens
 whole or not at all. Driver errors never leak: `CatalogError` and its children are raised instead.

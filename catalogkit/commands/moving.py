@@ -1,4 +1,4 @@
-"""The commands that move a collection to another layout, and make readable paths."""
+"""Commands `migrate`, `plan migrate`, `views`, `migrate-catalog`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The past: what happened to a document, snapshots, what differs between two; and SQL over the catalog's mirror."""
+"""Commands `history`, `snapshot`, `sql`."""
 
 from __future__ import annotations
 

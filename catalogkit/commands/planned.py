@@ -1,4 +1,4 @@
-"""What every command that makes a plan has in common: where the plan is kept, and what is said of it."""
+"""What every command that makes a plan shares: where the plan is saved, and what is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that plan, review, approve and apply; and those that say why, and forget."""
+"""Commands `plan gc`, `purge`, `undo`, `give-up`, `forget`; `review`, `approve`, `apply`, `plans`, `why`."""
 
 from __future__ import annotations
 

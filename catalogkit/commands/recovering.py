@@ -1,4 +1,4 @@
-"""Backups, and the ways back from them."""
+"""Commands `backup`, `backups`, `drill`, `recover`, `rebuild`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands about stores: which there are, one more, moving between them, and what a bucket's server can do."""
+"""Commands `store`, `check-store`, `plan relocate`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at folders, making a collection and taking documents in."""
+"""Commands `preview`, `init`, `ingest`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tenants of one folder: adding one, what each has and may have, and what it cost."""
+"""Command `tenant` with its subcommands."""
 
 from __future__ import annotations
 

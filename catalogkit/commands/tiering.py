@@ -1,4 +1,4 @@
-"""The command that plans what goes to a cheap store, and what comes back from it."""
+"""Command `plan tier`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store must do. The suite in ``tests/stores`` runs against every store that claims to.
+"""The store contract: what every store must do. The suite in ``tests/stores`` runs against each of them.
 
 A store knows keys and bytes, never documents. Its promises:
 

@@ -1,4 +1,4 @@
-"""The verification ledger, which many may add to at the same time."""
+"""The verification ledger on a server, to which many may write at the same time."""
 
 from __future__ import annotations
 
