@@ -78,6 +78,23 @@ def place_in(folder: Path, destination: str) -> str:
     return destination if is_bucket(destination) else str(folder / destination)
 
 
+def destination_of(given: str | None, folder: Path, configured: str) -> str:
+    """Where backups go: as given, else as the settings say; `folder` is the collection's.
+
+    Raises
+    ------
+    InvalidInput
+        If neither names a place.
+    """
+    if given:
+        return given
+    if not configured:
+        raise InvalidInput(
+            'name the folder of backups, or set it once: destination = "..." under [backup] in catalogkit.toml'
+        )
+    return place_in(folder, configured)
+
+
 def plain(key: str) -> list[str]:
     """The segments of a key.
 

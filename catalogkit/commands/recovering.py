@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from catalogkit.door import DONE, LOOK, Json, machine
-from catalogkit.errors import CatalogKitError, InvalidInput
+from catalogkit.errors import CatalogKitError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -206,7 +206,7 @@ def _print_recovery(found: Any) -> None:
         "backup": f"{found.backup}, made {found.backup_as_of:%Y-%m-%d %H:%M} UTC",
         "documents": found.documents,
         "catalog": found.catalog,
-        "now": found.was,
+        "before" if found.applied else "now": found.was,
         **changes,
         **{f"blobs {state} since": count for state, count in found.gone.items() if count},
         "bytes missing in the stores": f"{found.missing_bytes:,} ({found.missing_blobs:,} blobs)",
@@ -245,7 +245,11 @@ def rebuild(
         found = rebuild_catalog(context.obj.folder, facts=facts, into=into, dry_run=not apply, progress=progress)
     for problem in found.problems[:SHOWN]:
         tell(problem)
-    say(found.to_dict(), machine(context, as_json), "Rebuilt" if found.applied else "What would be rebuilt")
+    to_machine, values = machine(context, as_json), found.to_dict()
+    if not to_machine:
+        told = {"named": "documents the facts describe", "without_bytes": "described, but without bytes"}
+        values = {told.get(name, name): value for name, value in values.items()}
+    say(values, to_machine, "Rebuilt" if found.applied else "What would be rebuilt")
     if not found.applied:
         tell("Nothing was changed; run it again with --apply.")
     return DONE if found.applied and not found.problems else LOOK
@@ -261,13 +265,9 @@ def _perhaps(context: typer.Context) -> Collection | None:
 
 
 def _destination(given: str | None, collection: Collection | None) -> str:
-    """The folder of backups: as given, else as in the settings."""
-    from catalogkit.backups.target import place_in
+    """The place of backups: as given, else as in the settings, where these can be read."""
+    from catalogkit.backups.target import destination_of
 
-    if given is not None:
-        return given
-    if collection is None or not collection.config.backup.destination:
-        raise InvalidInput(
-            'name the folder of backups, or set it once: destination = "..." under [backup] in catalogkit.toml'
-        )
-    return place_in(collection.path, collection.config.backup.destination)
+    if collection is None:
+        return destination_of(given, Path(), "")
+    return destination_of(given, collection.path, collection.config.backup.destination)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from catalogkit.backups.target import Folder, target_of
+from catalogkit.backups.target import Folder, destination_of, target_of
 from catalogkit.errors import CatalogBusy, InvalidInput, StoreError
 
 if TYPE_CHECKING:
@@ -103,3 +103,12 @@ def test_what_cannot_be_read_is_not_missing(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot write in"), Folder(file / "below").locked():
         pass
     assert target_of(os.fspath(tmp_path)).describe() == str(tmp_path)
+
+
+def test_where_backups_go(tmp_path: Path) -> None:
+    """As given; else as the settings say, a path from the collection's folder and a bucket's URL as it is."""
+    assert destination_of("here", tmp_path, "../there") == "here"
+    assert destination_of("", tmp_path, "backups") == str(tmp_path / "backups")
+    assert destination_of(None, tmp_path, "s3://bucket/prefix") == "s3://bucket/prefix"
+    with pytest.raises(InvalidInput, match=r"under \[backup\] in catalogkit.toml"):
+        destination_of("", tmp_path, "")

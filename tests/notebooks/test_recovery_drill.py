@@ -53,14 +53,15 @@ def test_the_page_draws_and_asks_for_nothing(shown: ReportResult, new_page: Call
 
 
 def test_a_collection_of_ones_own(surroundings: None, tmp_path: Path) -> None:
-    """With a collection and its backups it drills those, and leaves the proof beside the newest."""
+    """With a collection and its settings it drills the backups these name, and leaves the proof beside the newest."""
     import shutil
 
     with demo_collection() as demo:
         shutil.copytree(demo.path, tmp_path / "own", symlinks=True)
     with open_collection(tmp_path / "own") as own:
         made = backup_catalog(tmp_path / "backups", collection=own, as_of=AS_OF)
-    given = {"destination": str(tmp_path / "backups"), "sample": 7}
-    run_report("recovery_drill", given, tmp_path / "reports", collection=str(tmp_path / "own"), as_of=AS_OF)
+    with (tmp_path / "own" / "catalogkit.toml").open("a") as settings:
+        settings.write('[backup]\ndestination = "../backups"\n')
+    run_report("recovery_drill", {"sample": 7}, tmp_path / "reports", collection=str(tmp_path / "own"), as_of=AS_OF)
     proof = repository.read_proof(Folder(tmp_path / "backups"), made.name)
     assert proof is not None and proof.ok and proof.facts["sampled"] == 7
