@@ -85,7 +85,12 @@ def in_words(told: dict[str, Any]) -> str:
             "reports", "plans", "removed")  # fmt: skip
     parts = [told["outcome"], told.get("error", told.get("why", ""))]
     for name in seen:
-        if (value := told.get(name)) not in (None, "", [], {}, 0):
+        value = told.get(name)
+        if name == "findings":  # of which the first are listed
+            value = told.get("all_findings", value)
+        elif name == "applied" and value:
+            value = value["done"]
+        if value not in (None, "", [], {}, 0):
             count = len(value) if isinstance(value, list | dict) else value
             parts.append(f"{name.replace('_', ' ')} {count:,}" if isinstance(count, int) else str(count))
     return ", ".join(filter(None, parts))

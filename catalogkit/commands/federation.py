@@ -123,11 +123,12 @@ def _status(context: typer.Context, collection: Collection, as_json: bool) -> in
             " `catalogkit sync REGION` syncs with another"
         )
         return DONE
-    for one in sites:
-        heard = f"{one.heard_at:%Y-%m-%d %H:%M}" if one.heard_at else "never"
-        how = "this one" if one.own else "expired" if one.expired_at else f"heard of {heard}, has {one.reached.seq:,}"
-        sys.stdout.write(f"{one.name:<20} {one.id}  {how}\n")
     own = next(one for one in sites if one.own)
+    for one in sites:
+        heard = f"last heard {one.heard_at:%Y-%m-%d %H:%M}" if one.heard_at else "never heard"
+        seen = f"{heard}, has seen {one.reached.seq:,} of {own.heard.seq:,} changes"
+        how = "this one" if one.own else "expired" if one.expired_at else seen
+        sys.stdout.write(f"{one.name:<20} {one.id}  {how}\n")
     tell(f"{own.name} has made {own.heard.seq:,} changes; {waiting:,} documents are in conflict")
     return LOOK if waiting else DONE
 
@@ -138,15 +139,24 @@ def _site(one: SiteRow) -> dict[str, Any]:
 
 
 def _expire(context: typer.Context, collection: Collection, site: str, yes: bool, as_json: bool) -> int:
-    from catalogkit.planning.gc import kept_garbage
+    from catalogkit.display import format_bytes
+    from catalogkit.errors import InvalidInput
     from catalogkit.terminal import say, tell
 
     if not yes:
-        kept = kept_garbage(collection).filter(by="region")
-        say({"site": site, "kept": kept.to_dicts()}, machine(context, as_json), "To expire")
-        tell(
-            f"Nothing was changed. `catalogkit sync --expire {site} --yes` lets go of what is kept for that site alone."
-        )
+        named = {
+            f"region {one.name}" for one in collection.catalog.sites() if site in (one.id, one.name) and not one.own
+        }
+        if not named:
+            raise InvalidInput(f"no other site is called {site!r}; `catalogkit sync` lists them")
+        garbage = collection.catalog.garbage(as_of=collection.now())
+        sizes = [size for size, by in garbage.select("bytes", "kept_by").iter_rows() if by in named]
+        if machine(context, as_json):
+            say({"site": site, "blobs": len(sizes), "bytes": sum(sizes)}, True, "To expire")
+        else:
+            blobs = "1 blob" if len(sizes) == 1 else f"{len(sizes):,} blobs"
+            sys.stdout.write(f"Kept for {site}: {blobs}, {format_bytes(sum(sizes))}\n")
+        tell(f"Nothing was changed. `catalogkit sync --expire {site} --yes` lets go of it.")
         return LOOK
     row = collection.catalog.expire_site(site, as_of=collection.now())
     say({"expired": row.name, "id": row.id}, machine(context, as_json), "Expired")

@@ -29,12 +29,12 @@ def maintain(context: typer.Context, as_json: Json = False) -> int:
         say({name: in_words(told) for name, told in result.steps.items()}, False, "Maintenance")
         if result.waits:
             sys.stdout.write("Waiting for a person:\n")
-        if any(one["path"] for one in result.waits):
-            tell("Look at a plan with `catalogkit review PLAN`; it says how to approve and apply it.")
         for one in result.waits:
             sys.stdout.write(
                 f"  {printable(one['what'])}\n" + (f"    {printable(one['path'])}\n" if one["path"] else "")
             )
+        if any(one["path"] for one in result.waits):
+            tell("Look at a plan with `catalogkit review PLAN`; it says how to approve and apply it.")
     if result.interrupted:
         return INTERRUPTED
     return ERROR if result.failed else LOOK if result.waits else DONE

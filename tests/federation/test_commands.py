@@ -42,7 +42,7 @@ def test_two_sites_from_the_first_word_to_the_last(pair: tuple[Collection, Colle
     """Become sites, sync, meet a conflict, list it, plan, approve, apply, sync: 2 as long as something waits."""
     east, west = pair
     add(east, "one", "first")
-    assert run("sync", plain=True)[1].startswith("this catalog is by itself")
+    assert run("sync", plain=True)[1].startswith("this catalog is not a site")
     assert run("sync", "--as", "east")[1]["sites"][0]["name"] == "east"
     code, said = run("sync", str(west.path), plain=True)
     assert code == 1 and "is no site yet" in said
@@ -69,6 +69,7 @@ def test_two_sites_from_the_first_word_to_the_last(pair: tuple[Collection, Colle
     assert run("conflicts")[0] == 0
     code, said = run("sync", plain=True)
     assert code == 0 and "this one" in said and "0 documents are in conflict" in said
+    assert "last heard 20" in said and "of 2 changes" in said
 
 
 def test_a_silent_site_is_let_go_of_by_two_words(pair: tuple[Collection, Collection], run: Run) -> None:
@@ -80,7 +81,9 @@ def test_a_silent_site_is_let_go_of_by_two_words(pair: tuple[Collection, Collect
     run("sync", str(west.path))
     drop(east, "one")
     code, told = run("sync", "--expire", "west")
-    assert (code, told["kept"][0]["blobs"]) == (2, 1)
+    assert (code, told) == (2, {"site": "west", "blobs": 1, "bytes": 5})
+    assert run("sync", "--expire", "west", plain=True)[1].startswith("Kept for west: 1 blob, 5 B")
+    assert run("sync", "--expire", "east", plain=True)[0] == 1  # itself
     assert run("sync", "--expire", "west", "--yes")[1]["expired"] == "west"
     assert run("sync")[1]["sites"][1]["expired_at"]
 

@@ -18,7 +18,7 @@ import pytest
 from catalogkit.collection import Collection, open_collection
 from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import MaintenanceRuns
-from catalogkit.maintaining import LOCK, maintain
+from catalogkit.maintaining import LOCK, in_words, maintain
 from catalogkit.plan import Plan
 from catalogkit.planning import approve, plan_forget, plan_gc
 from catalogkit.policies.maintain import STEPS
@@ -294,6 +294,14 @@ def test_the_command_says_what_waits(given: Callable[..., Collection]) -> None:
     run("-C", home, "approve", path)
     run("-C", home, "apply", path)
     assert answer("-C", home, "maintain")["waits"] == []
+
+
+def test_a_step_is_one_line_with_all_it_found_and_did() -> None:
+    """All findings are counted, not those that are listed; of what was applied, the steps that were done."""
+    told = {"outcome": "done", "findings": [{}] * 20, "all_findings": 134, "units": 8,
+            "applied": {"done": 7, "skipped": 1, "failed": 0}}  # fmt: skip
+    assert in_words(told) == "done, findings 134, units 8, applied 7"
+    assert in_words({"outcome": "waits", "units": 8, "applied": None}) == "waits, units 8"
 
 
 def test_the_command_ends_with_1_where_a_step_fails(given: Callable[..., Collection]) -> None:
