@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from catalogkit.backups.making import backup_catalog as backup_catalog
     from catalogkit.backups.rebuilding import rebuild_catalog as rebuild_catalog
     from catalogkit.backups.recovering import recover_from_backup as recover_from_backup
+    from catalogkit.catalog.contract import Catalog as CatalogStore  # noqa: F401 - named here as users call it
+    from catalogkit.catalog.postgres import PostgresCatalog as PostgresCatalog
+    from catalogkit.catalog.sqlite import SQLiteCatalog as SQLiteCatalog
     from catalogkit.collection import Collection as Collection
     from catalogkit.collection import init as init
     from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from catalogkit.migrating import MigrationReport as MigrationReport
     from catalogkit.migrating import migrate_to_cas_gradual as migrate_to_cas_gradual
     from catalogkit.migrating import rollback_migration as rollback_migration
+    from catalogkit.model import DocumentRecord as DocumentRecord
     from catalogkit.opportunities import DedupOpportunities as DedupOpportunities
     from catalogkit.plan import Plan as Plan
     from catalogkit.planners.evict import EvictionPolicy as EvictionPolicy
@@ -108,6 +112,7 @@ if TYPE_CHECKING:
     from catalogkit.snapshots import take_snapshot as take_snapshot
     from catalogkit.status import Status as Status
     from catalogkit.status import status as status
+    from catalogkit.stores.contract import Store as StorageLayout  # noqa: F401 - named here as users call it
     from catalogkit.stores.s3.store import S3Layout as S3Layout
     from catalogkit.telemetry import start as start_telemetry  # noqa: F401 - it has a longer name at this door
     from catalogkit.tenants import MultiTenantCatalog as MultiTenantCatalog
@@ -124,6 +129,7 @@ _WHERE: Final = {
     "BackupMetadata": "backups.making",
     "CatalogConsistencyChecker": "auditing",
     "CatalogSnapshot": "snapshots",
+    "CatalogStore": "catalog.contract:Catalog",
     "CatalogWithHistory": "snapshots",
     "Collection": "collection",
     "ContentMetadata": "content",
@@ -131,6 +137,7 @@ _WHERE: Final = {
     "DedupAnalytics": "analytics",
     "DedupOpportunities": "opportunities",
     "DedupPolicy": "policies.dedup",
+    "DocumentRecord": "model",
     "EnrichedDocumentRecord": "content",
     "EvictionPolicy": "planners.evict",
     "Fetcher": "fetching",
@@ -151,6 +158,8 @@ _WHERE: Final = {
     "TenantReader": "readers",
     "TenantSettings": "tenants",
     "S3Layout": "stores.s3.store",
+    "SQLiteCatalog": "catalog.sqlite",
+    "StorageLayout": "stores.contract:Store",
     "TierPolicy": "policies.tiering",
     "Tiering": "planning",
     "add_store": "joining",
@@ -198,6 +207,7 @@ _WHERE: Final = {
     "plan_forget": "planning",
     "plan_gc": "planning",
     "plan_migrate": "planning",
+    "PostgresCatalog": "catalog.postgres",
     "plan_near": "planning",
     "plan_purge": "planning",
     "plan_retention": "planning",

@@ -17,6 +17,7 @@ UTC, sizes in bytes; what needs to know the time takes `as_of`.
 GROUPS: Final = {
     "A collection": """
         preview FolderPreview init open Collection ingest register_or_get status Status demo_collection is_demo
+        DocumentRecord CatalogStore SQLiteCatalog PostgresCatalog
     """,
     "Proof": """
         verify verify_batch audit AuditReport CatalogConsistencyChecker DataIssue HashMismatch MissingFile OrphanFile
@@ -44,8 +45,8 @@ GROUPS: Final = {
         take_snapshot list_snapshots drop_snapshot diff_snapshots query_at CatalogSnapshot CatalogWithHistory
     """,
     "Stores and moves": """
-        add_store use_store S3Layout plan_migrate migrate_to_cas_gradual rollback_migration MigrationReport
-        plan_relocate plan_tier TierPolicy Tiering make_views
+        add_store use_store S3Layout StorageLayout plan_migrate migrate_to_cas_gradual rollback_migration
+        MigrationReport plan_relocate plan_tier TierPolicy Tiering make_views
     """,
     "Every night": """
         maintain Maintenance start_telemetry

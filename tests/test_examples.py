@@ -19,6 +19,7 @@ WITHOUT = {
     "Fetcher", "HashMismatch", "init", "maintain", "Maintenance", "MigrationReport", "MissingFile", "NearDuplicates",
     "open_reader", "OrphanFile", "plan_relocate", "rebuild_catalog", "recover_from_backup", "RetentionDecision",
     "review", "rollback_migration", "S3Layout", "start_telemetry", "TenantReader", "TenantSettings", "use_store",
+    "CatalogStore", "DocumentRecord", "PostgresCatalog", "SQLiteCatalog", "StorageLayout",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ PUBLIC = [
     "BackupMetadata",
     "CatalogConsistencyChecker",
     "CatalogSnapshot",
+    "CatalogStore",
     "CatalogWithHistory",
     "Collection",
     "ConflictReport",
@@ -33,6 +34,7 @@ PUBLIC = [
     "DedupAnalytics",
     "DedupOpportunities",
     "DedupPolicy",
+    "DocumentRecord",
     "EnrichedDocumentRecord",
     "EvictionCandidate",
     "EvictionPolicy",
@@ -48,13 +50,16 @@ PUBLIC = [
     "NearDuplicates",
     "OrphanFile",
     "Plan",
+    "PostgresCatalog",
     "ReconcilePolicy",
     "RepairPolicy",
     "RetentionDecision",
     "RetentionPolicy",
     "S3Layout",
+    "SQLiteCatalog",
     "SmartEvictionPolicy",
     "Status",
+    "StorageLayout",
     "SyncReport",
     "TenantReader",
     "TenantSettings",
@@ -147,7 +152,10 @@ def signatures(name: str) -> list[tuple[str, inspect.Signature]]:
     thing = getattr(ck, name)
     if not inspect.isclass(thing):
         return [(name, inspect.signature(thing))]
-    own = {key: value for key, value in vars(thing).items() if key == "__init__" or not key.startswith("_")}
+    ours = [base for base in reversed(thing.__mro__) if base.__module__.startswith("catalogkit")]
+    own = {key: value for base in ours for key, value in vars(base).items() if not key.startswith("_")}
+    if not getattr(thing, "_is_protocol", False):  # a protocol is never made
+        own |= {"__init__": thing.__init__}
     methods = {key: getattr(value, "__func__", value) for key, value in own.items()}
     return [(f"{name}.{key}", inspect.signature(call)) for key, call in methods.items() if inspect.isfunction(call)]
 
