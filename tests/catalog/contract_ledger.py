@@ -313,6 +313,25 @@ class Holds:
         desk.catalog.release_hold(hold, as_of=NOW)
         assert desk.condemn("one") == ""
 
+    def test_a_hold_on_a_document_keeps_what_it_had(self, desk: Desk) -> None:
+        """A changed download takes nothing away that was there when the hold was placed, or came since."""
+        document_id = desk.put_one("before")
+        desk.put(desk.entry("held"), as_of=NOW + HOUR)
+        held = NOW + 2 * HOUR
+        desk.catalog.place_hold("case 7", document_id=document_id, as_of=held, expires_at=NOW + 9 * DAY)
+        for number, content in enumerate(("since", "now"), 3):
+            desk.put(desk.entry(content), as_of=NOW + number * HOUR)
+        kept = {row["sha256"]: row["kept_by"] for row in desk.catalog.garbage(as_of=NOW + DAY).iter_rows(named=True)}
+        assert kept == {str(sha("before")): None, str(sha("held")): "hold case 7", str(sha("since")): "hold case 7"}
+        assert desk.catalog.root_kinds(sha("held"), as_of=NOW + DAY)["roots"] == ["hold case 7"]
+        assert desk.condemn("before", NOW + DAY) == ""
+        for content in ("held", "since"):
+            assert "kept" in desk.condemn(content, NOW + DAY)
+        assert desk.condemn("held", NOW + 9 * DAY) == ""  # it has expired
+        (hold,) = desk.catalog.holds(as_of=NOW + DAY)
+        desk.catalog.release_hold(hold["id"], as_of=NOW + DAY)
+        assert desk.condemn("since", NOW + DAY) == ""
+
     def test_a_hold_ends_once(self, desk: Desk) -> None:
         """Releasing what is released, or never was, is a mistake that is told."""
         hold = desk.catalog.place_hold("case 7", document_id=desk.put_one(), as_of=NOW)

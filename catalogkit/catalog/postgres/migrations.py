@@ -49,6 +49,7 @@ MIGRATIONS: Final = (
     Migration(10, ("leases",)),
     Migration(11, ("hidden",)),
     Migration(12, ("bulk",)),
+    Migration(13, ("holding",)),
 )
 
 

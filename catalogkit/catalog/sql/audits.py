@@ -38,6 +38,8 @@ _NEEDED: Final = (
     " OR NOT EXISTS (SELECT 1 FROM elsewhere e WHERE e.sha256 = b.sha256)))"
     # What is kept for another site comes and goes with what the sites hear of each other, and never was here perhaps.
     " OR EXISTS (SELECT 1 FROM kept k WHERE k.sha256 = b.sha256 AND k.kind <> 'region'"
+    # Before another site's hold was heard of, it may have gone.
+    " AND (k.kind <> 'hold' OR b.state <> 'purged')"
     " AND (k.expires_us IS NULL OR k.expires_us > :as_of))"
 )
 # Each version of a document with the beginning of the one after it. One that came late never was current, and where a

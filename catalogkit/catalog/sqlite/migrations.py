@@ -49,6 +49,7 @@ MIGRATIONS: Final = (
     Migration(16, "stands"),
     Migration(17, "leases"),
     Migration(18, "hidden"),
+    Migration(19, "holding"),
 )
 
 
