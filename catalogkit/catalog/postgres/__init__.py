@@ -27,6 +27,7 @@ from catalogkit.catalog.sql.records import Reading
 from catalogkit.catalog.sql.sending import Sending
 from catalogkit.catalog.sql.sites import Sites
 from catalogkit.catalog.sql.sketches import Sketches
+from catalogkit.catalog.sql.stores import Stores
 from catalogkit.catalog.sql.totals import Totals
 
 __all__ = ["PostgresCatalog"]
@@ -36,6 +37,7 @@ _LASTING: Final = ("feed", "image", "export", "hand", "write", "read", "apart", 
 
 
 class PostgresCatalog(
+    Stores,
     Intake,
     Ledger,
     Queries,

@@ -30,7 +30,6 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper, IntLoader
 from psycopg.types.string import BytesBinaryDumper
 from psycopg_pool import ConnectionPool
 
-from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.postgres.errors import Undone, driver_errors
 from catalogkit.catalog.postgres.fate import NAMED, Name, commit
 from catalogkit.catalog.postgres.hands import LOOK, Promise, over
@@ -39,7 +38,7 @@ from catalogkit.catalog.postgres.migrations import LOCK, STILL, WRITE, migrate
 from catalogkit.catalog.postgres.session import Session
 from catalogkit.catalog.sql.base import Database as Common
 from catalogkit.catalog.urls import parameters, public
-from catalogkit.errors import CatalogError, StoreMismatch
+from catalogkit.errors import CatalogError
 from catalogkit.model import to_us
 
 if TYPE_CHECKING:
@@ -305,24 +304,6 @@ class Database(Common):
                 return ask(db)
 
         return self._patiently(once)
-
-    # -- stores ------------------------------------------------------------------------------------------------
-
-    def stores(self) -> list[StoreRow]:
-        """Every store this catalog knows."""
-        return [StoreRow(*row) for row in self.rows("SELECT id, name, kind, token FROM stores ORDER BY id")]
-
-    def add_store(self, name: str, kind: str, token: str) -> StoreRow:
-        """Register a store; the same name and token again changes nothing, another token is refused."""
-        with self.write("add store") as db:
-            sql = "SELECT id, name, kind, token FROM stores WHERE name = ? OR token = ?"
-            row = db.execute(sql, (name, token)).fetchone()
-            if row is None:
-                sql = "INSERT INTO stores (name, kind, token) VALUES (?, ?, ?) RETURNING id, name, kind, token"
-                row = db.execute(sql, (name, kind, token)).fetchone()
-        if row is None or row[1:] != (name, kind, token):
-            raise StoreMismatch(f"the catalog knows another store as {name!r}, or this store under another name")
-        return StoreRow(*row)
 
 
 @contextlib.contextmanager

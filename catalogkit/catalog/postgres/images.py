@@ -11,11 +11,9 @@ from catalogkit.catalog.postgres.base import Database
 from catalogkit.catalog.rows import Image
 from catalogkit.catalog.sql.tables import NUMBERED, TABLES
 from catalogkit.errors import CatalogError
-from catalogkit.model import to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import datetime
 
 
 class Images(Database):
@@ -54,15 +52,6 @@ class Images(Database):
             ends = {name: db.execute(f"SELECT {self.sequence.format(name)}").fetchall()[0][0] for name in NUMBERED}
             ((made_us,),) = db.execute("SELECT max(applied_us) FROM migrations").fetchall()
             fill(path, rows, identity=self.identity, ends=ends, as_of_us=made_us)
-
-    def root_names(self, kind: str) -> list[str]:
-        """The names of all roots of a kind that keep blobs one by one."""
-        return [row[0] for row in self.rows("SELECT DISTINCT name FROM roots WHERE kind = ? ORDER BY name", (kind,))]
-
-    def drop_roots(self, kind: str, name: str, *, as_of: datetime) -> None:
-        """Let go of the blobs that this root keeps one by one."""
-        with self.write("drop roots", to_us(as_of)) as db:
-            db.execute("DELETE FROM roots WHERE kind = ? AND name = ?", (kind, name))
 
 
 def _remove(path: str) -> None:

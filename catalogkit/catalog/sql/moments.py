@@ -187,6 +187,15 @@ class Moments(Database):
         found = {moment: (held, only) for moment, held, only in rows}
         return {moment.id: found.get(moment.id, (0, 0)) for moment in kept}
 
+    def root_names(self, kind: str) -> list[str]:
+        """The names of all roots of a kind that keep blobs one by one."""
+        return [row[0] for row in self.rows("SELECT DISTINCT name FROM roots WHERE kind = ? ORDER BY name", (kind,))]
+
+    def drop_roots(self, kind: str, name: str, *, as_of: datetime) -> None:
+        """Let go of the blobs that this root keeps one by one."""
+        with self.write("drop roots", to_us(as_of)) as db:
+            db.execute("DELETE FROM roots WHERE kind = ? AND name = ?", (kind, name))
+
 
 def _still_whole(db: Session, at: Position, here: Position, what: str) -> None:
     if at.changes > here.changes or at.last_id > here.last_id:

@@ -20,6 +20,7 @@ from catalogkit.catalog.sql.records import Reading
 from catalogkit.catalog.sql.sending import Sending
 from catalogkit.catalog.sql.sites import Sites
 from catalogkit.catalog.sql.sketches import Sketches
+from catalogkit.catalog.sql.stores import Stores
 from catalogkit.catalog.sql.totals import Totals
 from catalogkit.catalog.sqlite.images import Images
 from catalogkit.catalog.sqlite.intake import Intake
@@ -30,6 +31,7 @@ __all__ = ["SQLiteCatalog"]
 
 
 class SQLiteCatalog(
+    Stores,
     Intake,
     Ledger,
     Queries,

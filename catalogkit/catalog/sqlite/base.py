@@ -10,14 +10,13 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from catalogkit.catalog.contract import StoreRow
 from catalogkit.catalog.sql.base import Database as Common
 from catalogkit.catalog.sqlite.migrations import migrate
-from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, QuotaExceeded, StoreMismatch
+from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, QuotaExceeded
 from catalogkit.model import from_us, to_us
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
 
@@ -205,28 +204,16 @@ class Database(Common):
         with self._lock, driver_errors(self.path):
             return self._db.execute(sql, parameters).fetchall()
 
-    # -- stores ------------------------------------------------------------------------------------------------
-
-    def stores(self) -> list[StoreRow]:
-        """Every store this catalog knows."""
-        return [StoreRow(*row) for row in self.rows("SELECT id, name, kind, token FROM stores ORDER BY id")]
-
-    def add_store(self, name: str, kind: str, token: str) -> StoreRow:
-        """Register a store; the same name and token again changes nothing, another token is refused."""
-        with self.write("add store") as db:
-            db.execute(
-                "INSERT INTO stores (name, kind, token) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (name, kind, token)
-            )
-            row = db.execute("SELECT id, name, kind, token FROM stores WHERE name = ?", (name,)).fetchone()
-        if row is None or row[2:] != (kind, token):
-            raise StoreMismatch(f"the catalog knows another store as {name!r}, or this store under another name")
-        return StoreRow(*row)
-
     def integrity(self) -> list[str]:
         """What SQLite finds wrong with its file and its references; empty is good."""
-        problems = [row[0] for row in self.rows("PRAGMA integrity_check") if row[0] != "ok"]
-        broken = self.rows("PRAGMA foreign_key_check")
-        return problems + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
+        return problems(self.rows)
+
+
+def problems(ask: Callable[[str], Iterable[Any]]) -> list[str]:
+    """What SQLite finds wrong with a file and its references; empty is good."""
+    found = [row[0] for row in ask("PRAGMA integrity_check") if row[0] != "ok"]
+    broken = ask("PRAGMA foreign_key_check")
+    return found + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
 
 
 def _utc(us: int) -> str | None:

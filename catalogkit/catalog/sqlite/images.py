@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.catalog.contract import Image, ImageFacts
-from catalogkit.catalog.sqlite.base import Database, driver_errors
+from catalogkit.catalog.sqlite.base import Database, driver_errors, problems
 from catalogkit.catalog.sqlite.migrations import APPLICATION_ID
 from catalogkit.errors import CatalogBusy, CatalogError
-from catalogkit.model import to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
 ENGINE: Final = "sqlite"
 # A reader that began earlier keeps part of the log from being copied back. Most end at once; for one that does not,
@@ -85,15 +83,6 @@ class Images(Database):
         if (before.st_mtime_ns, before.st_ino) != (after.st_mtime_ns, after.st_ino):
             raise CatalogBusy(f"{self.path} changed while it was being copied; does another program write into it?")
 
-    def root_names(self, kind: str) -> list[str]:
-        """The names of all roots of a kind that keep blobs one by one."""
-        return [row[0] for row in self.rows("SELECT DISTINCT name FROM roots WHERE kind = ? ORDER BY name", (kind,))]
-
-    def drop_roots(self, kind: str, name: str, *, as_of: datetime) -> None:
-        """Let go of the blobs that this root keeps one by one."""
-        with self.write("drop roots", to_us(as_of)) as db:
-            db.execute("DELETE FROM roots WHERE kind = ? AND name = ?", (kind, name))
-
 
 def image_facts(path: str | os.PathLike[str]) -> ImageFacts:
     """What a catalog's file says of itself, told from the file alone, not from any log beside it.
@@ -125,11 +114,9 @@ def image_problems(path: str | os.PathLike[str]) -> list[str]:
     """What SQLite finds wrong with a catalog's file and its references; empty is good."""
     try:
         with contextlib.closing(connect(Path(path), "ro&immutable=1")) as db, driver_errors(Path(path)):
-            problems = [row[0] for row in db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-            broken = db.execute("PRAGMA foreign_key_check").fetchall()
+            return problems(db.execute)
     except CatalogError as problem:
         return [str(problem)]
-    return problems + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in broken]
 
 
 def connect(path: Path, mode: str, timeout: float = 5.0) -> sqlite3.Connection:
