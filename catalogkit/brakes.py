@@ -62,4 +62,4 @@ def enough_is_left(collection: Collection, plan: Plan, units: pl.Series | None, 
 
 
 def _forgot(collection: Collection, plan: Plan) -> int:
-    return [(row[2], row[3]) for row in collection.catalog.journal(plan.id)].count((StepKind.FORGET, "done"))
+    return [(row.kind, row.outcome) for row in collection.catalog.journal(plan.id)].count((StepKind.FORGET, "done"))

@@ -186,7 +186,7 @@ _FORTH, _BACK = pl.col("kind") == "drop", pl.col("reason") == "dropped-by"
 def _moved(collection: Collection, plan: Plan, ends: pl.Expr, others: set[int]) -> pl.DataFrame:
     """The steps that ended the move of a copy and were done, but for units that were left to others."""
     journal = collection.catalog.journal(plan.id)
-    done = [(row[0], row[1]) for row in journal if row[3] == "done" and row[0] not in others]
+    done = [(row.unit, row.step) for row in journal if row.outcome == "done" and row.unit not in others]
     rows = pl.DataFrame(done, schema={"unit": pl.Int64, "step": pl.Int64}, orient="row")
     return plan.frame.filter(ends).join(rows, on=["unit", "step"], how="semi")
 
@@ -200,10 +200,10 @@ def _count(report: MigrationReport, collection: Collection, plan: Plan, ends: pl
     if applied.elsewhere:
         report.why[ELSEWHERE] = report.why.get(ELSEWHERE, 0) + applied.elsewhere
     outcomes: dict[int, str] = {}
-    for unit, _, _, outcome, why, *_ in collection.catalog.journal(plan.id):
-        if outcome != "done" and unit not in applied.others:
-            outcomes[unit] = "failed" if "failed" in (outcome, outcomes.get(unit)) else outcome
-            report.why[why] = report.why.get(why, 0) + 1
+    for row in collection.catalog.journal(plan.id):
+        if row.outcome != "done" and row.unit not in applied.others:
+            outcomes[row.unit] = "failed" if "failed" in (row.outcome, outcomes.get(row.unit)) else row.outcome
+            report.why[row.why] = report.why.get(row.why, 0) + 1
     report.skipped += list(outcomes.values()).count("skipped")
     report.failed += list(outcomes.values()).count("failed")
 

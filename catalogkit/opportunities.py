@@ -195,8 +195,7 @@ class DedupOpportunities:
         """
         if not self.looked:
             raise InvalidInput("a plan needs a look at the files: analyze again without look=False")
-        plan = plan_dedup(self._head, self.decisions, self.policy, self.how)
-        return plan if limit is None else plan.limited(limit)
+        return plan_dedup(self._head, self.decisions, self.policy, self.how).limited(limit)
 
     def to_dict(self) -> dict[str, Any]:
         """The totals and reasons as plain data; money as text."""

@@ -297,11 +297,11 @@ class Plan:
             raise edited
         return plan
 
-    def limited(self, limit: int) -> Plan:
-        """The first `limit` units as a plan of their own, which says that it is not complete."""
-        if limit < 0:
+    def limited(self, limit: int | None) -> Plan:
+        """The first `limit` units as a plan of their own, which says that it is not complete; all of it without one."""
+        if limit is not None and limit < 0:
             raise InvalidInput("a plan cannot have fewer than 0 units")
-        if self.units <= limit:
+        if limit is None or self.units <= limit:
             return self
         keep = self.frame["unit"].unique().sort().head(limit)
         few = left_out(self.units - limit)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -369,11 +370,8 @@ class Review(Choice):
         """Why steps were skipped, failed or wait, and how many each."""
         if self._row is None or self.collection is None or not self._row.skipped + self._row.failed + self._row.waiting:
             return {}
-        why: dict[str, int] = {}
-        for step in self.collection.catalog.journal(self.plan.id):
-            if step[4]:
-                why[step[4]] = why.get(step[4], 0) + 1
-        return dict(sorted(why.items(), key=lambda item: -item[1]))
+        journal = self.collection.catalog.journal(self.plan.id)
+        return dict(Counter(step.why for step in journal if step.why).most_common())
 
     def _applied_row(self) -> PlanRow | None:
         if self.collection is None:

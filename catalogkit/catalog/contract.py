@@ -24,6 +24,7 @@ from catalogkit.catalog.rows import (
     Image,
     ImageFacts,
     Intent,
+    JournalRow,
     Known,
     Moment,
     PlanRow,
@@ -56,6 +57,7 @@ __all__ = [
     "Image",
     "ImageFacts",
     "Intent",
+    "JournalRow",
     "Known",
     "Moment",
     "PlanRow",
@@ -276,12 +278,8 @@ class Catalog(Intake, Past, Contents, Copies, Audited, Search, Accesses, Sketche
     def plans(self) -> list[PlanRow]:
         """Every plan that was ever applied, newest first, with its counts."""
 
-    def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
-        """A plan's steps so far, by unit and step.
-
-        Each is unit, step, kind, outcome, why, sha256, document id, store, key, bytes, time, from store, from key,
-        effect.
-        """
+    def journal(self, plan_id: str) -> list[JournalRow]:
+        """A plan's steps so far, by unit and step."""
 
     def decided(self, plan_id: str, *, units: tuple[int, int] | None = None) -> set[tuple[int, int]]:
         """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -200,6 +200,28 @@ class PlanRow:
         since = f" since {self.waits_since:%Y-%m-%d %H:%M}" if self.waits_since else ""
         until = f", until about {self.waits_until:%Y-%m-%d %H:%M} UTC" if self.waits_until else ""
         return f"{self.waiting:,} waiting{since}{until}"
+
+
+class JournalRow(NamedTuple):
+    """A step of a plan that was carried out, or not (`why`): what it was about, and its `effect`.
+
+    The digest is in hex, `at_us` in microseconds. (A plain tuple, since a plan can have very many.)
+    """
+
+    unit: int
+    step: int
+    kind: str
+    outcome: str
+    why: str
+    sha256: str | None
+    document_id: int | None
+    store: str | None
+    key: str | None
+    bytes: int
+    at_us: int
+    from_store: str | None
+    from_key: str | None
+    effect: str
 
 
 @dataclass(frozen=True, slots=True, order=True)

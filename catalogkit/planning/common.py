@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # From so many documents on whole tables come from the mirror.
 MANY: Final = 100_000
+# Copies that were not found bad by their last check, if there was any.
+HEALTHY: Final = ~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
 _LOG: Final = logging.getLogger(__name__)
 
 

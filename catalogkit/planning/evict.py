@@ -15,7 +15,7 @@ from catalogkit.eviction import scoring
 from catalogkit.eviction.history import EVENTS, OBJECTS, History
 from catalogkit.lookup import places
 from catalogkit.planners import evict
-from catalogkit.planning.common import head_of, names_of
+from catalogkit.planning.common import HEALTHY, head_of, names_of
 from catalogkit.planning.evictable import STAYS, Evictable, beside, evictable
 from catalogkit.signals import operation
 
@@ -254,10 +254,7 @@ class SmartEvictionPolicy:
             chosen.with_columns(pl.col("rank").cast(pl.Int64))
             .drop("bytes")
             .join(self._known.copies(chosen["sha256"]), on="sha256")
-            .with_columns(
-                ours=pl.col("store") == home,
-                healthy=~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False),
-            )
+            .with_columns(ours=pl.col("store") == home, healthy=HEALTHY)
         )
         users = [names(store, key) for store, key in rows.select("store", "key").iter_rows()]
         return rows.with_columns(users=pl.Series(users, dtype=pl.Int64)).select(

@@ -8,7 +8,7 @@ import polars as pl
 
 from catalogkit.addresses import ORIGIN, unfit
 from catalogkit.catalog.evictable import Beside, OfMirror
-from catalogkit.planning.common import mirrored_figures
+from catalogkit.planning.common import HEALTHY, mirrored_figures
 from catalogkit.stats import stored_by_blob
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class OfFrames:
         held_ids = pl.Series(beside.held_documents, dtype=pl.Int64).implode()
         held = pl.col("id").is_in(held_ids) | pl.col("sha256").is_in(_texts(beside.held_contents))
         chance = pl.col("resolver").replace_strict(dict(beside.chances), default=beside.usual, return_dtype=pl.Float64)
-        elsewhere = self._locations.filter(~here & ~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False))
+        elsewhere = self._locations.filter(~here & HEALTHY)
         return (
             documents.lazy()
             .sort("id")

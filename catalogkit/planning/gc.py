@@ -59,8 +59,7 @@ def plan_gc(
         for intent in catalog.intents()
         if is_dead(intent.owner, intent.expires_at, when)
     ]  # fmt: skip
-    plan = gc.plan_condemn(head, catalog.garbage(as_of=when), strays, framed(dead, gc.INTENTS), policy)
-    return plan if limit is None else plan.limited(limit)
+    return gc.plan_condemn(head, catalog.garbage(as_of=when), strays, framed(dead, gc.INTENTS), policy).limited(limit)
 
 
 def kept_garbage(collection: Collection, *, as_of: datetime | None = None) -> pl.DataFrame:
@@ -88,13 +87,12 @@ def plan_purge(
     0
     """
     when = as_of or collection.now()
-    plan = gc.plan_purge(
+    return gc.plan_purge(
         head_of(collection, "purge", when),
         _present(collection, collection.catalog.condemned(as_of=when)),
         _present(collection, framed(collection.catalog.strays(), _STRAYS)),
         policy or gc.GCPolicy(),
-    )
-    return plan if limit is None else plan.limited(limit)
+    ).limited(limit)
 
 
 def gc_incremental(

@@ -13,7 +13,7 @@ from catalogkit.layouts import Template, basename_of, beside, fold
 from catalogkit.model import Arrival, Digest, Layout
 from catalogkit.plan import left_out
 from catalogkit.planners import migrate
-from catalogkit.planning.common import head_of, mirrored_figures, names_of
+from catalogkit.planning.common import HEALTHY, head_of, mirrored_figures, names_of
 from catalogkit.signals import operation
 from catalogkit.stores.local import LocalStore
 
@@ -84,8 +84,7 @@ def plan_migrate(
         complete.append(left_out(found.left))
     head = replace(head_of(collection, "migrate", when, found.much), complete="; ".join(complete))
     views = views and to == Layout.CAS
-    plan = migrate.plan_migrate(head, moves.select(migrate.MOVES.names()), to=to, views=views, keep=keep)
-    return plan if limit is None else plan.limited(limit)
+    return migrate.plan_migrate(head, moves.select(migrate.MOVES.names()), to=to, views=views, keep=keep).limited(limit)
 
 
 def misplaced(collection: Collection, to: str) -> pl.DataFrame:
@@ -124,8 +123,7 @@ def _gathered(collection: Collection, to: str, limit: int | None) -> _Found:
     # Readable paths are those of documents: what none has keeps its address.
     live = blobs.filter(pl.col("state") == "live", (pl.col("refs") > 0) | pl.lit(to != "policy"))
     wrong = locations.filter(pl.col("layout") != to).join(live, on="sha256", how="semi").sort("id")
-    bad_ones = pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
-    every = wrong.filter(~bad_ones)
+    every = wrong.filter(HEALTHY)
     copies = every if limit is None else every.head(limit)
     about = documents.join(copies, on="sha256", how="semi").sort("id")
     in_place = locations.filter(pl.col("layout") == to).select("key", "sha256")

@@ -169,8 +169,7 @@ def plan_of(
     """The plan for what was found."""
     when = as_of or collection.now()
     documents = collection.catalog.frame("documents")
-    plan = planner.plan_near(head_of(collection, "near", when), found.frame, documents)
-    return plan if limit is None else plan.limited(limit)
+    return planner.plan_near(head_of(collection, "near", when), found.frame, documents).limited(limit)
 
 
 def sketch(catalog: Catalog, progress: OnProgress = quiet) -> int:

@@ -11,7 +11,7 @@ from catalogkit.errors import InvalidInput
 from catalogkit.layouts import cas_key
 from catalogkit.model import Digest
 from catalogkit.planners import relocate
-from catalogkit.planning.common import head_of, names_of
+from catalogkit.planning.common import HEALTHY, head_of, names_of
 from catalogkit.signals import operation
 from catalogkit.stores.s3.store import S3Layout
 
@@ -61,19 +61,17 @@ def plan_relocate(
         raise InvalidInput(f"{to!r} is where it lies already; name another store with --to, or with --from")
     live = collection.frame("blobs").filter(pl.col("state") == "live").select("sha256")
     locations = collection.frame("locations").join(live, on="sha256").sort("id")
-    good = ~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
     here, there = locations.filter(pl.col("store") == origin), locations.filter(pl.col("store") == to)
-    bad, kept = here.filter(~good), set(there.filter(good)["sha256"])
+    bad, kept = here.filter(~HEALTHY), set(there.filter(HEALTHY)["sha256"])
     # A copy in the other store that was found bad is no copy to rely on: repair is for that.
-    left = here.filter(good).join(there.filter(~good), on="sha256", how="anti", maintain_order="left")
+    left = here.filter(HEALTHY).join(there.filter(~HEALTHY), on="sha256", how="anti", maintain_order="left")
     exists = pl.col("sha256").is_in(list(kept))
     wanted = left.filter(~exists) if keep else left
     copies = copies_of(collection, wanted.with_columns(to=pl.lit(to), reason=pl.lit("to-store"), exists=exists))
     head = head_of(collection, "relocate", when)
     if bad.height or left.height < here.height - bad.height:
         head = replace(head, complete="copies that are known to be bad, here or there, stay; repair them first")
-    plan = relocate.plan_relocate(head, copies, to=to, keep=keep)
-    return plan if limit is None else plan.limited(limit)
+    return relocate.plan_relocate(head, copies, to=to, keep=keep).limited(limit)
 
 
 def copies_of(collection: Collection, left: pl.DataFrame) -> pl.DataFrame:

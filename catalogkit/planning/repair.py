@@ -89,7 +89,7 @@ def repair_report(
         replace(policy, fetch=policy.fetch or fetch),
         collection.store.name,
     )
-    return report if limit is None else replace(report, plan=report.plan.limited(limit))
+    return replace(report, plan=report.plan.limited(limit))
 
 
 def _origins(collection: Collection, lost: pl.DataFrame) -> list[tuple[str, int, str]]:

@@ -10,7 +10,7 @@ import polars as pl
 
 from catalogkit.errors import InvalidInput
 from catalogkit.planners import tier
-from catalogkit.planning.common import head_of
+from catalogkit.planning.common import HEALTHY, head_of
 from catalogkit.planning.evict import SmartEvictionPolicy
 from catalogkit.planning.relocate import copies_of
 from catalogkit.signals import operation
@@ -91,11 +91,10 @@ class Tiering:
         collection, policy = self.collection, self.policy
         live = collection.frame("blobs").filter(pl.col("state") == "live").select("sha256")
         self._locations = collection.frame("locations").join(live, on="sha256").sort("id")
-        good = ~pl.col("outcome").is_in(["corrupt", "missing"]).fill_null(False)
         sides = {"is_hot": self.hot.name, "is_cold": self.cold.name}
         here = {name: self._locations.filter(pl.col("store") == side) for name, side in sides.items()}
         # What was found bad, here or there, is for repair.
-        self._bad = pl.concat([one.filter(~good).select("sha256") for one in here.values()]).unique()
+        self._bad = pl.concat([one.filter(~HEALTHY).select("sha256") for one in here.values()]).unique()
         smart = SmartEvictionPolicy(collection, horizon=policy.ahead(), learn=False, as_of=self.as_of)
         asked = smart.history.events.filter(pl.col("at") <= self.as_of).group_by("object").agg(
             read_at=pl.col("at").max(),
@@ -130,8 +129,7 @@ class Tiering:
         leaves = self._locations.filter(pl.col("store").is_in([self.hot.name, self.cold.name]))
         left = leaves.join(moved, on="sha256", maintain_order="left").filter(pl.col("store") != pl.col("to"))
         copies = copies_of(self.collection, left)
-        plan = tier.plan_tier(self.head, self.chosen, copies, self.policy, self.hot, self.cold)
-        return plan if limit is None else plan.limited(limit)
+        return tier.plan_tier(self.head, self.chosen, copies, self.policy, self.hot, self.cold).limited(limit)
 
     def keep(self, home: Path) -> None:
         """Write what was chosen, with its costs, beside a plan that was saved."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.contract import PlanRow
+from catalogkit.catalog.contract import JournalRow, PlanRow
 from catalogkit.catalog.sql.base import Database, framed
 from catalogkit.catalog.sql.hand import Hand
 from catalogkit.errors import PlanError
@@ -206,14 +206,15 @@ class Plans(Database):
             for row in rows
         ]
 
-    def journal(self, plan_id: str) -> list[tuple[Any, ...]]:
-        """A plan's steps so far, with digests in hex and times in microseconds; the contract lists the columns."""
-        return self.rows(
+    def journal(self, plan_id: str) -> list[JournalRow]:
+        """A plan's steps so far, by unit and step."""
+        rows = self.rows(
             "SELECT unit, step, j.kind, outcome, why, lower(hex(sha256)), document_id, s.name, key, bytes, at_us,"
             " f.name, from_key, effect FROM journal j LEFT JOIN stores s ON s.id = store_id"
             " LEFT JOIN stores f ON f.id = from_store_id WHERE plan_id = ? ORDER BY unit, step",
             (plan_id,),
         )
+        return list(map(JournalRow._make, rows))
 
     def decided(self, plan_id: str, *, units: tuple[int, int] | None = None) -> set[tuple[int, int]]:
         """(unit, step) of every step that was done or skipped; one that failed or waits may be tried again."""
