@@ -177,25 +177,16 @@ def by_code(report: AuditReport, top: int = 15) -> go.Figure:
     if frame.is_empty():
         return drawing.empty("Nothing was found, so there is no kind to show.")
     shown = frame.head(top)
-    places = list(range(shown.height))
-    figure = drawing.figure(height=100 + 28 * shown.height)
-    figure.add_bar(
-        y=places,
-        x=shown["findings"].to_list(),
-        orientation="h",
-        marker_color=[_COLORS[Severity(one)] for one in shown["severity"]],
-        text=[f"{count:,}" for count in shown["findings"]],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=[f"{row[0]}<br>{plotly_text(row[3])}<br>{plotly_text(row[4])}" for row in shown.iter_rows()],
-        hovertemplate="%{customdata}<extra></extra>",
-    )
+    figure = drawing.bars(
+        [f"{row[1]} {plotly_text(clip_middle(row[3].rstrip('.'), 40))}" for row in shown.iter_rows()],
+        shown["findings"].to_list(), [f"{count:,}" for count in shown["findings"]],
+        colors=[_COLORS[Severity(one)] for one in shown["severity"]],
+        details=[f"{row[0]}<br>{plotly_text(row[3])}<br>{plotly_text(row[4])}" for row in shown.iter_rows()],
+        hover="%{customdata}<extra></extra>", by_place=True, height=100 + 28 * shown.height,
+    )  # fmt: skip
     left = frame.height - shown.height
     title = f"findings{f' (not shown: {left} more kinds)' if left else ''}"
-    figure.update_xaxes(title_text=title, **drawing.counts_axis(shown["findings"]))
-    labels = [f"{row[1]} {plotly_text(clip_middle(row[3].rstrip('.'), 40))}" for row in shown.iter_rows()]
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=labels)
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
+    return figure.update_xaxes(title_text=title, **drawing.counts_axis(shown["findings"]))
 
 
 def chances(sampling: Sampling) -> pl.DataFrame:

@@ -101,17 +101,10 @@ def changes(recovery: Recovery) -> go.Figure:
     rows = change_counts(recovery)
     if not rows["documents"].sum():
         return drawing.empty("Nothing: the catalog is as the backup has it.")
-    figure = drawing.figure(height=220)
-    figure.add_bar(
-        y=rows["change"].to_list(),
-        x=rows["documents"].to_list(),
-        orientation="h",
-        marker_color=[drawing.GREEN, drawing.ORANGE, drawing.BLUE, drawing.RED],
-        text=[f"{count:,}" for count in rows["documents"]],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="<b>%{y}</b>: %{text} documents<extra></extra>",
-    )
+    figure = drawing.bars(
+        rows["change"].to_list(), rows["documents"].to_list(), [f"{count:,}" for count in rows["documents"]],
+        colors=[drawing.GREEN, drawing.ORANGE, drawing.BLUE, drawing.RED],
+        hover="<b>%{y}</b>: %{text} documents<extra></extra>", height=220,
+    )  # fmt: skip
     figure.update_xaxes(title_text="documents", **drawing.counts_axis(rows["documents"]))
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=drawing.LABEL)
+    return figure.update_layout(bargap=0.35)

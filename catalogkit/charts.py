@@ -25,6 +25,7 @@ from catalogkit.drawing import (
     PURPLE,
     RED,
     SKY,
+    bars,
     bytes_axis,
     empty,
     faint,
@@ -32,6 +33,7 @@ from catalogkit.drawing import (
     legend_above,
     shares_axis,
     stacked,
+    waterfall,
 )
 
 if TYPE_CHECKING:
@@ -81,28 +83,14 @@ def where_bytes(totals: DedupTotals) -> go.Figure:
         return empty("No document and no stored copy has any bytes.")
     colors = [GREY, GREEN, BLUE, RED, SKY, ORANGE, PURPLE, GREY]
     names, sizes, meanings = (column.to_list() for column in byte_steps(totals).get_columns())
-    level, starts = 0, []
-    for name, size in zip(names, sizes, strict=True):
-        total = name in {"logical", "unique", "physical"}
-        starts.append(0 if total else min(level, level + size))
-        level = size if total else level + size
-    drawn = figure(height=330)
-    drawn.add_bar(
-        y=names,
-        x=[abs(size) for size in sizes],
-        base=starts,
-        orientation="h",
-        marker_color=colors,
-        text=[format_bytes(size) for size in sizes],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=meanings,
-        hovertemplate="<b>%{y}</b>: %{text}<br>%{customdata}<extra></extra>",
-    )
+    sums = [place for place, name in enumerate(names) if name in {"logical", "unique", "physical"}]
+    starts = waterfall(sizes, sums)
+    drawn = bars(
+        names, [abs(size) for size in sizes], [format_bytes(size) for size in sizes], colors=colors, details=meanings,
+        hover="<b>%{y}</b>: %{text}<br>%{customdata}<extra></extra>", starts=starts, height=330,
+    )  # fmt: skip
     ends = [start + abs(size) for start, size in zip(starts, sizes, strict=True)]
-    drawn.update_xaxes(title_text="bytes", **bytes_axis(max(ends), exact=True))
-    drawn.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return drawn.update_layout(showlegend=False, bargap=0.3, margin_r=LABEL)
+    return drawn.update_xaxes(title_text="bytes", **bytes_axis(max(ends), exact=True))
 
 
 def duplicate_groups(groups: pl.DataFrame, top: int = 20, *, among: pl.DataFrame | None = None) -> go.Figure:
@@ -334,20 +322,14 @@ def coverage(coverage: Coverage) -> go.Figure:
         return empty("No store holds anything, so there is nothing to verify.")
     frame = coverage_windows(coverage)
     names, sizes, shares = (column.to_list() for column in frame.get_columns())
-    drawn = figure(height=90 + 28 * len(names))
-    drawn.add_bar(
-        y=names,
-        x=shares,
-        orientation="h",
-        marker_color=[BLUE] * (len(names) - 3) + [PURPLE, RED, GREY],
-        text=[f"{format_share(share)}, {format_bytes(size)}" for share, size in zip(shares, sizes, strict=True)],
-        textposition="outside",
-        cliponaxis=False,
-        hovertemplate="%{y}: %{text}<extra></extra>",
-    )
+    drawn = bars(
+        names, shares,
+        [f"{format_share(share)}, {format_bytes(size)}" for share, size in zip(shares, sizes, strict=True)],
+        colors=[BLUE] * (len(names) - 3) + [PURPLE, RED, GREY], hover="%{y}: %{text}<extra></extra>",
+        height=90 + 28 * len(names),
+    )  # fmt: skip
     drawn.update_xaxes(title_text="share of the stored bytes", **shares_axis(ticks=3))
-    drawn.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return drawn.update_layout(showlegend=False, bargap=0.35, margin_r=118)
+    return drawn.update_layout(bargap=0.35, margin_r=118)
 
 
 def _relation(label: str) -> str:

@@ -14,10 +14,11 @@ import plotly.graph_objects as go
 import polars as pl
 
 from catalogkit.display import format_bytes, format_size, plotly_text
+from catalogkit.pictures import SLIDER
 from catalogkit.ticks import round_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 __all__ = [
     "BLUE",
@@ -29,6 +30,7 @@ __all__ = [
     "PURPLE",
     "RED",
     "SKY",
+    "bars",
     "bytes_axis",
     "counts_axis",
     "empty",
@@ -36,7 +38,9 @@ __all__ = [
     "figure",
     "legend_above",
     "shares_axis",
+    "slider",
     "stacked",
+    "waterfall",
 ]
 
 BLUE: Final = "#0072B2"
@@ -164,6 +168,104 @@ def stacked(
     drawn.update_yaxes(autorange="reversed", showgrid=False, tickvals=places, ticktext=list(labels))
     drawn.update_layout(barmode="stack", bargap=0.28, margin_r=LABEL)
     return legend_above(drawn)
+
+
+def bars(
+    labels: Sequence[str],
+    values: Sequence[float],
+    texts: Sequence[str],
+    *,
+    colors: str | Sequence[str],
+    hover: str,
+    details: Sequence[object] | None = None,
+    starts: Sequence[float] | None = None,
+    by_place: bool = False,
+    height: int,
+) -> go.Figure:
+    """Horizontal bars, one below the other, each with a text at its end; their values' axis is still to be set.
+
+    Parameters
+    ----------
+    labels, values, texts
+        What is written beside each bar, how long it is, what is written at its end.
+    colors
+        One, or one for each.
+    hover, details
+        What hovering says, in Plotly's words, and what it says of each bar (``customdata``).
+    starts
+        Where each bar begins; at 0 without any.
+    by_place
+        Whether bars are told by their place: labels may be equal then, and a narrow page can shorten them.
+    """
+    places = list(range(len(labels)))
+    axis = {"tickvals": places, "ticktext": list(labels)} if by_place else {"type": "category"}
+    drawn = figure(height)
+    drawn.add_bar(
+        y=places if by_place else labels, x=values, base=starts, orientation="h", marker_color=colors, text=texts,
+        textposition="outside", cliponaxis=False, customdata=details, hovertemplate=hover,
+    )  # fmt: skip
+    drawn.update_yaxes(autorange="reversed", showgrid=False, **axis)
+    return drawn.update_layout(showlegend=False, bargap=0.3, margin_r=LABEL)
+
+
+def waterfall(changes: Sequence[int], sums: Collection[int]) -> list[int]:
+    """Where each bar starts that goes on from the one above; those at the places `sums` are sums, and start at 0."""
+    level, starts = 0, []
+    for place, change in enumerate(changes):
+        starts.append(0 if place in sums else min(level, level + change))
+        level = change if place in sums else level + change
+    return starts
+
+
+def slider(
+    line: tuple[Sequence[float], Sequence[float], Sequence[str]],
+    points: Sequence[tuple[str, float, float, str]],
+    *,
+    start: int,
+    hover: str,
+    prefix: str,
+    height: int,
+) -> go.Figure:
+    """A line in steps, and a slider that moves a mark along it and says above what stands there.
+
+    Parameters
+    ----------
+    line
+        Where it goes, and what hovering says of each place.
+    points
+        What can be chosen: its name on the slider, where it lies, and what is said of it.
+    start
+        Which of them is chosen first.
+    hover
+        What hovering says, in Plotly's words.
+    prefix
+        What stands before the name that is chosen.
+    """
+    drawn = figure(height + SLIDER).update_layout(margin_t=28)
+    across, up, texts = line
+    _, x, y, words = points[start]
+    drawn.add_scatter(
+        x=across, y=up, mode="lines" if len(across) > 1 else "markers", fill="tozeroy", fillcolor=faint(ORANGE),
+        line={"color": ORANGE, "width": 2, "shape": "hv"}, text=texts, hovertemplate=hover, showlegend=False,
+    )  # fmt: skip
+    drawn.add_scatter(
+        x=[x], y=[y], mode="markers", marker={"color": BLUE, "size": 12}, hoverinfo="skip", showlegend=False
+    )
+    drawn.add_annotation(
+        text=f"<b>{words}</b>", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
+        showarrow=False, yshift=4,
+    )  # fmt: skip
+    steps = [
+        {
+            "label": name,
+            "method": "update",
+            "args": [{"x": [[x]], "y": [[y]]}, {"annotations[0].text": f"<b>{words}</b>"}, [1]],
+        }
+        for name, x, y, words in points
+    ]
+    current = {"prefix": prefix, "xanchor": "left"}
+    bar = {"steps": steps, "active": start, "currentvalue": current, "pad": {"t": 56, "b": 4}, "x": 0, "len": 1}
+    return drawn.update_layout(sliders=[bar])
 
 
 def faint(color: str, opacity: float = 0.18) -> str:

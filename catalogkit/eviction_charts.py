@@ -9,7 +9,6 @@ import polars as pl
 from catalogkit import drawing
 from catalogkit.display import format_bytes
 from catalogkit.eviction.backtest import ORACLE, OURS, RANDOM
-from catalogkit.pictures import SLIDER
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -59,46 +58,15 @@ def freed(shown: pl.DataFrame) -> go.Figure:
     most = rows[-1]["stored_bytes"]
     wanted = [most * (number + 1) // _TRIED for number in range(_TRIED)]
     picked = [next(row for row in rows if row["stored_bytes"] >= size) for size in wanted]
-    figure = drawing.figure(height=360 + SLIDER).update_layout(margin_t=28)
-    figure.add_scatter(
-        x=shown["contents"].to_list(),
-        y=shown["stored_bytes"].to_list(),
-        mode="lines" if shown.height > 1 else "markers",
-        line={"color": drawing.ORANGE, "width": 2, "shape": "hv"},
-        fill="tozeroy",
-        fillcolor=drawing.faint(drawing.ORANGE),
-        text=[_said(row) for row in rows],
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
-    )
-    start = _TRIED // 3
-    figure.add_scatter(
-        x=[picked[start]["contents"]],
-        y=[picked[start]["stored_bytes"]],
-        mode="markers",
-        marker={"color": drawing.BLUE, "size": 12},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    figure.add_annotation(
-        text=f"<b>{_said(picked[start])}</b>", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
-        showarrow=False, yshift=4,
-    )  # fmt: skip
-    moves = [
-        {
-            "label": format_bytes(size),
-            "method": "update",
-            "args": [
-                {"x": [[row["contents"]]], "y": [[row["stored_bytes"]]]},
-                {"annotations[0].text": f"<b>{_said(row)}</b>"},
-                [1],
-            ],
-        }
+    said = [_said(row) for row in rows]
+    points = [
+        (format_bytes(size), row["contents"], row["stored_bytes"], _said(row))
         for size, row in zip(wanted, picked, strict=True)
     ]
-    bar = {"steps": moves, "active": start, "currentvalue": {"prefix": "free ", "xanchor": "left"},
-           "pad": {"t": 56, "b": 4}, "x": 0, "len": 1}  # fmt: skip
-    figure.update_layout(sliders=[bar])
+    figure = drawing.slider(
+        (shown["contents"].to_list(), shown["stored_bytes"].to_list(), said), points,
+        start=_TRIED // 3, hover="%{text}<extra></extra>", prefix="free ", height=360,
+    )  # fmt: skip
     figure.update_xaxes(title_text="contents, the first to go first", rangemode="tozero")
     return figure.update_yaxes(title_text="bytes freed", **drawing.bytes_axis(most))
 

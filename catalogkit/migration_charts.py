@@ -37,23 +37,13 @@ def by_type(frame: pl.DataFrame) -> go.Figure:
     """Draw `types` as bars of bytes, each with its number of copies."""
     if frame.is_empty():
         return drawing.empty("Nothing has to move: every copy has its name in this layout.")
-    figure = drawing.figure(height=110 + 30 * frame.height)
-    figure.add_bar(
-        y=list(range(frame.height)),
-        x=frame["bytes"].to_list(),
-        orientation="h",
-        marker_color=drawing.BLUE,
-        text=[format_bytes(size) for size in frame["bytes"]],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=[f"{copies:,}" for copies in frame["copies"]],
-        hovertemplate="%{text} in %{customdata} copies<extra></extra>",
-    )
-    largest = max(frame["bytes"].to_list())
-    figure.update_xaxes(title_text="bytes of the copies", **drawing.bytes_axis(largest, exact=True))
-    labels = [plotly_text(name) for name in frame["media_type"]]
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(frame.height)), ticktext=labels)
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
+    sizes = frame["bytes"].to_list()
+    figure = drawing.bars(
+        [plotly_text(name) for name in frame["media_type"]], sizes, [format_bytes(size) for size in sizes],
+        colors=drawing.BLUE, details=[f"{copies:,}" for copies in frame["copies"]],
+        hover="%{text} in %{customdata} copies<extra></extra>", by_place=True, height=110 + 30 * frame.height,
+    )  # fmt: skip
+    return figure.update_xaxes(title_text="bytes of the copies", **drawing.bytes_axis(max(sizes), exact=True))
 
 
 def names(plan: Plan) -> pl.DataFrame:

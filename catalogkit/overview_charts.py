@@ -94,13 +94,12 @@ def states(frame: pl.DataFrame) -> go.Figure:
     rows = frame.filter((pl.col("stored_bytes") > 0) | (pl.col("state") == "needed"))
     if not rows["stored_bytes"].sum():
         return drawing.empty("Nothing is stored.")
-    figure = drawing.figure(height=100 + 34 * rows.height)
-    figure.add_bar(
-        y=rows["state"].to_list(), x=rows["stored_bytes"].to_list(), orientation="h",
-        marker_color=[_STATES[name] for name in rows["state"]], customdata=rows.select("meaning", "contents").rows(),
-        text=[format_bytes(size) for size in rows["stored_bytes"]], textposition="outside", cliponaxis=False,
-        hovertemplate="<b>%{y}</b>: %{text} in %{customdata[1]:,} contents<br>%{customdata[0]}<extra></extra>",
+    sizes = rows["stored_bytes"].to_list()
+    figure = drawing.bars(
+        rows["state"].to_list(), sizes, [format_bytes(size) for size in sizes],
+        colors=[_STATES[name] for name in rows["state"]], details=rows.select("meaning", "contents").rows(),
+        hover="<b>%{y}</b>: %{text} in %{customdata[1]:,} contents<br>%{customdata[0]}<extra></extra>",
+        height=100 + 34 * rows.height,
     )  # fmt: skip
-    figure.update_xaxes(title_text="stored bytes", **drawing.bytes_axis(max(rows["stored_bytes"]), exact=True))
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.35, margin_r=drawing.LABEL)
+    figure.update_xaxes(title_text="stored bytes", **drawing.bytes_axis(max(sizes), exact=True))
+    return figure.update_layout(bargap=0.35)

@@ -43,28 +43,15 @@ def freed(plan: Plan) -> go.Figure:
     steps = freed_steps(plan)
     if not plan.head.physical_bytes:
         return drawing.empty("Nothing is stored.")
-    figure = drawing.figure(height=120 + 34 * steps.height)
-    level, starts = 0, []
     sizes = steps["bytes"].to_list()
-    for place, size in enumerate(sizes):
-        total = place in (0, len(sizes) - 1)
-        starts.append(0 if total else min(level, level + size))
-        level = size if total else level + size
-    figure.add_bar(
-        y=list(range(len(sizes))),  # by place, so that a narrow page can shorten the labels
-        x=[abs(size) for size in sizes],
-        base=starts,
-        orientation="h",
-        marker_color=[drawing.GREY, *[drawing.ORANGE] * (len(sizes) - 2), drawing.BLUE],
-        text=[format_bytes(size) for size in sizes],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=(names := [plotly_text(name) for name in steps["step"]]),
-        hovertemplate="<b>%{customdata}</b>: %{text}<extra></extra>",
-    )
-    figure.update_xaxes(title_text="bytes", **drawing.bytes_axis(max(sizes), exact=True))
-    figure.update_yaxes(autorange="reversed", showgrid=False, tickvals=list(range(len(sizes))), ticktext=names)
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
+    names = [plotly_text(name) for name in steps["step"]]
+    figure = drawing.bars(
+        names, [abs(size) for size in sizes], [format_bytes(size) for size in sizes],
+        colors=[drawing.GREY, *[drawing.ORANGE] * (len(sizes) - 2), drawing.BLUE], details=names,
+        hover="<b>%{customdata}</b>: %{text}<extra></extra>",
+        starts=drawing.waterfall(sizes, (0, len(sizes) - 1)), by_place=True, height=120 + 34 * steps.height,
+    )  # fmt: skip
+    return figure.update_xaxes(title_text="bytes", **drawing.bytes_axis(max(sizes), exact=True))
 
 
 def differences(plan: Plan, earlier: Plan | None) -> pl.DataFrame:

@@ -8,7 +8,6 @@ import polars as pl
 
 from catalogkit import drawing
 from catalogkit.display import format_bytes, plotly_text
-from catalogkit.pictures import SLIDER
 from catalogkit.policies import deciding
 
 if TYPE_CHECKING:
@@ -49,21 +48,15 @@ def by_reason(rows: pl.DataFrame) -> go.Figure:
     """Draw `reasons` as bars: blue is kept, orange is to be forgotten."""
     if rows.is_empty():
         return drawing.empty("There are no documents to decide about.")
-    figure = drawing.figure(height=110 + 34 * rows.height)
-    figure.add_bar(
-        y=[f"{row['decision']}: {row['reason']}" for row in rows.to_dicts()],
-        x=rows["documents"].to_list(),
-        orientation="h",
-        marker_color=[drawing.BLUE if kind == "keep" else drawing.ORANGE for kind in rows["decision"]],
-        text=[f"{count:,}" for count in rows["documents"]],
-        textposition="outside",
-        cliponaxis=False,
-        customdata=[[row["words"], format_bytes(row["logical_bytes"])] for row in rows.to_dicts()],
-        hovertemplate="<b>%{y}</b>: %{text} documents, %{customdata[1]}<br>%{customdata[0]}<extra></extra>",
-    )
-    figure.update_xaxes(title_text="documents", **drawing.counts_axis(rows["documents"]))
-    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
-    return figure.update_layout(showlegend=False, bargap=0.3, margin_r=drawing.LABEL)
+    figure = drawing.bars(
+        [f"{row['decision']}: {row['reason']}" for row in rows.to_dicts()], rows["documents"].to_list(),
+        [f"{count:,}" for count in rows["documents"]],
+        colors=[drawing.BLUE if kind == "keep" else drawing.ORANGE for kind in rows["decision"]],
+        details=[[row["words"], format_bytes(row["logical_bytes"])] for row in rows.to_dicts()],
+        hover="<b>%{y}</b>: %{text} documents, %{customdata[1]}<br>%{customdata[0]}<extra></extra>",
+        height=110 + 34 * rows.height,
+    )  # fmt: skip
+    return figure.update_xaxes(title_text="documents", **drawing.counts_axis(rows["documents"]))
 
 
 def age_size_classes(decided: pl.DataFrame) -> pl.DataFrame:
@@ -166,58 +159,18 @@ def freed_by_days(line: pl.DataFrame, now: int) -> go.Figure:
         return drawing.empty("There are no documents, so nothing can be freed.")
     picked = line.filter("tried").to_dicts()
     tried = [row["days"] for row in picked]
-    said = [
-        f"{row['days']:,} days: {format_bytes(row['freed_bytes'])}, {row['documents']:,} documents" for row in picked
-    ]
-    start = tried.index(now)
-    figure = drawing.figure(height=380 + SLIDER).update_layout(margin_t=28)
-    figure.add_scatter(
-        x=line["days"].to_list(),
-        y=line["freed_bytes"].to_list(),
-        mode="lines",
-        line={"color": drawing.ORANGE, "width": 2, "shape": "hv"},
-        fill="tozeroy",
-        fillcolor=drawing.faint(drawing.ORANGE),
-        text=[f"{format_bytes(row['freed_bytes'])}, {row['documents']:,} documents" for row in line.to_dicts()],
-        hovertemplate="kept %{x} days: %{text}<extra></extra>",
-        showlegend=False,
-    )
-    figure.add_scatter(
-        x=[now],
-        y=[picked[start]["freed_bytes"]],
-        mode="markers",
-        marker={"color": drawing.BLUE, "size": 12},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    steps = [
-        {
-            "label": str(row["days"]),
-            "method": "update",
-            "args": [
-                {"x": [[row["days"]]], "y": [[row["freed_bytes"]]]},
-                {"annotations[0].text": f"<b>{words}</b>"},
-                [1],
-            ],
-        }
-        for row, words in zip(picked, said, strict=True)
-    ]
-    figure.add_annotation(
-        text=f"<b>{said[start]}</b>", x=0, y=1, xref="paper", yref="paper", xanchor="left", yanchor="bottom",
-        showarrow=False, yshift=4,
+    texts = [f"{format_bytes(row['freed_bytes'])}, {row['documents']:,} documents" for row in line.to_dicts()]
+    points = [
+        (
+            str(row["days"]), row["days"], row["freed_bytes"],
+            f"{row['days']:,} days: {format_bytes(row['freed_bytes'])}, {row['documents']:,} documents",
+        )
+        for row in picked
+    ]  # fmt: skip
+    figure = drawing.slider(
+        (line["days"].to_list(), line["freed_bytes"].to_list(), texts), points,
+        start=tried.index(now), hover="kept %{x} days: %{text}<extra></extra>", prefix="age_days = ", height=380,
     )  # fmt: skip
-    figure.update_layout(
-        sliders=[
-            {
-                "steps": steps,
-                "active": start,
-                "currentvalue": {"prefix": "age_days = ", "xanchor": "left"},
-                "pad": {"t": 56, "b": 4},
-                "x": 0,
-                "len": 1,
-            }
-        ]
-    )
     figure.update_xaxes(title_text="age_days: how long a document is kept", range=[0, tried[-1] * 1.02])
     largest = max(line["freed_bytes"].to_list(), default=0)
     return figure.update_yaxes(title_text="bytes freed", **drawing.bytes_axis(largest))
