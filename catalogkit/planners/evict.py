@@ -15,7 +15,8 @@ import polars as pl
 from catalogkit.errors import InvalidInput
 from catalogkit.layouts import cas_key
 from catalogkit.model import Digest
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -153,7 +154,7 @@ def plan_evict(
     few = f"{kept:,} content{'s stay' if kept > 1 else ' stays'}: no copy is left elsewhere, and last copies are kept"
     told = policy.plain() | _promise(noted["reuse"], horizon)
     about = replace(head, policy=told, reasons=REASONS, complete=few if kept else "")
-    return Plan(about, _filled(rows))
+    return Plan(about, filled(rows))
 
 
 def _promise(reuse: pl.Series, horizon: timedelta | None) -> dict[str, Any]:
@@ -176,9 +177,4 @@ def plan_return(head: Head, evicted: pl.DataFrame, home: str) -> Plan:
         bytes=pl.lit(0),
         last_copy=pl.lit(False),
     )
-    return Plan(replace(head, reasons=RETURN_REASONS), _filled(rows))
-
-
-def _filled(rows: pl.DataFrame) -> pl.DataFrame:
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.columns]
-    return rows.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    return Plan(replace(head, reasons=RETURN_REASONS), filled(rows))

@@ -7,7 +7,8 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 REASONS: Final = {"asked": "somebody asked for it to be forgotten"}
 
@@ -32,5 +33,4 @@ def plan_forget(head: Head, documents: pl.DataFrame) -> Plan:
         since=pl.col("seen_at"),
         last_copy=share,
     )
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.columns]
-    return Plan(replace(head, reasons=REASONS), rows.with_columns(missing).select(SCHEMA.names()))
+    return Plan(replace(head, reasons=REASONS), filled(rows))

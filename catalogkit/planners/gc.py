@@ -8,7 +8,8 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 REASONS: Final = {
     "unreferenced": "no document refers to these bytes any more",
@@ -166,9 +167,7 @@ def _object(*extra: str) -> pl.Expr:
 
 
 def _steps(rows: pl.DataFrame, **columns: pl.Expr | str) -> pl.DataFrame:
-    filled = rows.with_columns(**{k: v if isinstance(v, pl.Expr) else pl.lit(str(v)) for k, v in columns.items()})
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in filled.columns]
-    return filled.with_columns(missing).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+    return filled(rows.with_columns(**{k: v if isinstance(v, pl.Expr) else pl.lit(str(v)) for k, v in columns.items()}))
 
 
 def _numbered(head: Head, policy: GCPolicy, parts: list[pl.DataFrame], unit: pl.Expr) -> Plan:

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 REASONS: Final = {
     "to-cas": "its bytes are to lie at their content address",
@@ -71,6 +72,5 @@ def plan_migrate(head: Head, moves: pl.DataFrame, *, to: str, views: bool = True
         .with_columns(unit=pl.col("location").rle_id().cast(pl.Int64), reason=pl.lit(f"to-{to}"), last_copy=False)
         .with_columns(step=pl.int_range(pl.len()).over("unit"))
     )
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in frame.columns]
     policy = {"to": to, "views": views, "keep": keep}
-    return Plan(replace(head, policy=policy, reasons=REASONS), frame.with_columns(missing).select(SCHEMA.names()))
+    return Plan(replace(head, policy=policy, reasons=REASONS), filled(frame))

@@ -7,7 +7,8 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 EVIDENCE: Final = ("kept_sha256", "kept_document_id", "similarity", "containment", "differs", "kept_differs")
 WORDS: Final = "another document, which is kept, has the same text; they are {} % alike"
@@ -56,8 +57,4 @@ def plan_near(head: Head, table: pl.DataFrame, documents: pl.DataFrame) -> Plan:
         row["sha256"]: {name: row[name] for name in EVIDENCE}
         for row in spare.join(steps, on="sha256", how="semi").iter_rows(named=True)
     }
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in steps.columns]
-    return Plan(
-        replace(head, reasons=reasons, policy={"instead_of": instead}),
-        steps.with_columns(missing).select(SCHEMA.names()),
-    )
+    return Plan(replace(head, reasons=reasons, policy={"instead_of": instead}), filled(steps))

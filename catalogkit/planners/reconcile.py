@@ -11,7 +11,8 @@ from typing import Final
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 REASONS: Final = {
     "shown": "it is what all sites show",
@@ -101,6 +102,4 @@ def plan_reconcile(head: Head, conflicts: pl.DataFrame, policy: ReconcilePolicy)
         bytes=pl.lit(0),
         last_copy=pl.lit(False),
     ).with_columns(step=pl.int_range(pl.len()).over("unit"))
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.columns]
-    frame = rows.with_columns(missing).select(SCHEMA.names())
-    return Plan(replace(head, policy=policy.plain(), reasons=REASONS), frame)
+    return Plan(replace(head, policy=policy.plain(), reasons=REASONS), filled(rows))

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 
 REASONS: Final = {"to-store": "its bytes are to lie in another store"}
 # A row for each copy that is to be left: `to` is the store and `target` the key that its bytes are to have, `exists`
@@ -73,11 +74,9 @@ def moves(copies: pl.DataFrame, *, keep: bool = False) -> pl.DataFrame:
         object=pl.format("{}:{}", "store", pl.coalesce(pl.col("inode").cast(pl.String), "key")),
         last=pl.lit(True),
     )
-    frame = (
+    return filled(
         pl.concat([copied] if keep else [copied, drops], how="diagonal")
         .sort("sha256", "last", "location")
         .with_columns(unit=pl.col("sha256").rle_id().cast(pl.Int64), last_copy=False)
         .with_columns(step=pl.int_range(pl.len()).over("unit"))
     )
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in frame.columns]
-    return frame.with_columns(missing).select(SCHEMA.names())

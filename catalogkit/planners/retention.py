@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
+from catalogkit.planners.steps import filled
 from catalogkit.policies.deciding import totals
 from catalogkit.policies.retention import FORGET
 
@@ -52,11 +53,6 @@ def plan_retention(head: Head, decided: pl.DataFrame, policy: RetentionPolicy, d
             last_copy=pl.lit(False),
         )
     )
-    missing = [
-        pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in rows.collect_schema()
-    ]
     kept = totals(decided).filter(pl.col("decision") == "keep", pl.col("documents") > 0)
     facts = policy.plain() | {"kept": dict(kept.select("reason", "documents").rows())}
-    return Plan(
-        replace(head, policy=facts, reasons=FORGET), rows.with_columns(missing).select(SCHEMA.names()).collect()
-    )
+    return Plan(replace(head, policy=facts, reasons=FORGET), filled(rows.collect()))

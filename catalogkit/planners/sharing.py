@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import polars as pl
 
-from catalogkit.plan import SCHEMA, Head, Plan, StepKind
+from catalogkit.plan import Head, Plan, StepKind
 from catalogkit.planners.dedup import GROUP
+from catalogkit.planners.steps import filled
 from catalogkit.policies.dedup import REASONS, DedupPolicy, How
 
 
@@ -43,8 +44,7 @@ def plan_dedup(head: Head, decisions: pl.DataFrame, policy: DedupPolicy, how: Ho
         last_copy=pl.lit(False),
         unit=pl.struct(GROUP).rle_id().cast(pl.Int64),
     )
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in steps.columns]
-    frame = steps.with_columns(*missing).with_columns(step=pl.int_range(pl.len()).over("unit"))
+    frame = filled(steps.with_columns(step=pl.int_range(pl.len()).over("unit")))
     words = {"worthwhile": REASONS["worthwhile"][0]}
     return Plan(replace(head, policy=policy.plain() | {"how": how.value}, reasons=words), frame)
 

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from catalogkit.plan import SCHEMA, Head, Plan
+from catalogkit.planners.steps import filled
 
 REASONS: Final = {
     "condemned-by": "it was condemned by the plan that is undone",
@@ -90,24 +91,19 @@ def plan_undo(head: Head, journal: pl.DataFrame, undone: str) -> Plan:
     # Names that this plan itself makes keep a file's bytes, too.
     made = ((pl.col("back") == "link") & (pl.col("reason") == "dropped-by")).sum().over("sha256", "store")
     planned = removes | (exchanges & (pl.col("back") == "link"))
-    missing = [pl.lit(None, dtype=kind).alias(name) for name, kind in SCHEMA.items() if name not in back.columns]
-    frame = (
-        back.with_columns(missing)
-        .with_columns(
-            kind="back",
-            # A drop that names a copy leaves a view of it: what was not there before is to be gone.
-            from_store=pl.when(~removes).then("from_store"),
-            from_key=pl.when(~removes).then("from_key"),
-            unit=pl.col("unit").rle_id().cast(pl.Int64),
-            bytes=pl.when(planned).then("size").otherwise(0).fill_null(0),
-            object=pl.when(planned & pl.col("inode").is_not_null()).then(pl.format("{}:{}", "store", "inode")),
-            users=pl.when(planned).then(pl.col("users") + made),
-            inode=pl.when(planned).then("inode"),
-            mtime_ns=pl.when(planned).then("mtime_ns"),
-            last_copy=pl.lit(False),
-        )
-        .with_columns(step=pl.int_range(pl.len()).over("unit"))
-    )
+    frame = back.with_columns(
+        kind="back",
+        # A drop that names a copy leaves a view of it: what was not there before is to be gone.
+        from_store=pl.when(~removes).then("from_store"),
+        from_key=pl.when(~removes).then("from_key"),
+        unit=pl.col("unit").rle_id().cast(pl.Int64),
+        bytes=pl.when(planned).then("size").otherwise(0).fill_null(0),
+        object=pl.when(planned & pl.col("inode").is_not_null()).then(pl.format("{}:{}", "store", "inode")),
+        users=pl.when(planned).then(pl.col("users") + made),
+        inode=pl.when(planned).then("inode"),
+        mtime_ns=pl.when(planned).then("mtime_ns"),
+        last_copy=pl.lit(False),
+    ).with_columns(step=pl.int_range(pl.len()).over("unit"))
     kinds = ", ".join(f"{kind} x {count:,}" for kind, count in gone.group_by("kind").len().sort("kind").iter_rows())
     note = f"{gone.height:,} step{'s' if gone.height > 1 else ''} cannot be undone: {kinds}" if gone.height else ""
-    return Plan(replace(head, policy={"undone": undone}, reasons=REASONS, complete=note), frame)
+    return Plan(replace(head, policy={"undone": undone}, reasons=REASONS, complete=note), filled(frame))
