@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from catalogkit.audit import BadCopy, Fact
+    from catalogkit.audit import BadCopy
     from catalogkit.audit_sample import Drawn
     from catalogkit.collection import Collection
 
@@ -162,10 +162,9 @@ class CatalogConsistencyChecker:
         return self._run(*_EVERYTHING, sample_rate=sample_rate)
 
     def _run(self, *parts: str, sample_rate: float = 0.0) -> AuditReport:
-        from catalogkit.collection import open_collection
+        from catalogkit.collection import opened
 
-        held = contextlib.nullcontext(self._collection) if self._collection is not None else open_collection()
-        with held as collection:
+        with opened(self._collection) as collection:
             return _audit(collection, sample_rate, frozenset(parts), self._as_of, self._progress, self._stop)
 
 
@@ -300,7 +299,7 @@ def _ask(collection: Collection, report: AuditReport) -> None:
             report.miss(f"the catalog, for {code}: {code.what}", str(problem))
             continue
         for fact in found:
-            place = _place(collection, fact)
+            place = _path(collection, fact.store, fact.key)
             report.add(
                 code, fact.object, place, fact.detail if place or not fact.key else f"{fact.detail} ({fact.key})"
             )
@@ -308,10 +307,10 @@ def _ask(collection: Collection, report: AuditReport) -> None:
             report.miss(f"more of {code}", f"only the first {FACTS:,} are listed")
 
 
-def _place(collection: Collection, fact: Fact) -> str:
-    """The whole path that a fact is about, where it is about one."""
-    stores = {store.name: store for store in collection.stores.values()}
-    return stores[fact.store].describe(fact.key) if fact.key and fact.store in stores else ""
+def _path(collection: Collection, name: str | None, key: str | None) -> str:
+    """The whole path of a key in a store of that name, where there are such."""
+    found = (store.describe(key) for store in collection.stores.values() if key and store.name == name)
+    return next(found, "")
 
 
 def _health(collection: Collection, files: FileAudit) -> None:
@@ -340,17 +339,14 @@ def _bad_copies(collection: Collection) -> Iterator[BadCopy]:
 
 
 def _at(collection: Collection, copy: BadCopy) -> str:
-    stores = {store.name: store for store in collection.stores.values()}
-    return stores[copy.store].describe(copy.key) if copy.store in stores else copy.key
+    return _path(collection, copy.store, copy.key) or copy.key
 
 
 def _dead_intents(collection: Collection, report: AuditReport) -> None:
     now = collection.now()
-    stores = {store.name: store for store in collection.stores.values()}
     for number, owner, expires_at, name, key in collection.catalog.owners():
         if name is not None and is_dead(owner, expires_at, now):
-            path = stores[name].describe(key) if name in stores else ""
-            report.add(Code.DEAD_INTENT, f"intent {number}", path, f"begun by {owner}")
+            report.add(Code.DEAD_INTENT, f"intent {number}", _path(collection, name, key), f"begun by {owner}")
 
 
 def _coverage(collection: Collection, as_of: datetime) -> dict[str, object] | None:

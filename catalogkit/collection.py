@@ -31,7 +31,7 @@ from catalogkit.stores.opening import check_readable, check_url, create_store, o
 from catalogkit.stores.reference import ReferenceStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import polars as pl
 
@@ -350,4 +350,14 @@ def open_collection(
         raise
 
 
-__all__ = ["Collection", "NotACollection", "init", "open_collection", "utc_now"]
+@contextlib.contextmanager
+def opened(collection: Collection | None) -> Iterator[Collection]:
+    """The collection that is given, which stays open; without one `open_collection` opens it for as long as this is."""
+    if collection is not None:
+        yield collection
+        return
+    with open_collection() as found:
+        yield found
+
+
+__all__ = ["Collection", "NotACollection", "init", "open_collection", "opened", "utc_now"]

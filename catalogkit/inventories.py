@@ -15,11 +15,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from catalogkit.errors import InvalidInput
+from catalogkit.errors import InvalidInput, StoreError
 from catalogkit.model import Check, Digest, Outcome
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.reading import number_of
@@ -188,8 +189,6 @@ class _Comparison:
             self.catalog.record_checks(checks, run_id=self.report.run_id)
 
     def _found(self, copy: Copy) -> tuple[Outcome, str]:
-        from catalogkit.errors import StoreError
-
         try:
             there = self.store.stat(copy.key)
         except StoreError:
@@ -232,11 +231,9 @@ def _file(manifest: Path, one: dict[str, Any]) -> Path:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise InvalidInput(f"{key.name}, a file of the list, does not lie beside {manifest}; fetch all of them")
-    md5 = hashlib.md5(usedforsecurity=False)
     with found.open("rb") as file:
-        while piece := file.read(1 << 20):
-            md5.update(piece)
-    if md5.hexdigest() != one.get("MD5checksum", md5.hexdigest()):
+        md5 = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+    if md5 != one.get("MD5checksum", md5):
         raise InvalidInput(f"{found} is not what the manifest names: its MD5 is another one; fetch it again")
     return found
 

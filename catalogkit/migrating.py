@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,7 @@ import polars as pl
 
 from catalogkit.apply import ELSEWHERE, apply
 from catalogkit.apply_report import ApplyReport
-from catalogkit.collection import open_collection
+from catalogkit.collection import opened
 from catalogkit.errors import CatalogKitError, InvalidInput
 from catalogkit.model import Digest, Layout
 from catalogkit.plan import Plan
@@ -133,9 +132,9 @@ def migrate_to_cas_gradual(
     >>> ck.migrate_to_cas_gradual(collection=c, dry_run=True).left  # all lies at content addresses already
     0
     """
-    with contextlib.nullcontext(collection) if collection else open_collection() as opened:
+    with opened(collection) as found:
         run = _Run(
-            opened, "cas", verify_after_move, rollback_on_error, progress, stop or threading.Event(), as_of, executor,
+            found, verify_after_move, rollback_on_error, progress, stop or threading.Event(), as_of, executor,
             concurrency,
         )  # fmt: skip
         return run.all(batch_size, dry_run=dry_run, views=views)
@@ -211,7 +210,6 @@ def _count(report: MigrationReport, collection: Collection, plan: Plan, ends: pl
 @dataclass(slots=True)
 class _Run:
     collection: Collection
-    to: str
     verify: bool
     rollback: bool
     progress: OnProgress
@@ -226,7 +224,7 @@ class _Run:
         if batch_size < 1:
             raise InvalidInput("batch_size must be at least 1")
         began, report, collection = time.monotonic(), self.report, self.collection
-        plan = plan_migrate(collection, self.to, views=views, as_of=self.as_of)
+        plan = plan_migrate(collection, views=views, as_of=self.as_of)
         if dry_run:
             report.dry_run, report.left, report.bytes = True, plan.units, _bytes(plan)
             report.layout = str(collection.layout)
@@ -239,14 +237,14 @@ class _Run:
             if report.stopped:
                 break
             # The last step: from now on new documents go to the new layout. Some came while this was under way.
-            collection.use_layout(Layout(self.to))
+            collection.use_layout(Layout.CAS)
             tried = tried.append(plan.frame.filter(kind="drop")["key"])
-            left = plan_migrate(collection, self.to, views=views, as_of=self.as_of)
+            left = plan_migrate(collection, views=views, as_of=self.as_of)
             late = left.frame.filter(pl.col("kind") == "drop", ~pl.col("key").is_in(tried.implode()))["unit"]
             if late.is_empty():
                 break
             plan = Plan(left.head, left.frame.filter(pl.col("unit").is_in(late.implode())))
-        report.left = plan_migrate(collection, self.to, as_of=self.as_of).units if report.stopped else left.units
+        report.left = plan_migrate(collection, as_of=self.as_of).units if report.stopped else left.units
         report.layout, report.seconds = str(collection.layout), time.monotonic() - began
         return report
 

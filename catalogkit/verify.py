@@ -259,14 +259,14 @@ async def verify_batch(
     """
     import asyncio
 
-    from catalogkit.collection import open_collection
+    from catalogkit.collection import opened
 
     stop = threading.Event()
 
     def work() -> VerifyReport:
-        with open_collection() if collection is None else contextlib.nullcontext(collection) as opened:
+        with opened(collection) as found:
             return verify(
-                opened,
+                found,
                 record_ids,
                 concurrency=max_concurrent,
                 fail_fast=fail_fast,

@@ -31,7 +31,7 @@ from catalogkit.backups.manifest import MANIFEST, PIECES, Chunk, Manifest, conte
 from catalogkit.backups.pieces import CHUNK_BYTES, lengths, store_chunk
 from catalogkit.backups.target import Target, target_of
 from catalogkit.catalog.sqlite.images import ENGINE, image_facts
-from catalogkit.collection import Collection, open_collection
+from catalogkit.collection import Collection, opened
 from catalogkit.errors import ConstraintError, InvalidInput
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import operation
@@ -145,7 +145,7 @@ def backup_catalog(
     3
     """
     began = time.monotonic()
-    with _opened(collection) as source:
+    with opened(collection) as source:
         when = as_of or source.now()
         target = target_of(destination)
         _apart(source, target.describe())
@@ -180,15 +180,6 @@ def _apart(source: Collection, place: str) -> None:
     for folder in [*map(os.path.realpath, own), *buckets]:
         if Path(place.partition("?")[0]).is_relative_to(folder):
             raise InvalidInput(f"{place} lies in {folder}, where backups are not safe; name a folder of their own")
-
-
-@contextlib.contextmanager
-def _opened(collection: Collection | None) -> Iterator[Collection]:
-    if collection is not None:
-        yield collection
-        return
-    with open_collection() as opened:
-        yield opened
 
 
 def _make(

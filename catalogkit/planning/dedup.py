@@ -98,16 +98,12 @@ def analyze_dedup_opportunities(
     >>> ck.analyze_dedup_opportunities(collection=c).to_plan().units
     0
     """
-    from catalogkit.collection import open_collection
+    from catalogkit.collection import opened
 
     if how not in How.__members__.values():
         raise InvalidInput(f"no way to share bytes is called {how!r}; use {', '.join(How)}")
-    opened = collection or open_collection()
-    try:
-        return _analyzed(opened, policy or opened.config.dedup, How(how), as_of or opened.now(), look)
-    finally:
-        if collection is None:
-            opened.close()
+    with opened(collection) as found:
+        return _analyzed(found, policy or found.config.dedup, How(how), as_of or found.now(), look)
 
 
 def _analyzed(collection: Collection, policy: DedupPolicy, how: How, when: datetime, look: bool) -> DedupOpportunities:

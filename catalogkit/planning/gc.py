@@ -129,21 +129,17 @@ def gc_incremental(
     'gc'
     """
     from catalogkit.apply import apply
-    from catalogkit.collection import open_collection
+    from catalogkit.collection import opened
 
     if batch_size < 1:
         raise InvalidInput("batch_size must be at least 1")
-    opened = collection or open_collection()
-    try:
-        plan = plan_gc(opened, policy, as_of=as_of)
+    with opened(collection) as found:
+        plan = plan_gc(found, policy, as_of=as_of)
         if dry_run:
             return plan
         return apply(
-            opened, plan, approval=approval, unapproved=approval is None, batch=batch_size, as_of=as_of, **options
+            found, plan, approval=approval, unapproved=approval is None, batch=batch_size, as_of=as_of, **options
         )
-    finally:
-        if collection is None:
-            opened.close()
 
 
 def _present(collection: Collection, files: pl.DataFrame) -> pl.DataFrame:
