@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from catalogkit.audit_codes import CODES, Code, Severity
 from catalogkit.audit_sample import parts
+from catalogkit.model import Check, Digest
 
 if TYPE_CHECKING:
     from array import array
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from catalogkit.audit_sample import Drawn, Part, Sampling
+    from catalogkit.model import Outcome
 
 KEPT: Final = 100_000
 """So many findings are kept whole; what is beyond is counted, by code."""
@@ -38,6 +40,13 @@ class Copy(NamedTuple):
     checked_us: int
     outcome: str | None
     changed_us: int
+
+    def check(self, when: datetime, outcome: Outcome, method: str, *, size: int = 0, detail: str = "") -> Check:
+        """What the ledger is told of it: `size` bytes were read."""
+        return Check(
+            location_id=self.location_id, sha256=Digest(self.digest), checked_at=when, outcome=outcome, bytes=size,
+            method=method, detail=detail, changed_us=self.changed_us,
+        )  # fmt: skip
 
 
 class Look(NamedTuple):

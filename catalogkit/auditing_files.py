@@ -248,9 +248,8 @@ class FileAudit:
             self._add(copy, code, detail)
             if code in _PROVES:
                 self.bad.add(copy.location_id)
-                read = code is Code.WRONG_CONTENT
-                size = copy.bytes or 0 if read else 0
-                checks.append(_check(copy, as_of, _PROVES[code], size, "read" if read else "look", detail))
+                size, method = (copy.bytes or 0, "read") if code is Code.WRONG_CONTENT else (0, "look")
+                checks.append(copy.check(as_of, _PROVES[code], method, size=size, detail=detail))
         self._write_down(checks, as_of)
 
     def _really_missing(self, copies: Iterable[Copy]) -> set[int]:
@@ -282,7 +281,7 @@ class FileAudit:
             if found.outcome is Outcome.UNKNOWN:
                 self.report.miss(store.describe(copy.key), found.detail)
             elif found.outcome is Outcome.OK:
-                checks.append(_check(copy, as_of, found.outcome, found.bytes, "read", found.detail))
+                checks.append(copy.check(as_of, found.outcome, "read", size=found.bytes, detail=found.detail))
                 if how:
                     wrong.append((copy, Code.TOUCHED, f"{how}; it was read, and is right"))
             elif found.outcome is Outcome.CORRUPT:
@@ -346,16 +345,3 @@ class FileAudit:
 def run_id(as_of: datetime) -> str:
     """The name of an audit among the runs."""
     return f"audit-{as_of.astimezone(UTC):%Y%m%dT%H%M%S.%f}Z"
-
-
-def _check(copy: Copy, as_of: datetime, outcome: Outcome, size: int, method: str, detail: str) -> Check:
-    return Check(
-        location_id=copy.location_id,
-        sha256=Digest(copy.digest),
-        checked_at=as_of,
-        outcome=outcome,
-        bytes=size,
-        method=method,
-        detail=detail,
-        changed_us=copy.changed_us,
-    )

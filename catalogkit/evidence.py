@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from catalogkit.errors import InvalidInput
-from catalogkit.model import Check, Digest, Outcome, to_us
+from catalogkit.model import Check, Outcome, to_us
 from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
@@ -143,15 +143,7 @@ def _check(store: S3Layout, copy: Copy, sha256: bytes, when: datetime, found: Ev
         found.corrupt += 1
         if len(found.findings) < KEPT:
             found.findings.append(f"{store.describe(copy.key)}: {detail}")
-    return Check(
-        location_id=copy.location_id,
-        sha256=Digest(copy.digest),
-        checked_at=when,
-        outcome=Outcome.OK if right else Outcome.CORRUPT,
-        method=METHOD,
-        detail=detail,
-        changed_us=copy.changed_us,
-    )
+    return copy.check(when, Outcome.OK if right else Outcome.CORRUPT, METHOD, detail=detail)
 
 
 def _rows(path: str | Path) -> Iterator[Told]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
 from catalogkit.errors import InvalidInput, StoreError
-from catalogkit.model import Check, Digest, Outcome
+from catalogkit.model import Outcome
 from catalogkit.stores.publishing import OWN
 from catalogkit.stores.s3.reading import number_of
 from catalogkit.stores.s3.store import S3Layout
@@ -179,12 +179,7 @@ class _Comparison:
             if len(self.report.findings) < KEPT:
                 self.report.findings.append(f"{name}: {self.store.describe(copy.key)}")
             if outcome is not Outcome.UNKNOWN:
-                checks.append(
-                    Check(
-                        location_id=copy.location_id, sha256=Digest(copy.digest), checked_at=when, outcome=outcome,
-                        method=METHOD, detail=detail, changed_us=copy.changed_us,
-                    )
-                )  # fmt: skip
+                checks.append(copy.check(when, outcome, METHOD, detail=detail))
         if checks:
             self.catalog.record_checks(checks, run_id=self.report.run_id)
 
