@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogkit.commands.planned import Out, keep, planned, what_next
+from catalogkit.commands.planned import Out, ending, keep, planned
 from catalogkit.commands.plans import planning
-from catalogkit.door import DONE, LOOK, Json, machine
+from catalogkit.door import DONE, Json, machine
 
 if TYPE_CHECKING:
     from catalogkit.eviction.scoring import Card
@@ -107,11 +107,7 @@ def plan_evict(
     say(values, machine(context, as_json), "Plan: evict")
     for line in _words(smart.card):
         tell(line)
-    if plan.units:
-        tell(what_next(home))
-        return LOOK
-    tell(f"Nothing can be done: {plan.head.complete}." if plan.head.complete else "Nothing to do.")
-    return LOOK if plan.head.complete else DONE
+    return ending(plan, home)
 
 
 def _words(card: Card) -> list[str]:

@@ -32,11 +32,11 @@ def hold_add(
     from catalogkit.units import parse_duration
 
     with context.obj.open() as collection:
-        now = collection.now()
+        now, numbered = collection.now(), len(subject) < 20 and subject.isdigit()
         hold = collection.catalog.place_hold(
             reason,
-            document_id=int(subject) if len(subject) < 20 and subject.isdigit() else None,
-            digest=None if len(subject) < 20 and subject.isdigit() else Digest.parse(subject),
+            document_id=int(subject) if numbered else None,
+            digest=None if numbered else Digest.parse(subject),
             placed_by=user_name(),
             expires_at=now + parse_duration(until) if until else None,
             as_of=now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Out = Annotated[Path | None, typer.Option("-o", metavar="DIR", help="Where the plan is kept; else in the collection.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="At most so many units.")]
+Private = Annotated[bool, typer.Option("--private", help="Also from hosts of private addresses, such as localhost.")]
+NOTHING: Final = "Nothing to do."
 
 
 def keep(collection: Collection, plan: Plan, out: Path | None) -> str:
@@ -51,14 +53,18 @@ def planned(
         say(values, to_machine, f"Plan: {plan.head.kind}")
     for line in plan.head.policy.get("told", ()):
         tell(line)
+    return ending(plan, values["path"], _kept(values["kept"]) if values.get("kept") else NOTHING)
+
+
+def ending(plan: Plan, home: str, nothing: str = NOTHING) -> int:
+    """Say what to do with a plan that lies at `home`, or why there is nothing to do; gives the exit code."""
+    from catalogkit.terminal import tell
+
     if plan.units:
-        tell(what_next(values["path"]))
-        return LOOK
-    if plan.head.complete:
-        tell(f"Nothing can be done: {plan.head.complete}.")
-        return LOOK
-    tell(_kept(values["kept"]) if values.get("kept") else "Nothing to do.")
-    return DONE
+        tell(what_next(home))
+    else:
+        tell(f"Nothing can be done: {plan.head.complete}." if plan.head.complete else nothing)
+    return LOOK if plan.units or plan.head.complete else DONE
 
 
 def _kept(rows: list[dict[str, Any]]) -> str:

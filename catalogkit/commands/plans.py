@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, planned
+from catalogkit.commands.planned import Limit, Out, Private, planned
 from catalogkit.door import DONE, INTERRUPTED, LOOK, Json, machine
 from catalogkit.errors import CatalogKitError, InvalidInput
 
@@ -36,6 +36,8 @@ _AFTER: Final = {
 }
 
 PlanName = Annotated[str, typer.Argument(metavar="PLAN", help="The path that `plan` printed, or the plan's id.")]
+Include = Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")]
+Exclude = Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -138,8 +140,8 @@ def approve(
     context: typer.Context,
     plan: PlanName,
     where: Annotated[str | None, typer.Option(help='Only units that fit, such as "bytes > 1000".')] = None,
-    include: Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")] = None,
-    exclude: Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")] = None,
+    include: Include = None,
+    exclude: Exclude = None,
     by: Annotated[str | None, typer.Option(help="Who approves; else your user name.")] = None,
     as_json: Json = False,
 ) -> int:
@@ -176,9 +178,7 @@ def apply(
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Allow to download again what a repair plans to fetch.")
     ] = False,
-    private: Annotated[
-        bool, typer.Option("--private", help="Also from hosts of private addresses, such as localhost.")
-    ] = False,
+    private: Private = False,
     as_json: Json = False,
 ) -> int:
     """Carry out what was approved; run it again to go on."""
@@ -265,8 +265,8 @@ def review(
     context: typer.Context,
     plan: PlanName,
     where: Annotated[str | None, typer.Option(help='Select units that fit, such as "bytes > 1000".')] = None,
-    include: Annotated[list[int] | None, typer.Option(help="A unit that is in, whatever --where says.")] = None,
-    exclude: Annotated[list[int] | None, typer.Option(help="A unit that is out, whatever --where says.")] = None,
+    include: Include = None,
+    exclude: Exclude = None,
     yes: Annotated[bool, typer.Option("--approve", help="Approve what is selected, without asking.")] = False,
     by: Annotated[str | None, typer.Option(help="Who approves; else your user name.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 20,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.planned import Limit, Out, Private, keep, what_next
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
@@ -28,9 +28,7 @@ def plan_repair(
     fetch: Annotated[
         bool, typer.Option("--fetch", help="Download again what no copy is left of; `apply` must be told, too.")
     ] = False,
-    private: Annotated[
-        bool, typer.Option("--private", help="Also from hosts of private addresses, such as localhost.")
-    ] = False,
+    private: Private = False,
     enough: Annotated[
         int | None,
         typer.Option(min=1, help="Drop a missing copy from the catalog where its store has so many healthy ones."),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.planned import Limit, Out, ending, keep
 from catalogkit.commands.plans import planning
-from catalogkit.door import DONE, LOOK, Json, machine
+from catalogkit.door import Json, machine
 
 if TYPE_CHECKING:
     from typing import Any
@@ -57,8 +57,4 @@ def plan_tier(
     say(values, to_machine, "Plan: tier")
     for line in plan.head.policy["told"]:
         tell(line)
-    if plan.units:
-        tell(what_next(home))
-        return LOOK
-    tell(f"Nothing can be done: {plan.head.complete}." if plan.head.complete else "Nothing to do.")
-    return LOOK if plan.head.complete else DONE
+    return ending(plan, home)

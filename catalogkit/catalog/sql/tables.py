@@ -41,8 +41,6 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 }
 # Those whose ids are never given twice.
 NUMBERED: Final = ("documents", "locations", "intents", "checks", "holds", "evictions", "moments", "contents")
-# Those of which an engine keeps a number it gave last without having said so.
-COUNTED: Final = ("stores", "sites", *(table for table in TABLES if TABLES[table] == ("hid",)))
 # What an engine keeps for itself, and why it is not copied with a catalog. Words to search by are made anew.
 OWN: Final = {
     "meta": "whose catalog it is; a copy is told",
