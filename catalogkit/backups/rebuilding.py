@@ -224,15 +224,12 @@ def _facts(files: list[Path]) -> dict[str, list[Arrival]]:
     """What tables of documents say, by digest."""
     if not files:
         return {}
-    import polars as pl
+    from catalogkit import parquet
 
     known: dict[str, list[Arrival]] = {}
     needed = {"sha256", "artifact_id", "source_url"}
     for file in files:
-        try:
-            frame = pl.read_parquet(file)
-        except (OSError, pl.exceptions.PolarsError) as problem:
-            raise InvalidInput(f"{file} cannot be read as Parquet: {problem}") from None
+        frame = parquet.read(file)
         if not needed <= set(frame.columns):
             continue
         for row in frame.iter_rows(named=True):

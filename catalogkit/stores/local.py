@@ -11,7 +11,7 @@ import uuid
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
 from catalogkit.errors import StoreError, StoreMismatch, StoreUnreachable
@@ -20,7 +20,7 @@ from catalogkit.model import Outcome, inode_of, path_text
 from catalogkit.stores.contract import Asked, FileFacts, ObjectStat, mtime_of
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.publishing import OWN, QUARANTINE, Publication, Publisher
-from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers
+from catalogkit.stores.reading import OPEN_FLAGS, examine, look_at, open_file, readers, stat_of
 from catalogkit.stores.reference import ReferenceStore
 from catalogkit.stores.surveying import look, survey
 from catalogkit.stores.taking import Taker, identify
@@ -43,13 +43,21 @@ def identity_at(root: Path | str) -> tuple[str, str]:
     StoreUnreachable
         If there is no store, or what it says of itself cannot be read.
     """
+    found = _said(root)
+    try:
+        return str(found["token"]), str(found["catalog"])
+    except (KeyError, TypeError) as problem:
+        raise StoreUnreachable(f"the store at {root} cannot be read: {problem}") from problem
+
+
+def _said(root: Path | str) -> Any:
+    """What a store says of itself, which may be anything."""
     try:
         with open(os.path.join(root, OWN, "store.json"), encoding="utf-8") as file:
-            found = json.load(file)
-        return str(found["token"]), str(found["catalog"])
+            return json.load(file)
     except FileNotFoundError:
         raise StoreUnreachable(f"no store at {root}; is the disk mounted, is the path right?") from None
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+    except (OSError, ValueError) as problem:
         raise StoreUnreachable(f"the store at {root} cannot be read: {problem}") from problem
 
 
@@ -120,13 +128,7 @@ class LocalStore(Publisher):
         return str(about.get("home", "")) if about.get("root") == self.root else ""
 
     def _about(self) -> dict[str, object]:
-        try:
-            with open(os.path.join(self.root, OWN, "store.json"), encoding="utf-8") as file:
-                found = json.load(file)
-        except FileNotFoundError:
-            raise StoreUnreachable(f"no store at {self.root}; is the disk mounted, is the path right?") from None
-        except (OSError, ValueError) as problem:
-            raise StoreUnreachable(f"the store at {self.root} cannot be read: {problem}") from problem
+        found = _said(self.root)
         if not isinstance(found, dict) or found.get("token") != self.token:
             raise StoreMismatch(f"the store at {self.root} belongs to another catalog; nothing was touched")
         return found
@@ -158,13 +160,8 @@ class LocalStore(Publisher):
         StoreUnreachable
             If it cannot be looked at.
         """
-        try:
-            about = os.lstat(self.path(key))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as problem:
-            raise StoreUnreachable(f"cannot look at {self.describe(key)}: {problem.strerror}") from problem
-        if not stat.S_ISREG(about.st_mode):
+        about = stat_of(self.path(key), follow=False)
+        if about is None or not stat.S_ISREG(about.st_mode):
             return None
         owner, mode = f"{about.st_uid}:{about.st_gid}", stat.S_IMODE(about.st_mode)
         return FileFacts(about.st_size, inode_of(about), mtime_of(about), about.st_dev, owner, mode, about.st_nlink)

@@ -48,13 +48,26 @@ def readers(concurrency: int, count: int, total_bytes: int) -> Executor:
 
 def look_at(key: str, path: str, *, follow: bool) -> ObjectStat | None:
     """The file at `path` without reading it, or None where nothing lies."""
+    about = stat_of(path, follow=follow)
+    if about is None:
+        return None
+    return ObjectStat(key, about.st_size, mtime_of(about), inode_of(about), about.st_ctime_ns)
+
+
+def stat_of(path: str, *, follow: bool) -> os.stat_result | None:
+    """What the file system says of `path`, or None where nothing lies.
+
+    Raises
+    ------
+    StoreUnreachable
+        If that cannot be told.
+    """
     try:
-        about = os.stat(path, follow_symlinks=follow)
+        return os.stat(path, follow_symlinks=follow)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as problem:
         raise StoreUnreachable(f"cannot look at {path_text(path)}: {problem.strerror}") from problem
-    return ObjectStat(key, about.st_size, mtime_of(about), inode_of(about), about.st_ctime_ns)
 
 
 def open_file(path: str, flags: int) -> BinaryIO:

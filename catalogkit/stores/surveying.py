@@ -7,11 +7,11 @@ import stat
 from typing import TYPE_CHECKING
 
 from catalogkit.audit import Listed, Look, Unlisted
-from catalogkit.errors import StoreUnreachable
 from catalogkit.layouts import layout_of
 from catalogkit.model import inode_of, path_text
 from catalogkit.stores.contract import mtime_of
 from catalogkit.stores.publishing import OWN
+from catalogkit.stores.reading import stat_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,19 +48,10 @@ def survey(root: str) -> Iterator[Listed | Unlisted]:
 
 
 def look(path: str, *, follow: bool) -> Look | None:
-    """What lies at `path`, without reading it; None where nothing does.
-
-    Raises
-    ------
-    StoreUnreachable
-        If that cannot be told.
-    """
-    try:
-        about = os.stat(path, follow_symlinks=follow)
-    except (FileNotFoundError, NotADirectoryError):
+    """What lies at `path`, without reading it; None where nothing does."""
+    about = stat_of(path, follow=follow)
+    if about is None:
         return None
-    except OSError as problem:
-        raise StoreUnreachable(f"cannot look at {path_text(path)}: {problem.strerror}") from problem
     return Look(
         kind_of(about.st_mode),
         about.st_size,
