@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from catalogkit.apply import GONE, apply
+from catalogkit.acts.world import GONE
+from catalogkit.apply import apply
 from catalogkit.collection import Collection, init, open_collection
 from catalogkit.errors import InvalidInput, PlanError, StoreMismatch, StoreUnreachable
 from catalogkit.ingest import ingest
