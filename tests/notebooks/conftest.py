@@ -100,14 +100,25 @@ class Page:
         return found
 
 
+def figures(report: ReportResult) -> dict[str, Any]:
+    """The figures that a report recorded, by name."""
+    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
+    return found
+
+
+def outputs(notebook: Path) -> list[Any]:
+    """All that the cells of a notebook put out, in order."""
+    return [output for cell in nbformat.read(notebook, 4).cells for output in cell.get("outputs", ())]
+
+
+def complaints(report: ReportResult) -> list[Any]:
+    """What a report put out that is no part of it: errors, and lines written to a stream."""
+    return [output for output in outputs(report.ipynb) if output.output_type in ("error", "stream")]
+
+
 def titles_of(notebook: Path) -> list[str]:
     """The titles of the figures that a notebook that ran has, in order."""
-    return [
-        output.metadata.catalogkit.title
-        for cell in nbformat.read(notebook, 4).cells
-        for output in cell.get("outputs", ())
-        if PLOTLY_MIME in output.get("data", {})
-    ]
+    return [output.metadata.catalogkit.title for output in outputs(notebook) if PLOTLY_MIME in output.get("data", {})]
 
 
 def pictures_of(page: Any, within: str = "body") -> list[str]:

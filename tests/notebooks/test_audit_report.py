@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from catalogkit.audit_codes import Code
@@ -17,12 +15,8 @@ from catalogkit.demo import demo_collection
 from catalogkit.display import PLOTLY_MIME
 from catalogkit.reports import ReportResult, run_report
 from tests.audit.faults import overwrite
-from tests.notebooks.conftest import AS_OF
+from tests.notebooks.conftest import AS_OF, figures, outputs
 from tests.plans.scene import stray
-
-
-def outputs(path: Path) -> list[Any]:
-    return [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", ())]
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +39,6 @@ def broken(surroundings: None, tmp_path_factory: pytest.TempPathFactory) -> Repo
         stray(opened, b"an orphan", key="docs/" + "a-long-name-of-a-folder/" * 5 + "b.pdf")
     given = {"dry_run": False, "sample": 1.0}
     return run_report("audit_report", given, folder / "reports", collection=str(folder / "collection"), as_of=AS_OF)
-
-
-def figures(report: ReportResult) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
-    return found
 
 
 def test_the_demo_is_clean(clean: ReportResult) -> None:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-
-import nbformat
 
 from catalogkit.collection import open_collection
 from catalogkit.demo_sites import demo_sites
 from catalogkit.federation.conflicts import conflicts, plan_reconcile
 from catalogkit.planning import approve
 from catalogkit.reports import ReportResult, run_report
+from tests.notebooks.conftest import complaints, figures
 
 
 def test_the_conflicts_of_the_demo_can_be_reviewed(report_of: Callable[[str], ReportResult]) -> None:
     """Contents, metadata and lives are in conflict; all values are on the page, and a plan that can be approved."""
     made = report_of("conflict_review")
-    outputs = [output for cell in nbformat.read(made.ipynb, 4).cells for output in cell.get("outputs", ())]
-    assert not [one for one in outputs if one.output_type in ("error", "stream")]
-    said = json.loads(made.json.read_text())["figures"]
+    assert complaints(made) == []
+    said = figures(made)
     assert (said["documents"], said["units"]) == (6, 6)
     assert (said["content_conflicts"], said["notes_conflicts"], said["life_conflicts"]) == (4, 2, 2)
     page = made.html.read_text()

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
-
-import nbformat
 
 from catalogkit.reports import ReportResult
-
-
-def figures(report: ReportResult) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
-    return found
-
-
-def complaints(report: ReportResult) -> list[Any]:
-    outputs = [output for cell in nbformat.read(report.ipynb, 4).cells for output in cell.get("outputs", ())]
-    return [one for one in outputs if one.output_type in ("error", "stream")]
+from tests.notebooks.conftest import complaints, figures
 
 
 def test_without_a_log_it_says_so(report_of: Callable[[str], ReportResult]) -> None:

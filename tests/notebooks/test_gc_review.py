@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -20,14 +18,11 @@ from catalogkit.errors import ReportError
 from catalogkit.plan import Plan
 from catalogkit.planning import approve
 from catalogkit.reports import ReportResult, run_report
+from tests.notebooks.conftest import figures, outputs
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "gc_review.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-def outputs(path: Path) -> list[Any]:
-    return [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", ())]
 
 
 @pytest.fixture
@@ -46,9 +41,9 @@ def shown(report_of: Callable[[str], ReportResult]) -> ReportResult:
 
 def test_the_report_shows_a_plan_with_something_in_it(shown: ReportResult) -> None:
     """On the demo the plan has the eight contents that only history refers to, and a form that can be read."""
-    figures = json.loads(shown.json.read_text())["figures"]
-    assert figures["units"] == figures["selected_units"] == 8
-    assert (Path(figures["path"]) / "plan.json").is_file()
+    told = figures(shown)
+    assert told["units"] == told["selected_units"] == 8
+    assert (Path(told["path"]) / "plan.json").is_file()
     page = shown.html.read_text()
     for words in (
         "8 of 8",
@@ -70,7 +65,7 @@ def test_headless_there_is_no_widget(shown: ReportResult) -> None:
 
 def test_a_dry_run_changes_nothing(shown: ReportResult) -> None:
     """The report condemns nothing and approves nothing; it leaves a plan that somebody can approve."""
-    home = Path(json.loads(shown.json.read_text())["figures"]["path"])
+    home = Path(figures(shown)["path"])
     assert sorted(path.name for path in home.iterdir()) == ["plan.json", "plan.parquet"]
     with demo_collection() as demo:
         assert demo.catalog.plans() == []

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-import nbformat
 
 from catalogkit import migration_charts
 from catalogkit.collection import open_collection
 from catalogkit.demo import demo_collection
 from catalogkit.planning import approve, misplaced, plan_migrate
 from catalogkit.reports import ReportResult, run_report
-
-
-def figures(report: ReportResult) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
-    return found
-
-
-def complaints(report: ReportResult) -> list[Any]:
-    outputs = [output for cell in nbformat.read(report.ipynb, 4).cells for output in cell.get("outputs", ())]
-    return [one for one in outputs if one.output_type in ("error", "stream")]
+from tests.notebooks.conftest import complaints, figures
 
 
 def test_the_migration_of_the_demo_can_be_reviewed(report_of: Callable[[str], ReportResult]) -> None:

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
@@ -16,6 +15,7 @@ from catalogkit.demo import LABEL
 from catalogkit.display import PLOTLY_MIME
 from catalogkit.params import declared
 from catalogkit.reports import ReportResult
+from tests.notebooks.conftest import figures, outputs
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -43,10 +43,6 @@ def test_a_notebook_is_thin_and_clean(path: Path) -> None:
         assert ".show(" not in cell.source
 
 
-def outputs(path: Path) -> list[Any]:
-    return [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", ())]
-
-
 def test_the_report_shows_every_chart_with_words_and_numbers(report: ReportResult) -> None:
     charts = [output for output in outputs(report.ipynb) if PLOTLY_MIME in output.get("data", {})]
     assert len(charts) == 9
@@ -65,10 +61,10 @@ def test_the_report_shows_every_chart_with_words_and_numbers(report: ReportResul
 
 def test_the_figures_of_the_demo_are_those_of_the_hand_count(report: ReportResult) -> None:
     expected = json.loads((ROOT / "tests" / "data" / "demo" / "expected.json").read_text())
-    figures = json.loads(report.json.read_text())["figures"]
+    told = figures(report)
     for name in ("documents", "logical_bytes", "unique_bytes"):
-        assert figures[name] == expected[name]
-    assert figures["duplicate_share"] == pytest.approx(1 - expected["unique_bytes"] / expected["logical_bytes"])
+        assert told[name] == expected[name]
+    assert told["duplicate_share"] == pytest.approx(1 - expected["unique_bytes"] / expected["logical_bytes"])
 
 
 def papermill(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ import pytest
 from catalogkit.collection import init
 from catalogkit.params import declared
 from catalogkit.reports import find_report, list_reports, run_report
-from tests.notebooks.conftest import AS_OF
+from tests.notebooks.conftest import AS_OF, complaints, outputs
 
 EARLY: Final = "2026-01-20T00:00Z"  # when the demo's story had just begun
 MATRIX: Final[list[tuple[str, dict[str, Any]]]] = [
@@ -47,9 +47,8 @@ def demo_of_its_own(surroundings: None, shared: Path) -> Iterator[None]:
 def is_whole(name: str, given: dict[str, Any], out: Path, collection: str | None = None) -> dict[str, Any]:
     """Run it; there is no error and no warning, nothing is too large; what it recorded comes back."""
     made = run_report(name, given, out, collection=collection, as_of=AS_OF)
-    outputs = [output for cell in nbformat.read(made.ipynb, 4).cells for output in cell.get("outputs", ())]
-    assert not [one for one in outputs if one.output_type in ("error", "stream")]
-    assert max(len(json.dumps(one)) for one in outputs) < 200_000
+    assert complaints(made) == []
+    assert max(len(json.dumps(one)) for one in outputs(made.ipynb)) < 200_000
     assert made.html.stat().st_size < 1_000_000
     told: dict[str, Any] = json.loads(made.json.read_text())
     assert given.items() <= told["parameters"].items()

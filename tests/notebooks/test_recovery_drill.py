@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +12,7 @@ from catalogkit.backups.target import Folder
 from catalogkit.collection import open_collection
 from catalogkit.demo import demo_collection
 from catalogkit.reports import ReportResult, run_report
-from tests.notebooks.conftest import AS_OF
+from tests.notebooks.conftest import AS_OF, figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +27,9 @@ def shown(report_of: Callable[[str], ReportResult]) -> ReportResult:
 
 def test_the_report_tells_of_a_drill(shown: ReportResult) -> None:
     """The newest of five backups comes back whole, and what would change is shown."""
-    figures = json.loads(shown.json.read_text())["figures"]
-    assert figures["ok"] is True and figures["backups"] == 5
-    assert figures["sampled"] == figures["sample_ok"] == 100
+    told = figures(shown)
+    assert told["ok"] is True and told["backups"] == 5
+    assert told["sampled"] == told["sample_ok"] == 100
     page = shown.html.read_text()
     for words in ("the backup come back", "never tried", "proved by a drill", "if this backup came back"):
         assert words.lower() in page.lower(), words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from catalogkit.collection import open_collection
@@ -21,14 +19,11 @@ from catalogkit.errors import ReportError
 from catalogkit.plan import Plan
 from catalogkit.planning import approve
 from catalogkit.reports import ReportResult, run_report
+from tests.notebooks.conftest import figures, outputs
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "retention_review.ipynb"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-
-
-def outputs(path: Path) -> list[Any]:
-    return [output for cell in nbformat.read(path, 4).cells for output in cell.get("outputs", ())]
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +34,9 @@ def shown(report_of: Callable[[str], ReportResult]) -> ReportResult:
 
 def test_the_report_shows_decisions_curve_past_and_review(shown: ReportResult) -> None:
     """On the demo each chart has something to draw, and the page has the form and fits in an e-mail."""
-    figures = json.loads(shown.json.read_text())["figures"]
-    assert 0 < figures["forgotten"] < figures["documents"] == 294
-    assert figures["bytes_freed"] > 0 and figures["regretted"] > 0
+    told = figures(shown)
+    assert 0 < told["forgotten"] < told["documents"] == 294
+    assert told["bytes_freed"] > 0 and told["regretted"] > 0
     charts = [output for output in outputs(shown.ipynb) if PLOTLY_MIME in output.get("data", {})]
     assert len(charts) == 4
     assert all(chart.data[PLOTLY_MIME]["data"] for chart in charts)

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import nbformat
 import pytest
 
 from catalogkit.collection import open_collection
 from catalogkit.demo import demo_collection
 from catalogkit.reports import ReportResult, run_report
-from tests.notebooks.conftest import AS_OF
-
-
-def figures(report: ReportResult) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(report.json.read_text())["figures"]
-    return found
-
-
-def complaints(report: ReportResult) -> list[Any]:
-    outputs = [output for cell in nbformat.read(report.ipynb, 4).cells for output in cell.get("outputs", ())]
-    return [one for one in outputs if one.output_type in ("error", "stream")]
+from tests.notebooks.conftest import AS_OF, complaints, figures
 
 
 def test_the_tour_tells_its_story_and_leaves_nothing(report_of: Callable[[str], ReportResult], scratch: Path) -> None:

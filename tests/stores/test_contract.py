@@ -93,13 +93,6 @@ def in_a_bucket(folder: Path, url: str, server: Server) -> Given:
     """Objects of a real server."""
     store, client = S3Layout.create(url, name="bucket", catalog="the catalog"), server.client()
 
-    def put(content: bytes) -> str:
-        key = cas_key(digest_of(content))
-        (folder / "source").write_bytes(content)
-        (shown,) = store.send([Sent(key, str(folder / "source"), digest_of(content), len(content))])
-        assert shown
-        return key
-
     def spoil(key: str, content: bytes | None) -> None:
         client.delete_object(Bucket="tests", Key=store.settings.key(key))
         if content is not None:
@@ -108,26 +101,20 @@ def in_a_bucket(folder: Path, url: str, server: Server) -> Given:
     def lose() -> None:
         client.delete_object(Bucket="tests", Key=store.settings.key(".catalogkit/store.json"))
 
-    return Given(store, put, lose, spoil)
+    return Given(store, partial(send, store, folder / "source"), lose, spoil)
 
 
 def in_a_cloud(folder: Path, url: str) -> Given:
     """Objects of a service that does not speak S3."""
     store = S3Layout.create(url, name="bucket", catalog="the catalog")
 
-    def put(content: bytes) -> str:
-        key = cas_key(digest_of(content))
-        (folder / "source").write_bytes(content)
-        (shown,) = store.send([Sent(key, str(folder / "source"), digest_of(content), len(content))])
-        assert shown
-        return key
-
     def spoil(key: str, content: bytes | None) -> None:
         assert store.bucket.delete(key)
         if content is not None:
             store.bucket.put(key, content, create=True)
 
-    return Given(store, put, lambda: store.bucket.delete(".catalogkit/store.json"), spoil)
+    put, lose = partial(send, store, folder / "source"), partial(store.bucket.delete, ".catalogkit/store.json")
+    return Given(store, put, lose, spoil)
 
 
 def at_google(folder: Path, url: str) -> Given:
@@ -144,6 +131,15 @@ def spoil(store: LocalStore | ReferenceStore, key: str, content: bytes | None) -
     Path(store.path(key)).unlink()
     if content is not None:
         Path(store.path(key)).write_bytes(content)
+
+
+def send(store: S3Layout, source: Path, content: bytes) -> str:
+    """Send `content` by way of the file `source`; its key."""
+    key = cas_key(digest_of(content))
+    source.write_bytes(content)
+    (shown,) = store.send([Sent(key, str(source), digest_of(content), len(content))])
+    assert shown
+    return key
 
 
 def digest_of(content: bytes) -> Digest:
