@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
     from contextlib import AbstractContextManager
 
     import polars as pl
 
 CHUNK: Final = 1_000
 LAST: Final = 9223372036854775807  # what is there now comes after every change
+T = TypeVar("T")
 
 
 class Cursor(Protocol):
@@ -106,6 +108,18 @@ class Database:
         """All rows of one statement as a frame."""
         with self.read() as db:
             return framed(db.stream(sql, parameters), columns)
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Items in lists of at most so many."""
+    source = iter(items)
+    while part := list(itertools.islice(source, size)):
+        yield part
+
+
+def placeholders(values: Sized) -> str:
+    """A ``?`` for each of these values."""
+    return ", ".join("?" * len(values))
 
 
 def framed(cursor: Cursor, columns: Mapping[str, pl.DataType], limit: float = math.inf) -> pl.DataFrame:

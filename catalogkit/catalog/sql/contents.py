@@ -7,7 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import ContentText, DueContent
-from catalogkit.catalog.sql.base import CHUNK, Database
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
 from catalogkit.content import ContentMetadata, Reason
 from catalogkit.model import Digest, from_us, json_text, to_us
 
@@ -79,9 +79,8 @@ class Contents(Database):
     def contents_told(self, digests: Sequence[Digest], *, since: int) -> set[Digest]:
         """Which of these blobs were told of after that number."""
         found: set[Digest] = set()
-        for start in range(0, len(digests), CHUNK):
-            some = digests[start : start + CHUNK]
-            sql = f"SELECT sha256 FROM contents WHERE id > ? AND sha256 IN ({', '.join('?' * len(some))})"
+        for some in chunks(digests):
+            sql = f"SELECT sha256 FROM contents WHERE id > ? AND sha256 IN ({placeholders(some)})"
             found.update(Digest(row[0]) for row in self.rows(sql, (since, *some)))
         return found
 
@@ -92,10 +91,7 @@ class Contents(Database):
             " LEFT JOIN content_texts ON content_id = id WHERE id > ? AND reason = '' ORDER BY id LIMIT ?",
             (after, limit),
         )
-        return [
-            ContentText(number, Digest(digest), title, tuple(json.loads(authors)), _text(text))
-            for number, digest, title, authors, text in rows
-        ]
+        return [content_text(row) for row in rows]
 
     def drop_texts(self, digests: Sequence[Digest] | None = None) -> int:
         """Let go of the texts of these blobs, by default of all; everything else about them stays. How many."""
@@ -164,7 +160,7 @@ def _content(
         encrypted=bool(encrypted),
         outline=tuple((level, words) for level, words in rest.pop("outline", ())),
         warnings=tuple(json.loads(warnings)),
-        text=_text(text),
+        text=unpacked(text),
         text_chars=text_chars,
         preview=preview,
         schema=None if schema is None else json.loads(schema),
@@ -172,5 +168,12 @@ def _content(
     )
 
 
-def _text(packed: bytes | None) -> str:
+def content_text(row: Sequence[Any]) -> ContentText:
+    """The words of a blob, from number, digest, title, authors and text."""
+    number, digest, title, authors, text = row
+    return ContentText(number, Digest(digest), title, tuple(json.loads(authors)), unpacked(text))
+
+
+def unpacked(packed: bytes | None) -> str:
+    """A text that is kept; empty where none is."""
     return zlib.decompress(packed).decode() if packed else ""

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.audit import BadCopy, Copy
-from catalogkit.catalog.sql.base import CHUNK, Database
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,10 +32,8 @@ class Copies(Database):
         """The copies at these keys of a store, by key; keys where none is on record are left out."""
         found: dict[str, Copy] = {}
         with self.read() as db:
-            for start in range(0, len(keys), 500):
-                part = keys[start : start + 500]
-                marks = ", ".join("?" * len(part))
-                sql = f"{_COPIES} WHERE l.store_id = ? AND l.key IN ({marks})"
+            for part in chunks(keys):
+                sql = f"{_COPIES} WHERE l.store_id = ? AND l.key IN ({placeholders(part)})"
                 found.update((row[2], Copy(*row)) for row in db.execute(sql, (store_id, *part)))
         return found
 
@@ -65,9 +63,8 @@ class Copies(Database):
         """Which of these copies are on record at a moment when nobody is half way through removing one."""
         found: set[int] = set()
         with self.write("look", alone=False) as db:
-            for start in range(0, len(location_ids), CHUNK):
-                some = location_ids[start : start + CHUNK]
-                sql = f"SELECT id FROM locations WHERE id IN ({', '.join('?' * len(some))})"
+            for some in chunks(location_ids):
+                sql = f"SELECT id FROM locations WHERE id IN ({placeholders(some)})"
                 found |= {row[0] for row in db.execute(sql, tuple(some))}
         return found
 

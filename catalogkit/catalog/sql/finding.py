@@ -9,7 +9,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.rows import Found
-from catalogkit.catalog.sql.base import CHUNK, Database
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
 from catalogkit.errors import InvalidInput
 from catalogkit.model import from_us
 from catalogkit.words import FORM
@@ -160,9 +160,8 @@ class Finding(Database):
 
 def _rows(db: Session, sql: str, ids: Sequence[int]) -> Iterator[Any]:
     """What a statement says of these documents."""
-    for start in range(0, len(ids), CHUNK):
-        some = ids[start : start + CHUNK]
-        yield from db.execute(f"{sql} WHERE d.id IN ({', '.join('?' * len(some))})", some)
+    for some in chunks(ids):
+        yield from db.execute(f"{sql} WHERE d.id IN ({placeholders(some)})", some)
 
 
 def conditions(

@@ -7,6 +7,7 @@ import itertools
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from catalogkit.catalog.sql.base import placeholders
 from catalogkit.catalog.sql.queries import copies_of
 from catalogkit.catalog.sql.resolving import resolve
 from catalogkit.layouts import digest_of, fold, layout_of
@@ -76,7 +77,7 @@ class Hand:
         names = _NOTED.split(", ")
         again = ", ".join(f"{name} = excluded.{name}" for name in names[3:])
         self._db.executemany(
-            f"INSERT INTO journal ({_NOTED}) VALUES ({', '.join('?' * len(names))})"
+            f"INSERT INTO journal ({_NOTED}) VALUES ({placeholders(names)})"
             f" ON CONFLICT (plan_id, unit, step) DO UPDATE SET {again}"
             " WHERE journal.outcome <> 'waiting' OR excluded.outcome <> 'waiting' OR excluded.until_us IS NOT NULL",
             self._notes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from catalogkit.catalog.sql.base import CHUNK, Database
+from catalogkit.catalog.sql.base import Database, chunks
 from catalogkit.model import from_us, to_us
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ class Leases(Database):
         taken: set[str] = set()
         wanted = sorted(set(items))  # two that want the same wait for one another in one order
         with self.write("lease", alone=False) as db:
-            for start in range(0, len(wanted), CHUNK):
-                some = wanted[start : start + CHUNK]
+            for some in chunks(wanted):
                 rows = db.execute(
                     f"INSERT INTO leases (work, item, owner, until_us) VALUES {', '.join(['(?, ?, ?, ?)'] * len(some))}"
                     " ON CONFLICT (work, item) DO UPDATE SET owner = excluded.owner, until_us = excluded.until_us"

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from catalogkit.catalog.contract import Due
-from catalogkit.catalog.sql.base import CHUNK, Database
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
 from catalogkit.errors import InvalidInput
 from catalogkit.model import Digest, check_text, from_us, json_text, to_us
 
@@ -93,9 +93,8 @@ class Ledger(Database):
     def checked_since(self, location_ids: Sequence[int], check_id: int) -> set[int]:
         """Which of these copies have an entry of the ledger after that one."""
         found: set[int] = set()
-        for start in range(0, len(location_ids), CHUNK):
-            some = location_ids[start : start + CHUNK]
-            sql = f"SELECT id FROM locations WHERE check_id > ? AND id IN ({', '.join(['?'] * len(some))})"
+        for some in chunks(location_ids):
+            sql = f"SELECT id FROM locations WHERE check_id > ? AND id IN ({placeholders(some)})"
             found |= {row[0] for row in self.rows(sql, (check_id, *some))}
         return found
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.contract import JournalRow, PlanRow
-from catalogkit.catalog.sql.base import Database, framed
+from catalogkit.catalog.sql.base import Database, chunks, framed, placeholders
 from catalogkit.catalog.sql.hand import Hand
 from catalogkit.errors import PlanError
 from catalogkit.model import Digest, from_us, to_us
@@ -96,10 +96,8 @@ class Plans(Database):
         found: set[str] = set()
         with self.read() as db:
             for table in ("locations", "intents", "strays"):
-                for start in range(0, len(keys), 500):
-                    part = keys[start : start + 500]
-                    marks = ", ".join("?" * len(part))
-                    sql = f"SELECT key FROM {table} WHERE store_id = ? AND key IN ({marks})"
+                for part in chunks(keys):
+                    sql = f"SELECT key FROM {table} WHERE store_id = ? AND key IN ({placeholders(part)})"
                     found.update(row[0] for row in db.execute(sql, (store_id, *part)))
         return found
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit.catalog.federation import Contest, Taken
-from catalogkit.catalog.sql.base import Database
-from catalogkit.catalog.sql.records import IDENTITY, KNOWN, Records, chunks, insert, on, record_of
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
+from catalogkit.catalog.sql.records import IDENTITY, KNOWN, Records, insert, on, record_of
 from catalogkit.catalog.sql.sites import Here, hear, meet, reach_out, refuse_older
 from catalogkit.catalog.sql.stamping import note_changes
 from catalogkit.errors import CatalogError
@@ -159,7 +159,7 @@ def _held(db: Session, documents: Sequence[int], at_us: int) -> set[int]:
     found: set[int] = set()
     for part in chunks(documents):
         rows = db.execute(
-            f"SELECT document_id FROM holds WHERE document_id IN ({', '.join('?' * len(part))})"
+            f"SELECT document_id FROM holds WHERE document_id IN ({placeholders(part)})"
             " AND released_us IS NULL AND (expires_us IS NULL OR expires_us > ?)",
             (*part, at_us),
         )
@@ -230,12 +230,12 @@ def _write(
     for part in chunks(work.contents):
         db.execute(
             "UPDATE blobs SET state = 'live', changed_us = ? WHERE state = 'incoming' AND sha256 IN"
-            f" ({', '.join('?' * len(part))})",
+            f" ({placeholders(part)})",
             (at_us, *part),
         )
     # First what goes: a document that changed its number would be there twice.
     for part in chunks(work.removed):
-        db.execute(f"DELETE FROM documents WHERE id IN ({', '.join('?' * len(part))})", part)
+        db.execute(f"DELETE FROM documents WHERE id IN ({placeholders(part)})", part)
     db.executemany(
         "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?, changed_us = ?"
         " WHERE id = ?",
@@ -250,7 +250,7 @@ def _write(
     for part in chunks(sorted(work.losers)):
         db.execute(
             "UPDATE blobs SET garbage_since_us = ? WHERE refs = 0 AND garbage_since_us IS NULL AND state = 'live'"
-            f" AND sha256 IN ({', '.join('?' * len(part))})",
+            f" AND sha256 IN ({placeholders(part)})",
             (at_us, *part),
         )
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from catalogkit.catalog.sql.base import Database
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
 from catalogkit.federation import merging
 from catalogkit.federation.merging import Content, Life, Notes, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from catalogkit.catalog.sql.base import Session
     from catalogkit.catalog.sql.sites import Here
@@ -106,7 +106,7 @@ class Records:
     def write(self) -> None:
         """Write them all."""
         for part in chunks(self._old):
-            self._db.execute(f"DELETE FROM records WHERE document_id IN ({', '.join('?' * len(part))})", part)
+            self._db.execute(f"DELETE FROM records WHERE document_id IN ({placeholders(part)})", part)
         insert(self._db, "records", _PUT, self._rows)
         self._db.executemany(f"DELETE FROM roots WHERE kind = '{ROOT}' AND name = ?", self._loose)
         insert(self._db, "roots", ("kind", "name", "sha256"), self._roots, "ON CONFLICT DO NOTHING")
@@ -141,19 +141,12 @@ def root_name(identity: Identity) -> str:
     return sha256(_encode(identity)).hexdigest()[:16]
 
 
-def chunks(items: Iterable[Any], size: int = _ROWS) -> Iterator[list[Any]]:
-    """Items in lists of at most so many."""
-    source = iter(items)
-    while part := list(itertools.islice(source, size)):
-        yield part
-
-
 def insert(db: Session, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], more: str = "") -> None:
     """Add many rows, hundreds in a statement: what triggers look at, they look at together."""
-    marks = f"({', '.join('?' * len(columns))})"
-    for part in chunks(rows):
+    marks = f"({placeholders(columns)})"
+    for part in chunks(rows, _ROWS):
         sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([marks] * len(part))} {more}"
         db.execute(sql, list(itertools.chain.from_iterable(part)))
 
 
-__all__ = ["IDENTITY", "KNOWN", "Life", "Reading", "Records", "chunks", "insert", "on", "record_of", "values_of"]
+__all__ = ["IDENTITY", "KNOWN", "Life", "Reading", "Records", "insert", "on", "record_of", "values_of"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.sql.base import Database
-from catalogkit.catalog.sql.records import IDENTITY, KNOWN, chunks, record_of
+from catalogkit.catalog.sql.base import Database, chunks, placeholders
+from catalogkit.catalog.sql.records import IDENTITY, KNOWN, record_of
 from catalogkit.catalog.sql.sites import Here, reach_of_all, refuse_older, refuse_other
 from catalogkit.catalog.sql.stamping import note_changes
 from catalogkit.federation.changes import Changes, Copies, Entry, Hold, Reach, Site
@@ -114,7 +114,7 @@ def _with_copies(db: Session, here: Here, entries: list[Entry], told_us: int, st
     for one in own_copies(db, here, digests, told_us, stand):
         known.setdefault(one.sha256, []).append(one)
     for part in chunks(digests):
-        for site, digest, *rest in db.execute(f"{_THERE} WHERE sha256 IN ({_marked(part)})", part):
+        for site, digest, *rest in db.execute(f"{_THERE} WHERE sha256 IN ({placeholders(part)})", part):
             known.setdefault(bytes(digest), []).append(Copies(here.names[site], bytes(digest), *rest))
     return [
         Entry(
@@ -130,7 +130,7 @@ def own_copies(db: Session, here: Here, digests: Iterable[bytes], told_us: int, 
     """What lies here of these contents."""
     found = []
     for part in chunks(digests):
-        for digest, copies, best, checked_us, evicted in db.execute(_OWN.format(_marked(part)), part):
+        for digest, copies, best, checked_us, evicted in db.execute(_OWN.format(placeholders(part)), part):
             outcome = "evicted" if evicted and not copies else _OUTCOMES[best]
             found.append(Copies(here.site, bytes(digest), copies, outcome, checked_us, told_us, stand))
     return found
@@ -149,7 +149,3 @@ def _hold(row: tuple[Any, ...]) -> Hold:
     uid, reason, placed_by, placed, expires, released, digest, *identity = row
     named = None if identity[0] is None else tuple(identity)
     return Hold(uid, reason, placed_by, placed, expires, released, None if digest is None else bytes(digest), named)
-
-
-def _marked(part: list[Any]) -> str:
-    return ", ".join("?" * len(part))

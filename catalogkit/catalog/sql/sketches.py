@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import zlib
 from typing import TYPE_CHECKING
 
-from catalogkit.catalog.rows import ContentText
 from catalogkit.catalog.sql.base import Database
+from catalogkit.catalog.sql.contents import content_text, unpacked
 from catalogkit.model import Digest
 
 if TYPE_CHECKING:
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from catalogkit.catalog.rows import ContentText
     from catalogkit.near.sketches import Sketch
 
 
@@ -30,10 +29,7 @@ class Sketches(Database):
             " AND (t.content_id IS NOT NULL OR c.text_chars = 0) ORDER BY c.id LIMIT ?",
             (version, limit),
         )
-        return [
-            ContentText(number, Digest(digest), title, tuple(json.loads(authors)), _text(text))
-            for number, digest, title, authors, text in rows
-        ]
+        return [content_text(row) for row in rows]
 
     def known_texts(self) -> int:
         """How many contents have a text, or are known to have none."""
@@ -70,8 +66,4 @@ class Sketches(Database):
             "SELECT t.text FROM contents c JOIN content_texts t ON t.content_id = c.id WHERE c.sha256 = ?",
             (Digest.parse(sha256),),
         )
-        return _text(rows[0][0]) if rows else ""
-
-
-def _text(packed: bytes | None) -> str:
-    return zlib.decompress(packed).decode() if packed else ""
+        return unpacked(rows[0][0]) if rows else ""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.sql.records import IDENTITY, KNOWN, Records, chunks, insert, on, record_of, values_of
+from catalogkit.catalog.sql.base import chunks, placeholders
+from catalogkit.catalog.sql.records import IDENTITY, KNOWN, Records, insert, on, record_of, values_of
 from catalogkit.federation import merging
 from catalogkit.federation.merging import Life
 
@@ -53,7 +54,7 @@ def note_changes(db: Session, here: Here, sequence: str) -> None:
     last, changes = here.marks["last_id"], here.changes
     changed = [row[0] for row in db.execute(_CHANGED, (changes, last)).fetchall()]
     for part in chunks(changed):
-        for row in db.execute(_NOW.format(", ".join("?" * len(part))), (changes, *part)).fetchall():
+        for row in db.execute(_NOW.format(placeholders(part)), (changes, *part)).fetchall():
             _changed(db, here, records, row)
     records.write()
     # Only now: one that went and came has its record by its identity.
@@ -61,7 +62,7 @@ def note_changes(db: Session, here: Here, sequence: str) -> None:
     here.seq += db.execute(_NEW.format("d.id > ?3"), (here.seq, here.number, last)).rowcount
     # One that went before anybody was told of it, and came back.
     for part in chunks(changed):
-        among = f"d.id IN ({', '.join('?' * len(part))})"
+        among = f"d.id IN ({placeholders(part)})"
         here.seq += db.execute(_NEW.format(among), (here.seq, here.number, *part)).rowcount
     _touched(db, here, held)
     here.stand(db, sequence)
