@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from catalogkit.catalog.rows import ContentText, DueContent
+    from catalogkit.catalog.rows import DueContent
     from catalogkit.content import ContentMetadata
     from catalogkit.model import Digest
 
@@ -42,12 +42,6 @@ class Contents(Protocol):
 
     def contents_told(self, digests: Sequence[Digest], *, since: int) -> set[Digest]:
         """Which of these blobs were told of after that number, such as by another run."""
-
-    def content_texts(self, *, after: int = 0, limit: int = 1_000) -> list[ContentText]:
-        """The words of blobs that something could be told of, in the sequence it was noted; pages follow `after`.
-
-        Whatever is noted anew comes again, under a number above all that were; what was purged is not told.
-        """
 
     def drop_texts(self, digests: Sequence[Digest] | None = None) -> int:
         """Let go of the texts of these blobs, by default of all; everything else about them stays. How many."""

@@ -111,9 +111,6 @@ class Federation(Protocol):
     def sites(self) -> list[SiteRow]:
         """Every site that is known, this one first."""
 
-    def meet_site(self, site: str, name: str, *, as_of: datetime, follows: str = "") -> SiteRow:
-        """Note that there is a site: from now on, what it may need is kept. One that had expired is back."""
-
     def expire_site(self, site: str, *, as_of: datetime) -> SiteRow:
         """Keep nothing for the sake of a site any more, by its id or name."""
 

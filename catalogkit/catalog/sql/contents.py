@@ -6,7 +6,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any, Final
 
-from catalogkit.catalog.rows import ContentText, DueContent
+from catalogkit.catalog.rows import DueContent
 from catalogkit.catalog.sql.base import Database, chunks, placeholders
 from catalogkit.content import ContentMetadata, Reason
 from catalogkit.model import Digest, from_us, json_text, to_us
@@ -84,15 +84,6 @@ class Contents(Database):
             found.update(Digest(row[0]) for row in self.rows(sql, (since, *some)))
         return found
 
-    def content_texts(self, *, after: int = 0, limit: int = 1_000) -> list[ContentText]:
-        """The words of blobs that something could be told of, in the sequence it was noted."""
-        rows = self.rows(
-            "SELECT id, sha256, coalesce(title, ''), authors, text FROM contents"
-            " LEFT JOIN content_texts ON content_id = id WHERE id > ? AND reason = '' ORDER BY id LIMIT ?",
-            (after, limit),
-        )
-        return [content_text(row) for row in rows]
-
     def drop_texts(self, digests: Sequence[Digest] | None = None) -> int:
         """Let go of the texts of these blobs, by default of all; everything else about them stays. How many."""
         drop = "DELETE FROM content_texts"
@@ -166,12 +157,6 @@ def _content(
         schema=None if schema is None else json.loads(schema),
         more=rest,
     )
-
-
-def content_text(row: Sequence[Any]) -> ContentText:
-    """The words of a blob, from number, digest, title, authors and text."""
-    number, digest, title, authors, text = row
-    return ContentText(number, Digest(digest), title, tuple(json.loads(authors)), unpacked(text))
 
 
 def unpacked(packed: bytes | None) -> str:

@@ -135,14 +135,6 @@ class Sites(Database):
             )
         return self.own_site()
 
-    def meet_site(self, site: str, name: str, *, as_of: datetime, follows: str = "") -> SiteRow:
-        """Note that there is a site; one that had expired is back."""
-        _check_name(name)
-        with self.write("meet site", to_us(as_of)) as db:
-            meet(db, Here(db), Site(site, name, follows), as_of)
-            db.execute("UPDATE sites SET expired_us = NULL WHERE site = ?", (site,))
-        return next(one for one in self.sites() if one.id == site)
-
     def expire_site(self, site: str, *, as_of: datetime) -> SiteRow:
         """Keep nothing for the sake of a site any more, by its id or name."""
         found = [one for one in self.sites() if site in (one.id, one.name) and not one.own and not one.expired_at]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from catalogkit.catalog.rows import ContentText
 from catalogkit.catalog.sql.base import Database
-from catalogkit.catalog.sql.contents import content_text, unpacked
+from catalogkit.catalog.sql.contents import unpacked
 from catalogkit.model import Digest
 
 if TYPE_CHECKING:
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from catalogkit.catalog.rows import ContentText
     from catalogkit.near.sketches import Sketch
 
 
@@ -29,7 +30,10 @@ class Sketches(Database):
             " AND (t.content_id IS NOT NULL OR c.text_chars = 0) ORDER BY c.id LIMIT ?",
             (version, limit),
         )
-        return [content_text(row) for row in rows]
+        return [
+            ContentText(number, Digest(digest), title, tuple(json.loads(authors)), unpacked(text))
+            for number, digest, title, authors, text in rows
+        ]
 
     def known_texts(self) -> int:
         """How many contents have a text, or are known to have none."""
