@@ -40,7 +40,7 @@ _SIGNATURES: Final = (
     (b"OggS", "audio/ogg"),
     (b"ID3", "audio/mpeg"),
 )
-_BOMS: Final = (
+BOMS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -115,7 +115,7 @@ def _zip(head: bytes) -> str:
 
 
 def _text(head: bytes) -> str | None:
-    for bom, encoding in _BOMS:
+    for bom, encoding in BOMS:
         if head.startswith(bom):
             return head[len(bom) :].decode(encoding, errors="ignore")
     if len(head) >= 4 and head[1] == 0 and head[0] and head[3] == 0:

@@ -139,12 +139,10 @@ class DueContent:
 
 @dataclass(frozen=True, slots=True)
 class ContentText:
-    """The words of a blob; `number` tells in which sequence they were noted, `text` is empty where none is kept."""
+    """The text of a blob, empty where none is kept; `number` tells in which sequence they were noted."""
 
     number: int
     digest: Digest
-    title: str
-    authors: tuple[str, ...]
     text: str
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from catalogkit.extract.extractor import open_first
-from catalogkit.extract.sandbox import JOB, Sandbox
+from catalogkit.extract.sandbox import Sandbox, by_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
     from typing import BinaryIO
 
     from catalogkit.extract.worker import Answer
@@ -52,34 +51,12 @@ class Borrowed:
         copies
             Where one may be read, the best first.
         """
-        running: dict[Future[list[Told]], list[T]] = {}
-        job: list[T] = []
-        size = 1  # small jobs first, so that a few documents are shared by all workers
 
-        def submit() -> None:
-            nonlocal job, size
+        def submit(job: list[T]) -> Future[list[Told]]:
             wanted = [list(copies(one)) for one in job]
-            running[self._executor.submit(look_into, self._stores, self._limits, wanted)] = job
-            job, size = [], min(JOB, size + 1)
+            return self._executor.submit(look_into, self._stores, self._limits, wanted)
 
-        def finished() -> Iterator[tuple[T, Told]]:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield from zip(running.pop(future), future.result(), strict=True)
-
-        try:
-            for one in asked:
-                job.append(one)
-                if len(job) >= size:
-                    submit()
-                while len(running) >= self._most:
-                    yield from finished()
-            if job:
-                submit()
-            while running:
-                yield from finished()
-        finally:
-            for future in running:
-                future.cancel()
+        return by_jobs(asked, submit, lambda job, told: zip(job, told, strict=True), self._most, lambda size: size + 1)
 
 
 def look_into(stores: Mapping[str, AnyStore], limits: Limits, wanted: Sequence[Sequence[LocationRecord]]) -> list[Told]:

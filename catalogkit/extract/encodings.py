@@ -6,13 +6,8 @@ import codecs
 import re
 from typing import Final
 
-_BOMS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
+from catalogkit.sniff import BOMS
+
 # Browsers look at the first kilobyte, and begin anew if what a page declares comes later.
 HEAD_BYTES: Final = 65_536
 _META: Final = re.compile(rb"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([a-zA-Z0-9_:.+-]+)""", re.IGNORECASE)
@@ -27,7 +22,7 @@ def decode(data: bytes, *, markup: bool = False) -> tuple[str, str, bool]:
     A byte order mark counts most; then, in markup, what it declares, unless the bytes disprove it; then UTF-8, if it
     is; then what the bytes look like. Bytes that are no character become U+FFFD.
     """
-    for mark, encoding in _BOMS:
+    for mark, encoding in BOMS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, "replace"), encoding, False
     if len(data) >= 4:

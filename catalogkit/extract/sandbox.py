@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from catalogkit.policies.extract import Limits
 
+A = TypeVar("A")
+R = TypeVar("R")
 T = TypeVar("T")
 
 AHEAD: Final = 3
@@ -82,36 +84,13 @@ class Sandbox:
         opened
             Opens one; an error of this package's, or of the system's, is told as the answer's ``problem``.
         """
-        running: set[Future[list[tuple[T, Answer]]]] = set()
-        job: list[T] = []
-        size = 1  # small jobs first, so that a few documents are shared by all children
-
-        def submit() -> None:
-            nonlocal job, size
-            running.add(self._threads.submit(self._work, job, opened))
-            job, size = [], min(JOB, size * 2)
-
-        try:
-            for one in asked:
-                job.append(one)
-                if len(job) >= size:
-                    submit()
-                while len(running) >= 2 * self.count:
-                    yield from self._done(running)
-            if job:
-                submit()
-            while running:
-                yield from self._done(running)
-        finally:
-            for future in running:
-                future.cancel()
-
-    @staticmethod
-    def _done(running: set[Future[list[tuple[T, Answer]]]]) -> Iterator[tuple[T, Answer]]:
-        done, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            running.discard(future)
-            yield from future.result()
+        return by_jobs(
+            asked,
+            lambda job: self._threads.submit(self._work, job, opened),
+            lambda job, told: told,
+            2 * self.count,
+            lambda size: size * 2,
+        )
 
     # -- one thread, one child ---------------------------------------------------------------------------------
 
@@ -176,6 +155,49 @@ class Sandbox:
         except OSError as problem:
             return Answer(b"", 0, problem=problem.strerror or str(problem))
         return Answer(digest, size, refused(ended.reason, ended.detail, media_type_of(head[:HEAD_BYTES])))
+
+
+def by_jobs(
+    asked: Iterable[T],
+    submit: Callable[[list[T]], Future[R]],
+    answers: Callable[[list[T], R], Iterable[A]],
+    most: int,
+    grown: Callable[[int], int],
+) -> Iterator[A]:
+    """What came of each item, in no order; nothing is asked for long before it is needed.
+
+    Parameters
+    ----------
+    submit, answers
+        Begins a job of some items; tells its result as an answer for each of them.
+    most
+        How many jobs there are at a time.
+    grown
+        How large a job is after one of so many items; the first is of one, so that few items are shared by all workers.
+    """
+    running: dict[Future[R], list[T]] = {}
+    job: list[T] = []
+    size = 1
+
+    def finished() -> Iterator[A]:
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            yield from answers(running.pop(future), future.result())
+
+    try:
+        for one in asked:
+            job.append(one)
+            if len(job) >= size:
+                running[submit(job)] = job
+                job, size = [], min(JOB, grown(size))
+            while len(running) >= most:
+                yield from finished()
+        if job:
+            running[submit(job)] = job
+        while running:
+            yield from finished()
+    finally:
+        for future in running:
+            future.cancel()
 
 
 class _Ended(Exception):

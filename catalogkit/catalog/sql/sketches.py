@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from catalogkit.catalog.rows import ContentText
@@ -24,16 +23,13 @@ class Sketches(Database):
     def texts_to_sketch(self, version: str, *, limit: int = 200) -> list[ContentText]:
         """Contents without a sketch of that version whose text, or the lack of one, is known; by number."""
         rows = self.rows(
-            "SELECT c.id, c.sha256, coalesce(c.title, ''), c.authors, t.text FROM contents c"
+            "SELECT c.id, c.sha256, t.text FROM contents c"
             " LEFT JOIN content_texts t ON t.content_id = c.id LEFT JOIN sketches s ON s.content_id = c.id"
             " WHERE c.reason = '' AND (s.content_id IS NULL OR s.version <> ?)"
             " AND (t.content_id IS NOT NULL OR c.text_chars = 0) ORDER BY c.id LIMIT ?",
             (version, limit),
         )
-        return [
-            ContentText(number, Digest(digest), title, tuple(json.loads(authors)), unpacked(text))
-            for number, digest, title, authors, text in rows
-        ]
+        return [ContentText(number, Digest(digest), unpacked(text)) for number, digest, text in rows]
 
     def known_texts(self) -> int:
         """How many contents have a text, or are known to have none."""
