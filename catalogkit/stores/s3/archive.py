@@ -50,7 +50,7 @@ def put_whole(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Dig
     try:
         with bucket.asking(key):
             bucket.api.put_object(
-                Bucket=bucket.settings.bucket, Key=bucket.settings.key(key), Body=source, ContentLength=size,
+                **bucket.at(key), Body=source, ContentLength=size,
                 ChecksumSHA256=base64.b64encode(digest).decode(), **wanted, **bucket.writing(key), **bucket.payer,
             )  # fmt: skip
     except KeyTaken:
@@ -93,9 +93,10 @@ def sha256_at(bucket: Bucket, key: str) -> bytes | None:
 
 
 def _told(bucket: Bucket, key: str) -> dict[str, Any]:
-    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
     with bucket.asking(key):
-        told: dict[str, Any] = bucket.api.head_object(**at, ChecksumMode="ENABLED", **bucket.reading, **bucket.payer)
+        told: dict[str, Any] = bucket.api.head_object(
+            **bucket.at(key), ChecksumMode="ENABLED", **bucket.reading, **bucket.payer
+        )
     return told
 
 
@@ -121,9 +122,7 @@ def restore(bucket: Bucket, key: str) -> tuple[str, timedelta | None]:
     again = False
     try:
         with bucket.asking(key):
-            bucket.api.restore_object(
-                Bucket=settings.bucket, Key=settings.key(key), RestoreRequest=request, **bucket.payer
-            )
+            bucket.api.restore_object(**bucket.at(key), RestoreRequest=request, **bucket.payer)
     except StoreError as problem:
         again = "RestoreAlreadyInProgress" in str(problem)
         if not again:

@@ -242,7 +242,7 @@ class Bucket:
                 return False
         try:
             with self.asking(key):
-                self.api.delete_object(Bucket=self.settings.bucket, Key=self.settings.key(key), **wanted, **self.payer)
+                self.api.delete_object(**self.at(key), **wanted, **self.payer)
         except (KeyTaken, FileNotFoundError):
             return False
         return True
@@ -253,12 +253,11 @@ class Bucket:
         extra: dict[str, Any] = self.writing(target)
         if settings.sse == "sse-c":
             extra |= {f"CopySource{name}": value for name, value in self.reading.items()}
-        origin = {"Bucket": settings.bucket, "Key": settings.key(source)}
         from s3transfer.manager import TransferManager
 
         # It copies in parts what is too large for one request.
         with self.asking(source), TransferManager(self.api) as manager:
-            manager.copy(origin, settings.bucket, settings.key(target), {**extra, **self.payer}).result()
+            manager.copy(self.at(source), settings.bucket, settings.key(target), {**extra, **self.payer}).result()
 
     def presigned(self, key: str, lasts: timedelta) -> str:
         """An address that lets whoever has it read the object for a while."""
@@ -271,8 +270,7 @@ class Bucket:
         """What the server says of an object's replication, such as ``PENDING``; nothing where it says nothing."""
         try:
             with self.asking(key):
-                at = {"Bucket": self.settings.bucket, "Key": self.settings.key(key)}
-                told = self.api.head_object(**at, **self.reading, **self.payer)
+                told = self.api.head_object(**self.at(key), **self.reading, **self.payer)
         except FileNotFoundError:
             return "it is missing here, too"
         return str(told.get("ReplicationStatus", ""))
@@ -280,6 +278,15 @@ class Bucket:
     def place(self, key: str = "") -> str:
         """A place as a person names it."""
         return self.settings.place(key)
+
+    def at(self, key: str) -> dict[str, str]:
+        """Bucket and key, as requests of S3 name them."""
+        return {"Bucket": self.settings.bucket, "Key": self.settings.key(key)}
+
+    def versioning(self) -> str:
+        """Whether old versions are kept: ``Enabled``, ``Suspended``, or nothing where they never were."""
+        with self.asking(""):
+            return str(self.api.get_bucket_versioning(Bucket=self.settings.bucket).get("Status", ""))
 
     # -- the two clients -----------------------------------------------------------------------------------------
 

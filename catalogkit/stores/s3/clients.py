@@ -79,20 +79,26 @@ def data_of(settings: S3Settings) -> obstore.store.S3Store:
         options["sse_kms_key_id"] = settings.kms_key
     if settings.sse == "sse-c":
         options["sse_customer_key_base64"] = base64.b64encode(customer_key(settings)).decode()
-    client: Any = {
-        "allow_http": endpoint.startswith("http:"),
-        "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-        "read_timeout": timedelta(seconds=READ_SECONDS),
-        "timeout": timedelta(seconds=10 * READ_SECONDS),
-    }
     return obstore.store.S3Store(
         settings.bucket,
         prefix=settings.prefix or None,
         config=options,  # type: ignore[arg-type]
-        client_options=client,
-        retry_config={"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+        **how(endpoint),
         credential_provider=provider,
     )
+
+
+def how(endpoint: str) -> dict[str, Any]:
+    """How long every client of obstore's waits, and how often it tries again."""
+    return {
+        "client_options": {
+            "allow_http": endpoint.startswith("http:"),
+            "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
+            "read_timeout": timedelta(seconds=READ_SECONDS),
+            "timeout": timedelta(seconds=10 * READ_SECONDS),
+        },
+        "retry_config": {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)},
+    }
 
 
 def who(settings: S3Settings) -> tuple[Any, str, str, str]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -129,20 +128,7 @@ def data_of(settings: S3Settings) -> obstore.store.GCSStore | obstore.store.Azur
     import obstore.store
     from obstore.exceptions import BaseError
 
-    client: Any = {
-        "allow_http": settings.endpoint.startswith("http:"),
-        "connect_timeout": timedelta(seconds=clients.CONNECT_SECONDS),
-        "read_timeout": timedelta(seconds=clients.READ_SECONDS),
-        "timeout": timedelta(seconds=10 * clients.READ_SECONDS),
-    }
-    common: Any = {
-        "prefix": settings.prefix or None,
-        "client_options": client,
-        "retry_config": {
-            "max_retries": clients.RETRIES,
-            "retry_timeout": timedelta(seconds=clients.RETRY_SECONDS),
-        },
-    }
+    common: Any = {"prefix": settings.prefix or None, **clients.how(settings.endpoint)}
     said: Any
     try:
         if settings.scheme == "gs":

@@ -137,7 +137,7 @@ def give_up(bucket: Bucket, key: str, upload: str) -> None:
         bucket.delete(key)
         return
     with contextlib.suppress(FileNotFoundError), bucket.asking(key):
-        bucket.api.abort_multipart_upload(**_at(bucket, key), UploadId=upload, **bucket.payer)
+        bucket.api.abort_multipart_upload(**bucket.at(key), UploadId=upload, **bucket.payer)
 
 
 class _Parts:
@@ -181,7 +181,7 @@ class _Parts:
         bucket = self.bucket
         with bucket.asking(self.key):
             made = bucket.api.create_multipart_upload(
-                **_at(bucket, self.key), ChecksumAlgorithm="CRC32", **bucket.writing(self.key), **bucket.payer
+                **bucket.at(self.key), ChecksumAlgorithm="CRC32", **bucket.writing(self.key), **bucket.payer
             )
         return str(made["UploadId"])
 
@@ -211,7 +211,7 @@ class _Parts:
             bucket.up.wait(len(data))
             with bucket.asking(self.key):
                 etag = bucket.api.upload_part(
-                    **_at(bucket, self.key),
+                    **bucket.at(self.key),
                     UploadId=self.upload,
                     Body=_Body(data),
                     **part,
@@ -230,7 +230,7 @@ class _Parts:
         try:
             with bucket.asking(self.key):
                 bucket.api.complete_multipart_upload(
-                    **_at(bucket, self.key),
+                    **bucket.at(self.key),
                     UploadId=self.upload,
                     MultipartUpload={"Parts": parts},
                     **wanted,
@@ -274,13 +274,9 @@ def _equal(known: dict[str, Any], data: memoryview) -> bool:
     return bool(known["ETag"].strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest())
 
 
-def _at(bucket: Bucket, key: str) -> dict[str, str]:
-    return {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
-
-
 def _listed(bucket: Bucket, key: str, upload: str) -> dict[int, dict[str, Any]]:
     with bucket.asking(key):
-        pages = bucket.api.get_paginator("list_parts").paginate(**_at(bucket, key), UploadId=upload, **bucket.payer)
+        pages = bucket.api.get_paginator("list_parts").paginate(**bucket.at(key), UploadId=upload, **bucket.payer)
         return {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
 
 

@@ -135,7 +135,7 @@ def _parts(bucket: Bucket, key: str) -> tuple[bool, str]:
             return True, "by a copy that the server makes"
         bucket.put(key, b"first", create=False)
         return False, OVERWRITES
-    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
+    at = bucket.at(key)
     if not bucket.settings.conditional:
         return True, "by looking first, as the URL says"
     with bucket.asking(key):
@@ -172,10 +172,11 @@ def _compare_and_delete(bucket: Bucket, key: str) -> tuple[bool, str]:
 
 def _checksum(bucket: Bucket, key: str) -> tuple[bool, str]:
     wrong = base64.b64encode(hashlib.sha256(b"what was not sent").digest()).decode()
-    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
     try:
         with bucket.asking(key):
-            bucket.api.put_object(**at, Body=b"first", ChecksumSHA256=wrong, **bucket.writing(key), **bucket.payer)
+            bucket.api.put_object(
+                **bucket.at(key), Body=b"first", ChecksumSHA256=wrong, **bucket.writing(key), **bucket.payer
+            )
     except StoreError:
         return True, ""
     return False, _UNSENT
@@ -184,17 +185,15 @@ def _checksum(bucket: Bucket, key: str) -> tuple[bool, str]:
 def _kept(bucket: Bucket, key: str) -> tuple[bool, str]:
     right = base64.b64encode(hashlib.sha256(b"first").digest()).decode()
     bucket.put(key, b"first", create=False)
-    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
     with bucket.asking(key):
-        told = bucket.api.head_object(**at, ChecksumMode="ENABLED", **bucket.reading, **bucket.payer)
+        told = bucket.api.head_object(**bucket.at(key), ChecksumMode="ENABLED", **bucket.reading, **bucket.payer)
     found = told.get("ChecksumSHA256") == right
     return found, "" if found else "verification always reads objects back"
 
 
 def _encrypted(bucket: Bucket, key: str) -> tuple[bool, str]:
-    at = {"Bucket": bucket.settings.bucket, "Key": bucket.settings.key(key)}
     with bucket.asking(key):
-        told = bucket.api.head_object(**at, **bucket.reading, **bucket.payer)
+        told = bucket.api.head_object(**bucket.at(key), **bucket.reading, **bucket.payer)
     said = told.get("ServerSideEncryption") or ("sse-c" if told.get("SSECustomerAlgorithm") else "")
     wanted = bucket.settings.sse
     if not wanted:
@@ -213,12 +212,8 @@ def _left_alone(bucket: Bucket) -> tuple[bool, str]:
 
 
 def _versions(bucket: Bucket) -> tuple[bool, str]:
-    with bucket.asking(""):
-        status = bucket.api.get_bucket_versioning(Bucket=bucket.settings.bucket).get("Status", "")
-    return (
-        status != "Enabled",
-        "what is purged stays, and is paid for, as an old version" if status == "Enabled" else "",
-    )
+    kept = bucket.versioning() == "Enabled"
+    return not kept, "what is purged stays, and is paid for, as an old version" if kept else ""
 
 
 def _replicated(bucket: Bucket) -> tuple[bool | None, str]:

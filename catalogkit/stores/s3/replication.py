@@ -48,13 +48,11 @@ def replication_of(bucket: Bucket) -> Replication:
     StoreUnreachable
         If it cannot be reached.
     """
-    name = bucket.settings.bucket
-    with bucket.asking(""):
-        versions = bucket.api.get_bucket_versioning(Bucket=name).get("Status", "")
+    versions = bucket.versioning()
     rules: list[dict[str, Any]] | None
     try:
         with bucket.asking(""):
-            found = bucket.api.get_bucket_replication(Bucket=name)
+            found = bucket.api.get_bucket_replication(Bucket=bucket.settings.bucket)
         rules = found.get("ReplicationConfiguration", {}).get("Rules", [])
     except StoreError as problem:
         if not any(word in str(problem) for word in (_NONE, *_UNABLE)):

@@ -85,9 +85,7 @@ def rules_of(bucket: Bucket, *, versions_days: int = VERSIONS_DAYS) -> Rules:
     told = Rules(bucket.place(), existing=_existing(bucket))
     here, (uploads, versions) = bucket.settings.key(""), _ours(bucket, versions_days)
     ours = {rule["ID"]: rule for rule in (uploads, versions)}
-    with bucket.asking(""):
-        status = bucket.api.get_bucket_versioning(Bucket=bucket.settings.bucket).get("Status", "")
-    told.versioned = status in ("Enabled", "Suspended")
+    told.versioned = bucket.versioning() in ("Enabled", "Suspended")
     there = {rule.get("ID"): rule for rule in told.existing}
     for rule in told.existing:
         name = rule.get("ID") or "without a name"
