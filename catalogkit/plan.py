@@ -298,7 +298,10 @@ class Plan:
         return plan
 
     def limited(self, limit: int | None) -> Plan:
-        """The first `limit` units as a plan of their own, which says that it is not complete; all of it without one."""
+        """The first `limit` units as a plan of their own, which says that it is not complete.
+
+        Without a limit it is all of it.
+        """
         if limit is not None and limit < 0:
             raise InvalidInput("a plan cannot have fewer than 0 units")
         if limit is None or self.units <= limit:

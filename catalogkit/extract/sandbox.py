@@ -84,13 +84,11 @@ class Sandbox:
         opened
             Opens one; an error of this package's, or of the system's, is told as the answer's ``problem``.
         """
-        return by_jobs(
-            asked,
-            lambda job: self._threads.submit(self._work, job, opened),
-            lambda job, told: told,
-            2 * self.count,
-            lambda size: size * 2,
-        )
+
+        def submit(job: list[T]) -> Future[list[tuple[T, Answer]]]:
+            return self._threads.submit(self._work, job, opened)
+
+        return by_jobs(asked, submit, lambda job, told: told, 2 * self.count, lambda size: size * 2)
 
     # -- one thread, one child ---------------------------------------------------------------------------------
 

@@ -234,8 +234,8 @@ def _write(
             (at_us, *part),
         )
     # First what goes: a document that changed its number would be there twice.
-    for part in chunks(work.removed):
-        db.execute(f"DELETE FROM documents WHERE id IN ({placeholders(part)})", part)
+    for gone in chunks(work.removed):
+        db.execute(f"DELETE FROM documents WHERE id IN ({placeholders(gone)})", gone)
     db.executemany(
         "UPDATE documents SET sha256 = ?, content_type = ?, run_id = ?, fetched_us = ?, metadata = ?, changed_us = ?"
         " WHERE id = ?",
