@@ -97,13 +97,12 @@ class Charges:
             for tenant, amount in theirs.items():
                 mine[tenant] += amount
 
-    def store(self, tenant: str, time: int, full: Fraction, fair: Fraction, *, lasts: bool = True) -> None:
-        """Charge bytes for so many microseconds; those that last are there at the end, too."""
+    def store(self, tenant: str, time: int, full: Fraction, fair: Fraction) -> None:
+        """Charge bytes that are there at the end for so many microseconds."""
         self.full[tenant] += full * time
         self.fair[tenant] += fair * time
-        if lasts:
-            self.full_now[tenant] += full
-            self.fair_now[tenant] += fair
+        self.full_now[tenant] += full
+        self.fair_now[tenant] += fair
 
 
 def bill(
