@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from tests.s3.azure import Azure
     from tests.s3.google import Google
     from tests.s3.server import Server
+
+# An optional part of jsonschema, which nothing here uses, takes seconds to load.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 DEMO = Path(__file__).parent / "data" / "demo"
 LAYOUTS = ("cas", "policy")
