@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from catalogkit.catalog.contract import Catalog as CatalogStore  # noqa: F401 - named here as users call it
     from catalogkit.catalog.postgres import PostgresCatalog as PostgresCatalog
     from catalogkit.catalog.sqlite import SQLiteCatalog as SQLiteCatalog
+    from catalogkit.checkup import Checkup as Checkup
     from catalogkit.collection import Collection as Collection
     from catalogkit.collection import init as init
     from catalogkit.collection import open_collection as open  # noqa: F401 - ruff takes only `x as x` for a re-export
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from catalogkit.content import EnrichedDocumentRecord as EnrichedDocumentRecord
     from catalogkit.demo import demo_collection as demo_collection
     from catalogkit.demo import is_demo as is_demo
+    from catalogkit.doctor import doctor as doctor
     from catalogkit.extract.backfill import extract as extract
     from catalogkit.extract.extractor import MetadataExtractor as MetadataExtractor
     from catalogkit.federation.conflicts import ConflictReport as ConflictReport
@@ -131,6 +133,7 @@ _WHERE: Final = {
     "CatalogSnapshot": "snapshots",
     "CatalogStore": "catalog.contract:Catalog",
     "CatalogWithHistory": "snapshots",
+    "Checkup": "checkup",
     "Collection": "collection",
     "ContentMetadata": "content",
     "DataIssue": "audit",
@@ -185,6 +188,7 @@ _WHERE: Final = {
     "backup_catalog": "backups.making",
     "demo_collection": "demo",
     "diff_snapshots": "snapshots",
+    "doctor": "doctor",
     "drop_reader": "readers",
     "drop_snapshot": "snapshots",
     "drill": "backups.drilling",

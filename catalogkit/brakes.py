@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
+from catalogkit.catalog import goes_on
 from catalogkit.errors import PlanError
 from catalogkit.plan import StepKind
 from catalogkit.stores.opening import OWN
@@ -26,18 +26,11 @@ def alone(collection: Collection) -> None:
     mine = collection.catalog.home
     for store in collection.stores.values():
         home = store.home() if isinstance(store, OWN) else ""
-        if home and home != mine and _goes_on(home, mine):
+        if home and home != mine and goes_on(home, mine):
             raise PlanError(
                 f"the store at {store.root} was made for the catalog at {home}, which is still there: what this one, a"
                 " copy, does not know is no garbage. Apply the plan there, or give this collection a store of its own"
             )
-
-
-def _goes_on(home: str, mine: str) -> bool:
-    """Whether the catalog at `home` is another one that may still be used; a server is not asked, it may be."""
-    if home.startswith("postgresql:"):
-        return True
-    return os.path.exists(home) and not (os.path.exists(mine) and os.path.samefile(home, mine))
 
 
 def enough_is_left(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None) -> None:

@@ -36,6 +36,16 @@ class Door:
                 self._folder = collection.path
         return self._folder
 
+    @property
+    def named(self) -> Path | str | None:
+        """What ``-C`` or ``--catalog`` says, as it was written; nothing is opened."""
+        return self._catalog or self._folder
+
+    @property
+    def store(self) -> str | None:
+        """What ``--store`` says."""
+        return self._store
+
     def open(self) -> Collection:
         """The collection; ``--catalog`` or ``-C``, else ``$CATALOGKIT_HOME``, else the current folder."""
         collection = self._opened()

@@ -63,7 +63,21 @@ def tell_stores(collection: Collection) -> None:
 
 
 def settings_here(catalog: Catalog, url: str, store: str | None) -> tuple[Path, Config]:
-    """This machine's folder for a catalog on a server, and the settings in it; made when first asked for.
+    """This machine's folder for a catalog on a server, and the settings in it; made when first asked for."""
+    folder, config = settings_of(catalog, url, store)
+    if not (folder / CONFIG_NAME).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_config(folder, config)
+        if config.stores:
+            rewrite_stores(folder, config.store.name, config.store.url, config.stores)
+        config = read_config(folder)
+    if store and config.store.url != store:
+        config = rewrite_stores(folder, config.store.name, store, config.stores)
+    return folder, config
+
+
+def settings_of(catalog: Catalog, url: str, store: str | None = None) -> tuple[Path, Config]:
+    """That folder, and the settings in it, or those that it would get; nothing is written.
 
     Parameters
     ----------
@@ -84,15 +98,8 @@ def settings_here(catalog: Catalog, url: str, store: str | None) -> tuple[Path, 
                 f"{catalog.url} does not say where its store is: name it once,"
                 " such as store='s3://bucket/prefix' or store='file:///folder' (--store)"
             )
-        config = parse_config({"catalog": public(url), "store": place, "stores": told["stores"]})
-        folder.mkdir(parents=True, exist_ok=True)
-        write_config(folder, config)
-        if config.stores:
-            rewrite_stores(folder, config.store.name, config.store.url, config.stores)
-    config = read_config(folder)
-    if store and config.store.url != store:
-        config = rewrite_stores(folder, config.store.name, store, config.stores)
-    return folder, config
+        return folder, parse_config({"catalog": public(url), "store": place, "stores": told["stores"]})
+    return folder, read_config(folder)
 
 
 def _state() -> Path:

@@ -16,8 +16,8 @@ UTC, sizes in bytes; what needs to know the time takes `as_of`.
 # What belongs together, in the order of work.
 GROUPS: Final = {
     "A collection": """
-        preview FolderPreview init open Collection ingest register_or_get status Status demo_collection is_demo
-        DocumentRecord CatalogStore SQLiteCatalog PostgresCatalog
+        preview FolderPreview init open Collection ingest register_or_get status Status doctor Checkup
+        demo_collection is_demo DocumentRecord CatalogStore SQLiteCatalog PostgresCatalog
     """,
     "Proof": """
         verify verify_batch audit AuditReport CatalogConsistencyChecker DataIssue HashMismatch MissingFile OrphanFile

@@ -21,9 +21,11 @@ ROOMS = {
         audit_codes
         audit_sample
         billing
+        checkup
         columns
         content
         coverage
+        equipment
         errors
         eviction
         eviction.*
@@ -35,6 +37,7 @@ ROOMS = {
         fixity
         formats
         found
+        health
         layouts
         lookup
         model
@@ -95,6 +98,7 @@ ROOMS = {
         charging
         demo
         demo_sites
+        doctor
         evidence
         extract
         extract.*
@@ -106,6 +110,7 @@ ROOMS = {
         fetching
         ingest
         ingest_report
+        installed
         intents
         inventories
         joining

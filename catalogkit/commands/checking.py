@@ -19,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the command line."""
     app.command()(verify)
     app.command()(audit)
+    app.command()(doctor)
 
 
 def verify(
@@ -92,6 +93,22 @@ def audit(
     if report.interrupted:
         return INTERRUPTED
     return DONE if report.clean else LOOK
+
+
+def doctor(context: typer.Context, as_json: Json = False) -> int:
+    """Look whether all is set up, in a collection and on this machine: what is wrong, what to do; changes nothing."""
+    import shutil
+
+    from catalogkit.doctor import doctor as look
+    from catalogkit.terminal import say
+
+    found = look(context.obj.named, store=context.obj.store)
+    if machine(context, as_json):
+        say(found.to_dict(), True, "Doctor")
+    else:
+        width = min(shutil.get_terminal_size((100, 0)).columns, 120)
+        sys.stdout.writelines(f"{line}\n" for line in found.in_lines(width))
+    return DONE if found.well else LOOK
 
 
 def _show(report: AuditReport) -> None:

@@ -34,7 +34,7 @@ from catalogkit.catalog.postgres.errors import Undone, driver_errors
 from catalogkit.catalog.postgres.fate import NAMED, Name, commit
 from catalogkit.catalog.postgres.hands import LOOK, Promise, over
 from catalogkit.catalog.postgres.lists import Lists
-from catalogkit.catalog.postgres.migrations import LOCK, STILL, WRITE, migrate
+from catalogkit.catalog.postgres.migrations import LOCK, MIGRATIONS, STILL, WRITE, migrate, pending
 from catalogkit.catalog.postgres.session import Session
 from catalogkit.catalog.sql.base import Database as Common
 from catalogkit.catalog.urls import parameters, public
@@ -92,6 +92,8 @@ class Database(Common):
     reader
         Whether it is opened for a reader, from whom the server keeps others' rows. For everybody else the server is
         told to refuse rather than to leave rows out: who saw a part only would take the rest for garbage.
+    looking
+        Whether it is opened for a look only: an older schema stays as it is, and the server refuses changes.
     as_of
         When a new catalog is made, or an older one upgraded.
     busy_seconds
@@ -111,6 +113,7 @@ class Database(Common):
     schema = ""
     listed = "SELECT CAST(json_array_elements_text(CAST({} AS json)) AS bigint)"
     text_column = 'text COLLATE "C" NOT NULL'
+    newest_schema = MIGRATIONS[-1].version
 
     def __init__(
         self,
@@ -122,6 +125,7 @@ class Database(Common):
         identity: str | None = None,
         password: str | None = None,
         reader: bool = False,
+        looking: bool = False,
     ) -> None:
         given: dict[str, Any] = ({"password": password} if password else {}) | parameters(url)
         self.url, self._seconds = public(url), max(busy_seconds, 1.0)
@@ -130,13 +134,17 @@ class Database(Common):
             "statement_timeout": STATEMENT_SECONDS * 1000,
             "idle_in_transaction_session_timeout": IDLE_SECONDS * 1000,
             **{f"tcp_{name}": value for name, value in _ALIVE.items()},
-            **({"default_transaction_read_only": "on"} if reader else {"row_security": "off"}),
+            **({"default_transaction_read_only": "on"} if reader or looking else {}),
+            **({} if reader else {"row_security": "off"}),
         }
         options = " ".join(f"-c {name}={value}" for name, value in limits.items())
         given |= {"options": f"{options} {given.get('options', '')}".strip(), "autocommit": True}
         settings: dict[str, Any] = {"application_name": "catalogkit", "connect_timeout": 10} | _ALIVE | given
         with reached(self.url), psycopg.connect(**settings) as db, driver_errors(self.url):
-            migrate(db, to_us(as_of), create=create)
+            if looking:
+                pending(db)
+            else:
+                migrate(db, to_us(as_of), create=create)
             row = db.execute(_WHO).fetchone()
             self.replica: bool = db.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
             if row is None and create and not self.replica:

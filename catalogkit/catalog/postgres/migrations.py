@@ -66,15 +66,10 @@ def migrate(db: Connection[Any], at_us: int, *, create: bool) -> list[int]:
 
     Raises
     ------
-    SchemaTooNew
-        If the database has a version this program does not know; nothing is changed.
-    CatalogError
-        If the server is too old, or the database holds something else, or nothing and `create` is not given, or
-        this user may not change its schema.
+    SchemaTooNew, CatalogError
+        As `pending` does, or if this user may not change its schema; nothing is changed.
     """
-    if db.info.server_version < MINIMUM_SERVER:
-        raise CatalogError(f"PostgreSQL {db.info.server_version // 10_000} is too old; catalogkit needs 15 or newer")
-    if not _pending(db, create=create):
+    if not pending(db, create=create):
         return []
     row = db.execute("SELECT has_schema_privilege(current_schema(), 'CREATE')").fetchone()
     if row and row[0] is False:
@@ -84,13 +79,24 @@ def migrate(db: Connection[Any], at_us: int, *, create: bool) -> list[int]:
         )
     with db.transaction():
         db.execute(f"SELECT pg_advisory_xact_lock({LOCK}, {MIGRATE}), pg_advisory_xact_lock({LOCK}, {WRITE})")
-        todo = _pending(db, create=create)
+        todo = pending(db, create=create)
         for step in todo:
             _apply(db, step, at_us)
     return [step.version for step in todo]
 
 
-def _pending(db: Connection[Any], *, create: bool) -> list[Migration]:
+def pending(db: Connection[Any], *, create: bool = False) -> list[Migration]:
+    """The migrations still to apply, in order.
+
+    Raises
+    ------
+    SchemaTooNew
+        If the database has a version this program does not know.
+    CatalogError
+        If the server is too old, or the database holds something else, or nothing and `create` is not given.
+    """
+    if db.info.server_version < MINIMUM_SERVER:
+        raise CatalogError(f"PostgreSQL {db.info.server_version // 10_000} is too old; catalogkit needs 15 or newer")
     done = applied(db)
     if not done:
         if not create:

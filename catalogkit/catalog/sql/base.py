@@ -70,6 +70,8 @@ class Database:
     listed: ClassVar[str]
     # How a column of text is declared that is compared as the catalog's own are.
     text_column: ClassVar[str]
+    # The number of the schema that this program writes.
+    newest_schema: ClassVar[int]
     # Whether it follows another server, where a lower number may appear after a higher one.
     replica: bool = False
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from catalogkit.catalog.sql.base import Database as Common
-from catalogkit.catalog.sqlite.migrations import migrate
+from catalogkit.catalog.sqlite.migrations import MIGRATIONS, migrate, recognize
 from catalogkit.errors import CatalogBusy, CatalogError, ConstraintError, InvalidInput, QuotaExceeded
 from catalogkit.model import from_us, to_us
 
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 BUSY_SECONDS: Final = 60.0
 QUOTA: Final = "quota of "  # how triggers begin to say that one is used up
 MINIMUM_SQLITE: Final = (3, 37, 0)  # STRICT tables
+
+
+def sqlite_version() -> tuple[int, ...]:
+    """The version of the SQLite that this Python has."""
+    return sqlite3.sqlite_version_info
 
 
 class Connection(sqlite3.Connection):
@@ -57,6 +62,8 @@ class Database(Common):
         When a new catalog is made, or an older one upgraded.
     busy_seconds
         How long to wait while another program writes.
+    looking
+        Whether it is opened for a look only: an older schema stays as it is, and nothing is written.
 
     Raises
     ------
@@ -74,6 +81,7 @@ class Database(Common):
     schema = "main."
     listed = "SELECT value FROM json_each({})"
     text_column = "TEXT NOT NULL"
+    newest_schema = MIGRATIONS[-1].version
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class Database(Common):
         as_of: datetime,
         busy_seconds: float = BUSY_SECONDS,
         identity: str | None = None,
+        looking: bool = False,
     ) -> None:
         if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
             raise CatalogError(f"SQLite {sqlite3.sqlite_version} is too old; catalogkit needs 3.37 or newer")
@@ -104,9 +113,12 @@ class Database(Common):
                 raise CatalogError(f"no folder for a catalog at {self.path}: {problem.strerror}") from problem
         self._lock = threading.RLock()
         with driver_errors(self.path):
-            # mode=rw: a file that goes away at this moment is not made anew, empty, either.
+            # mode=rw: a file that goes away at this moment is not made anew, empty, either. Who only looks, copies back
+            # no log that a crash left; without one, a reader would leave an empty log behind, and a writer does not.
+            there = looking and os.path.exists(f"{self.home}-wal")
+            mode = "rwc" if create else "ro" if there else "rw"
             self._db = sqlite3.connect(
-                f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=busy_seconds,
+                f"{self.path.as_uri()}?mode={mode}", uri=True, timeout=busy_seconds,
                 isolation_level=None, check_same_thread=False, cached_statements=256, factory=Connection,
             )  # fmt: skip
             try:
@@ -119,11 +131,15 @@ class Database(Common):
                 self._db.execute("PRAGMA cache_size = -65536")
                 # A batch of ingest is more than the default 1000 pages: each would wait for a checkpoint of its own.
                 self._db.execute("PRAGMA wal_autocheckpoint = 4000")
-                migrate(self._db, to_us(as_of), create=create)
+                if looking:
+                    recognize(self._db)
+                else:
+                    migrate(self._db, to_us(as_of), create=create)
                 # Only now: a migration may have to take a table apart that others refer to, and checks at its end.
                 self._db.execute("PRAGMA foreign_keys = ON")
                 # Only now, so that a file that is no catalog was not touched.
-                self._log_ahead()
+                if not looking:
+                    self._log_ahead()
                 self.identity = self._identity(create)
             except BaseException:
                 self._db.close()

@@ -65,13 +65,8 @@ def pending(db: sqlite3.Connection) -> list[Migration]:
     return [step for step in MIGRATIONS if step.version not in done]
 
 
-def migrate(db: sqlite3.Connection, at_us: int, *, create: bool) -> list[int]:
-    """Bring the database to this program's schema.
-
-    Returns
-    -------
-    list of int
-        The versions applied now.
+def recognize(db: sqlite3.Connection, *, create: bool = False) -> None:
+    """Make sure that the database is a catalog of a schema that this program knows, or an older one.
 
     Raises
     ------
@@ -92,6 +87,17 @@ def migrate(db: sqlite3.Connection, at_us: int, *, create: bool) -> list[int]:
         raise SchemaTooNew(
             f"this catalog has schema {newest}, this catalogkit knows {MIGRATIONS[-1].version}: upgrade catalogkit"
         )
+
+
+def migrate(db: sqlite3.Connection, at_us: int, *, create: bool) -> list[int]:
+    """Bring the database to this program's schema; the versions applied now.
+
+    Raises
+    ------
+    SchemaTooNew, CatalogError
+        As `recognize` does; nothing is changed.
+    """
+    recognize(db, create=create)
     done: list[int] = []
     while pending(db):
         # Locked first, then looked at again: of two programs that upgrade at once, the second finds it done.
