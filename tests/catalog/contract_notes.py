@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from catalogkit.catalog.about import Vitals
+from tests.catalog.desk import HOUR, NOW, PLAN
 
 if TYPE_CHECKING:
     from tests.catalog.desk import Desk
@@ -19,3 +23,25 @@ class Notes:
         desk.catalog.note("stores", "two é'")
         assert desk.catalog.noted("stores") == "two é'"
         assert desk.catalog.noted("other") == "another"
+
+    def test_what_a_look_at_its_health_asks(self, desk: Desk) -> None:
+        """Nothing of an empty one; then who has announced what, which plans are not over, and the newest times."""
+        catalog = desk.catalog
+        assert catalog.vitals() == Vitals(False, None, None, (), (), 0)
+        desk.put_one("one", as_of=NOW)
+        desk.stage(desk.entry("two", "b"), desk.entry("three", "c"), owner="me", as_of=NOW)
+        told = catalog.vitals()
+        assert (told.stored, told.newest_at, told.checked_at, told.contested) == (True, NOW, None, 0)
+        assert told.ingests == (("me", 2, NOW + HOUR),)
+        desk.check("one", at=NOW + HOUR)
+        catalog.begin_plan(PLAN, "gc", {}, {}, as_of=NOW + 2 * HOUR)
+        told = catalog.vitals()
+        assert (told.newest_at, told.checked_at) == (NOW + 2 * HOUR, NOW + HOUR)
+        assert told.plans == ((PLAN, "gc", NOW + 2 * HOUR, False),)
+        catalog.end_plan(PLAN, as_of=NOW + timedelta(hours=3))
+        assert catalog.vitals().plans == ((PLAN, "gc", NOW + 2 * HOUR, True),)
+
+    def test_its_schema_is_this_programs(self, desk: Desk) -> None:
+        """Whoever opened it for work brought it up to date."""
+        found, known = desk.catalog.schemas()
+        assert found == known > 0

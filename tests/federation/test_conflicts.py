@@ -43,7 +43,7 @@ def test_every_value_is_in_the_report(pair: tuple[Collection, Collection]) -> No
     """Which is shown, where each was written, and what it is."""
     for site in pair:
         report = conflicts(site)
-        assert dict(report.frame.schema) == dict(CONFLICTS)
+        assert dict(report.frame.schema) == dict(CONFLICTS) and site.catalog.vitals().contested == report.documents
         assert (report.documents, report.groups()) == (2, {"content": 1, "life": 1, "notes": 1})
         rows = report.frame.filter(pl.col("group") == "content").select("shown", "site", "value").rows()
         assert [(shown, name, value[:8]) for shown, name, value in rows] == [
