@@ -1,4 +1,4 @@
-"""Looks at all that a collection's safety hangs on, and at what its commands need: is everything set up?
+"""Looks at all that a collection's safety hangs on, and at what its commands need, and changes nothing.
 
 It only reads, and it is quick, however many documents there are: none of them is looked at or counted, the catalog is
 asked for what its indexes tell. What is broken ends nothing: it is what was found.
