@@ -45,7 +45,7 @@ def clusters(near: pl.DataFrame, top: int = 20) -> go.Figure:
     ranked = sums(near)
     shown, rest = ranked.head(top), ranked.slice(top)
     if shown.is_empty():
-        return drawing.empty("No text lies here in other bytes.")
+        return drawing.empty("No near-duplicates.")
     labels, details = [], []
     for row in shown.iter_rows(named=True):
         name = row["text"] or "unnamed"

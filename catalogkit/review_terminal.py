@@ -36,7 +36,7 @@ HELP: Final = """\
   toggle UNIT        take one in, or leave it out
   why UNIT           why it is in the plan
   python             the line of Python that makes this selection
-  approve            say yes to what is selected
+  approve            approve what is selected
   quit               leave; nothing changes"""
 
 

@@ -106,9 +106,9 @@ def notices(plan: Plan) -> list[str]:
 def what_to_select(plan: Plan, folder: Path | None) -> str:
     """Where nothing is selected: how to come to something that can be approved."""
     if not plan.units:
-        return "Nothing is to be done."
+        return "Nothing to do."
     some_left = plan.frame.filter("last_copy")["unit"].n_unique() < plan.units
-    why = "No unit is selected" if some_left else "All of it is last copies, selected only where somebody says so"
+    why = "No unit is selected" if some_left else "All units are last copies, which are selected only on request"
     place = shlex.quote(str(folder)) if folder else "PLAN"
     return f"{why}: `catalogkit review {place} --where ''` selects everything, another condition a part."
 

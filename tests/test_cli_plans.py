@@ -125,7 +125,7 @@ def test_a_review_of_nothing_selected_suggests_no_empty_approval(home: Path) -> 
     plan = answer("-C", home, "forget", 2, code=2)
     text = run("-C", home, "review", plan["path"], code=2).stdout
     assert "catalogkit approve" not in text
-    assert f"All of it is last copies, selected only where somebody says so: `catalogkit review {plan['path']}" in text
+    assert f"All units are last copies, which are selected only on request: `catalogkit review {plan['path']}" in text
     some = run("-C", home, "review", plan["path"], "--where", "bytes > 1000000", code=2).stdout
     assert "catalogkit approve" not in some
     assert "catalogkit approve" in run("-C", home, "review", plan["path"], "--where", "", code=2).stdout

@@ -150,7 +150,7 @@ def test_damage_is_told_with_what_to_do(home: Path, tmp_path: Path) -> None:
         if number:
             copy.write_text("rubbish")
     assert "`catalogkit plan repair`" in run("-C", home, "verify", code=2).stderr
-    assert "ingested again" in run("-C", home, "plan", "repair", code=2).stderr
+    assert "ingest the right bytes again" in run("-C", home, "plan", "repair", code=2).stderr
     healed = run("-C", home, "ingest", tmp_path / "pile").stdout
     assert "skipped: already known; a copy of it was written  2\n" in healed
     assert run("-C", home, "verify").stderr == ""
@@ -201,3 +201,10 @@ def test_a_folder_that_cannot_be_written() -> None:
         os.seteuid(who)
         closed.chmod(0o755)
         shutil.rmtree(closed)
+
+
+@pytest.mark.parametrize("kind", ["dedup", "evict", "near", "repair", "retention"])
+def test_a_plan_of_nothing_shows_no_id(home: Path, kind: str) -> None:
+    """It is not kept: nobody is shown an id, an end or a path that leads nowhere."""
+    told = run("-C", home, "plan", kind).stdout
+    assert "units " in told and not any(f"\n  {word} " in told for word in ("id", "expires at", "path"))

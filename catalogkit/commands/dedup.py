@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.planned import Limit, Out, about, keep, what_next
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 from catalogkit.policies.dedup import How
@@ -60,7 +60,7 @@ def plan_dedup(
         plan = found.to_plan(limit)
         home = keep(collection, plan, out)
     to_machine = machine(context, as_json)
-    values: dict[str, Any] = {**plan.summary(), "path": home}
+    values: dict[str, Any] = about(plan, home, to_machine)
     say(values | (found.to_dict() if to_machine else {}), to_machine, "Plan: dedup")
     if not to_machine:
         sys.stdout.write(_in_words(found))

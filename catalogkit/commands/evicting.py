@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogkit.commands.planned import Out, ending, keep, planned
+from catalogkit.commands.planned import Out, about, ending, keep, planned
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, Json, machine
 
@@ -103,8 +103,9 @@ def plan_evict(
         home = keep(collection, plan, out)
         if home:
             smart.keep(plan, Path(home))
-    values = {**plan.summary(), "ranked_by": smart.card.method, "why": smart.card.why, "path": home}
-    say(values, machine(context, as_json), "Plan: evict")
+    to_machine = machine(context, as_json)
+    values = about(plan, home, to_machine) | {"ranked_by": smart.card.method, "why": smart.card.why}
+    say(values, to_machine, "Plan: evict")
     for line in _words(smart.card):
         tell(line)
     return ending(plan, home)

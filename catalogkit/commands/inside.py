@@ -87,7 +87,7 @@ def of_run(collection: Collection, run_id: str) -> list[int]:
 def described(content: ContentMetadata | None) -> dict[str, Any]:
     """What is inside a document, for a person."""
     if content is None:
-        return {"inside": "nobody looked yet; `catalogkit extract` does"}
+        return {"inside": "not extracted yet; `catalogkit extract` does it"}
     if content.reason is not None:
         return {"inside": f"could not be told: {content.reason}", "because": content.detail}
     told = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, keep
+from catalogkit.commands.planned import Limit, Out, about, keep
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
@@ -32,16 +32,16 @@ def plan_near(context: typer.Context, limit: Limit = None, out: Out = None, as_j
         plan = plan_of(collection, found, limit=limit)
         home = keep(collection, plan, out)
     to_machine = machine(context, as_json)
-    values: dict[str, Any] = {**plan.summary(), "path": home, **found.to_dict()}
+    values: dict[str, Any] = about(plan, home, to_machine) | found.to_dict()
     if to_machine:
         values["near"] = found.frame.to_dicts()
     say(values, to_machine, "Plan: near-duplicates")
     if not to_machine:
         sys.stdout.write(_in_words(found))
     if unread := found.left_out.get("unread"):
-        tell(f"Nothing is known of what is in {unread:,} of them; `catalogkit extract` looks, and says why it cannot.")
+        tell(f"{unread:,} have no extracted text; `catalogkit extract` extracts it, or says why it cannot.")
     if not plan.units:
-        tell("No text lies here in other bytes.")
+        tell("No near-duplicates.")
         return DONE
     tell(f"Look at it with `catalogkit review {home}`; nothing is selected, choose what may go.")
     return LOOK

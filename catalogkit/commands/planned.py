@@ -22,10 +22,19 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most so many units.")
 Private = Annotated[bool, typer.Option("--private", help="Also from hosts of private addresses, such as localhost.")]
 NOTHING: Final = "Nothing to do."
 
+# By these a plan is found again, as long as it is good.
+_TO_FIND: Final = ("id", "expires_at", "path")
+
 
 def keep(collection: Collection, plan: Plan, out: Path | None) -> str:
     """Save a plan, and say where; one with nothing to do is not kept, for nobody could do anything with it."""
     return str(plan.save(out or collection.path / "plans")) if plan.units else ""
+
+
+def about(plan: Plan, home: str, to_machine: bool) -> dict[str, Any]:
+    """What is said of a plan; to a person nothing by which to find one that is not kept."""
+    values = {**plan.summary(), "path": home}
+    return values if home or to_machine else {name: values[name] for name in values if name not in _TO_FIND}
 
 
 def what_next(home: str) -> str:

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 planning = typer.Typer(help="Make a plan; nothing happens before it is approved and applied.", no_args_is_help=True)
 
 # What follows once a plan of a kind was carried out; `_UNDO` for those that have nothing of their own to say.
-_UNDO: Final = "`catalogkit plan undo {id}` takes back what can be."
-_GARBAGE: Final = f"What no other document needs is garbage now: `catalogkit plan gc` plans to collect it. {_UNDO}"
+_UNDO: Final = "`catalogkit plan undo {id}` takes it back."
+_GARBAGE: Final = f"Bytes that nothing else needs are garbage now: `catalogkit plan gc` collects them. {_UNDO}"
 _AFTER: Final = {
     "forget": _GARBAGE,
     "retention": _GARBAGE,
     "near": _GARBAGE,
-    "gc": f"Condemned, and still there: `catalogkit plan purge` frees it, once its grace is over. Until then, {_UNDO}",
+    "gc": f"Condemned, and still there: `catalogkit plan purge` frees it once its grace is over. Until then, {_UNDO}",
     "purge": "What was purged cannot be taken back.",
     "undo": "It is as it was, as far as nothing was purged.",
 }
@@ -162,7 +162,7 @@ def approve(
     if units or not loaded.units:
         return DONE
     if where is None:
-        tell(f"Nothing was approved: all of it is last copies. If that is meant: catalogkit approve {home} --where ''")
+        tell(f"Nothing was approved: all units are last copies. If that is meant: catalogkit approve {home} --where ''")
     else:
         tell("Nothing was approved: no unit fits --where.")
     return LOOK

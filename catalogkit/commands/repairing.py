@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, Private, keep, what_next
+from catalogkit.commands.planned import Limit, Out, Private, about, keep, what_next
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
@@ -51,15 +51,12 @@ def plan_repair(
         home = keep(collection, report.plan, out)
         lines = _lines(collection, report)
     to_machine = machine(context, as_json)
-    plain = report.to_dict() | {"path": home}
-    if to_machine:
-        say(plain, True, "Plan: repair")
-    else:
-        del plain["unrepairable"]
-        say(plain, False, "Plan: repair")
+    values = about(report.plan, home, to_machine)
+    say(report.to_dict() | values if to_machine else values, to_machine, "Plan: repair")
+    if not to_machine:
         sys.stdout.write("".join(f"{line}\n" for line in lines))
     if not report.unrepairable.is_empty():
-        tell("What stays as it is becomes right again when the right bytes are ingested again, from wherever they are.")
+        tell("To heal copies that stay as they are, ingest the right bytes again, from anywhere.")
     if report.plan.units:
         tell(what_next(home))
     elif report.unrepairable.is_empty():

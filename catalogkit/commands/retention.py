@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, keep, what_next
+from catalogkit.commands.planned import Limit, Out, about, keep, what_next
 from catalogkit.commands.plans import planning
 from catalogkit.door import DONE, LOOK, Json, machine
 
@@ -53,7 +53,7 @@ def plan_retention(
         plan = make(collection, chosen, tenant=tenant, limit=limit)
         home = keep(collection, plan, out)
     to_machine = machine(context, as_json)
-    values: dict[str, Any] = {**plan.summary(), "path": home}
+    values: dict[str, Any] = about(plan, home, to_machine)
     if to_machine:
         values |= {"decisions": _counts(plan), "remarks": chosen.remarks()}
     say(values, to_machine, "Plan: retention")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from catalogkit.commands.planned import Limit, Out, ending, keep
+from catalogkit.commands.planned import Limit, Out, about, ending, keep
 from catalogkit.commands.plans import planning
 from catalogkit.door import Json, machine
-
-if TYPE_CHECKING:
-    from typing import Any
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,8 +48,9 @@ def plan_tier(
         home = keep(collection, plan, out)
         if home:
             tiering.keep(Path(home))
-    values: dict[str, Any] = {**plan.summary(), "path": home}
-    if to_machine := machine(context, as_json):
+    to_machine = machine(context, as_json)
+    values = about(plan, home, to_machine)
+    if to_machine:
         values["costs"] = plan.head.policy["costs"]
     say(values, to_machine, "Plan: tier")
     for line in plan.head.policy["told"]:

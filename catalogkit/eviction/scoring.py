@@ -153,7 +153,7 @@ def score(
     }  # fmt: skip
     if known.events.is_empty():
         frame = _by_size_and_age(known, as_of)
-        return Scores(_ordered(frame, refetch), Card(SIZE_AGE, "there is no log of who asked for what", **about))
+        return Scores(_ordered(frame, refetch), Card(SIZE_AGE, "there is no log of accesses", **about))
     about |= {"first_at": str(known.events["at"].min()), "last_at": str(known.events["at"].max())}
     if (span := watched(known, as_of, horizon)) < LEAST * horizon:
         why = f"the log tells of {_in_words(span)}, too little to say what comes in {_in_words(horizon)}"

@@ -46,4 +46,4 @@ def test_what_is_not_shown_is_told() -> None:
 def test_nothing_to_draw() -> None:
     """A sentence instead of an empty picture."""
     chart = Chart(near_charts.clusters(NEAR.to_frame()), "t", "c", near_charts.sums(NEAR.to_frame()))
-    assert chart.reason == "No text lies here in other bytes."
+    assert chart.reason == "No near-duplicates."

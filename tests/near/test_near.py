@@ -262,6 +262,6 @@ def test_the_command(papers: Collection, tmp_path: Path) -> None:
     assert {row["artifact_id"] for row in said["near"] if row["kept"]} == {"cells", "stars"}
     text = run("-C", papers.path, "plan", "near", code=2)
     assert "keep: document 1, On cells" in text.stdout and "only here: Downloaded by reader 4711" in text.stdout
-    assert "nothing is selected" in text.stderr and "`catalogkit extract` looks" in text.stderr
+    assert "nothing is selected" in text.stderr and "`catalogkit extract` extracts" in text.stderr
     run("init", tmp_path / "empty")
-    assert "No text lies here in other bytes" in run("-C", tmp_path / "empty", "plan", "near").stderr
+    assert "No near-duplicates." in run("-C", tmp_path / "empty", "plan", "near").stderr
