@@ -116,10 +116,10 @@ def test_what_drifted_is_told() -> None:
     assert score(small(a=1), NOW, WEEK).card.drifted == {}
 
 
-def test_the_same_again() -> None:
-    """Scored twice, the scores are the same to the last bit, and so is the card."""
+def test_the_same_again_whatever_comes_later() -> None:
+    """Scored again without what happens after the time, scores are the same to the last bit, and so is the card."""
     history, at, scores = learned()
-    again = score(history, at, WEEK)
+    again = score(history.known(at), at, WEEK)
     assert again.frame.equals(scores.frame) and again.card == scores.card
 
 
@@ -140,12 +140,6 @@ def test_an_order_for_one_harm() -> None:
     assert scores.frame["part_requests"].abs().max() == 0
     with pytest.raises(InvalidInput, match="no harm"):
         score(history, at, WEEK, aim="money")
-
-
-def test_what_comes_later_is_not_known() -> None:
-    """Nothing that happens after the time changes a score."""
-    history, at, scores = learned()
-    assert score(history.known(at), at, WEEK).frame.equals(scores.frame)
 
 
 def test_more_requests_never_hasten_and_more_bytes_never_delay() -> None:
