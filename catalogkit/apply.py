@@ -28,6 +28,7 @@ from catalogkit.acts.world import Step, World
 from catalogkit.apply_report import ApplyReport
 from catalogkit.brakes import alone, enough_is_left
 from catalogkit.errors import InvalidInput, PlanError
+from catalogkit.intents import sweep_dead
 from catalogkit.leasing import Leases
 from catalogkit.model import Digest
 from catalogkit.owners import new_owner, retire
@@ -175,6 +176,9 @@ def apply(
                 over = not report.elsewhere or _left(steps, catalog.decided(plan.id)).is_empty()
                 if over and not report.failed + report.waiting:
                     catalog.end_plan(plan.id, as_of=when)
+                    # What a program that died was sending there this plan would have taken up.
+                    for name in set(steps["store"]) & set(remote):
+                        sweep_dead(stores[name][1], collection.now())
         finally:
             world.tidy()
             retire(owner)

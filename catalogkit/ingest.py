@@ -370,12 +370,10 @@ class _Run:
         in_place = next((number for number, store in stores.items() if not store.writable), None)
         if in_place is None:
             return rows
-        kept = self.collection.store_id(self.collection.store.name)
-        digests = {row.digest for row in rows.values()}
+        here = in_place if self.mode is Mode.REFERENCE else self.collection.store_id(self.collection.store.name)
+        known = self.collection.catalog.known(here, {row.digest for row in rows.values()})
         if self.mode is Mode.REFERENCE:
-            known = self.collection.catalog.known(in_place, digests)
             return {n: r for n, r in rows.items() if _key(known, r) == f"{folder}/{n}".removeprefix("/")}
-        known = self.collection.catalog.known(kept, digests)
         return {n: r for n, r in rows.items() if _key(known, r) is not None}
 
     def _touch(self) -> None:
@@ -391,10 +389,11 @@ def _key(known: dict[Digest, Known], row: SourceRow) -> str | None:
 
 
 def _own(collection: Collection) -> set[str]:
-    """What lies in the collection's folder and is not a document; a store folder anywhere."""
+    """What lies in the collection's folder and is not a document; folders of its stores anywhere."""
     files = (collection.catalog.home + ending for ending in ("", "-wal", "-shm", "-journal"))
+    stores = (store.root for store in collection.stores.values() if store.kind == "local")
     others = {str(collection.path.parent)} if collection.config.tenant.id else set()
-    return {collection.store.root, str(collection.path / CONFIG_NAME), *files, *others}
+    return {str(collection.path / CONFIG_NAME), *files, *stores, *others}
 
 
 __all__ = ["IngestReport", "ingest", "register_or_get"]

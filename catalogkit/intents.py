@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from catalogkit.errors import ConstraintError
+from catalogkit.errors import ConstraintError, StoreError
 from catalogkit.owners import is_dead
+from catalogkit.stores.local import LocalStore
 from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from catalogkit.catalog.contract import Catalog, Committed, Intent, Registration
     from catalogkit.collection import Collection
+    from catalogkit.stores.opening import AnyStore, Own
 
 # An ingest renews its promise with every batch, which takes seconds. The lease covers a machine that is suspended or
 # a disk that hangs; after it, somebody on another machine may clean up.
@@ -50,10 +53,25 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
     if owner:
         collection.store.sweep(owner)
     else:
-        for wrote, used_at in collection.store.scratches():
-            if is_dead(wrote, used_at + LEASE, now):
-                collection.store.sweep(wrote)
+        _sweep(collection.store, now)
+        for store in collection.stores.values():
+            if isinstance(store, LocalStore) and store is not collection.store:
+                sweep_dead(store, now)
     return len(left) - dropped.total(), dropped
+
+
+def sweep_dead(store: AnyStore, now: datetime) -> None:
+    """Remove what the dead left unfinished in a store that new bytes do not go to; another time, if it is away."""
+    if isinstance(store, OWN):
+        with contextlib.suppress(StoreError):
+            store.reach()
+            _sweep(store, now)
+
+
+def _sweep(store: Own, now: datetime) -> None:
+    for wrote, used_at in store.scratches():
+        if is_dead(wrote, used_at + LEASE, now):
+            store.sweep(wrote)
 
 
 def settle_intents(collection: Collection, wanted: Set[int], as_of: datetime) -> dict[int, str]:

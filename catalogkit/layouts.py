@@ -133,6 +133,11 @@ def beside(key: str, digest: Digest, hex_digits: int = 12) -> str:
     return f"{folder}{slash}{stem}~{digest.hex()[:hex_digits]}{dot}{extension}"
 
 
+def apart(key: str, digest: Digest) -> str:
+    """Another key for `digest` where a file lies on the way to `key`: ``docs/a/x.pdf -> docs/~1f2e3d4c5b6a/x.pdf``."""
+    return f"docs/~{digest.hex()[:12]}/{key.rpartition('/')[2]}"
+
+
 def basename_of(source_url: str, path_name: str) -> str:
     """The file name a reader expects: the last segment of the URL's path, else the name of the file."""
     if not source_url.startswith(("http://", "https://", "ftp://")):

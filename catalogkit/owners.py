@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -13,12 +14,22 @@ if TYPE_CHECKING:
 _under_way: Final[set[str]] = set()
 
 
+@cache
+def _boot() -> str:
+    """Which start of this machine it is. Copies of a machine have all else in common: name, namespaces, processes."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def _machine() -> str:
     try:
         namespace = os.readlink("/proc/self/ns/pid")
     except OSError:
         namespace = ""
-    return f"{socket.gethostname()} {namespace}"
+    return f"{socket.gethostname()} {_boot()} {namespace}"
 
 
 def _begun(process: int) -> str:
@@ -58,7 +69,7 @@ def process_is_gone(owner: str) -> bool:
 
 
 def _is_there(owner: str) -> bool | None:
-    """Whether somebody is at work, where that can be told."""
+    """Whether somebody is at work, where that can be told: not of another machine, nor of an earlier start."""
     machine, _, rest = owner.partition("/")
     process, _, begun = rest.partition("/")[0].partition("@")
     if machine != _machine() or not process.isdigit():

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Final
 from catalogkit.catalog.contract import Registration, SourceStat
 from catalogkit.errors import ConstraintError, QuotaExceeded
 from catalogkit.intents import commit_each
-from catalogkit.layouts import basename_of, beside, cas_key, fold
+from catalogkit.layouts import apart, basename_of, beside, cas_key, fold
 from catalogkit.model import Layout, Mode, path_text, text_path
 from catalogkit.places import Place, Work
 from catalogkit.shelving import Shelf
 from catalogkit.stores.local import LocalStore
+from catalogkit.stores.opening import OWN
 from catalogkit.stores.taking import Stamp
 from catalogkit.uploading import Uploads
 
@@ -92,6 +93,7 @@ class Settler:
             self.store.reach()
             places = self._places([work for work in works if not work.problem])
             self._stage([work for work in works if not work.problem])
+            self._hold_on_to(places)
             maybe = {place.digest for place in places if self.shelf.may_be_there(place)}
             self.shelf.put(places, self.catalog.known(self.store_id, maybe))
             for work in works:
@@ -168,7 +170,8 @@ class Settler:
         return path_text(os.path.dirname(os.path.realpath(item.path))) if linked else item.folder
 
     def _lies_inside(self, folder: str) -> bool:
-        inside = self.collection.store.contains(text_path(folder))
+        ours = [store for store in self.collection.stores.values() if isinstance(store, OWN)]
+        inside = any(store.contains(text_path(folder)) for store in ours)
         if inside or not self._alone:
             return inside
         real, root = os.path.realpath(text_path(folder)), str(self.collection.path.parent)
@@ -197,6 +200,8 @@ class Settler:
         entry = work.entry
         name = basename_of(entry.arrival.source_url, os.path.basename(work.item.path))
         plain = self.collection.template.key(entry.arrival, name, entry.digest)
+        if isinstance(self.store, LocalStore) and self.store.blocked(plain):
+            plain = apart(plain, entry.digest)
         for key in (plain, beside(plain, entry.digest), beside(plain, entry.digest, 64)):
             folded = fold(key)
             if folded in places:
@@ -221,6 +226,16 @@ class Settler:
         intents = self.catalog.stage(entries, owner=self.owner, expires_at=lease, as_of=self.as_of)
         for work, intent in zip(works, intents, strict=True):
             work.intent = intent
+
+    def _hold_on_to(self, places: list[Place]) -> None:
+        """Ask once more whose a readable path is: others may have given it up, and away, until this batch had intents.
+
+        From then on it stays whose it is, and only what lies at a path of these bytes may be taken for a bad copy.
+        """
+        chosen = {fold(place.key): place for place in places if place.ours and self.layout is Layout.POLICY}
+        held = self.catalog.holders(self.store_id, chosen) if chosen else {}
+        for folded, place in chosen.items():
+            place.ours = held.get(folded) == (place.key, place.digest)
 
     def _found(self, place: Place) -> None:
         """Write down what the file that holds the bytes looks like, and a source that is the same file."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from catalogkit.model import Layout
+from catalogkit.model import Layout, Mode
 from catalogkit.stores.contract import ObjectStat
 from catalogkit.stores.publishing import Publication
 
@@ -42,7 +42,7 @@ class Shelf:
             if there is None:
                 continue  # publishing finds out if it is not so
             about = known.get(place.digest)
-            if about is not None and about.key == place.key and place.as_written(there, about):
+            if about is not None and about.key == place.key and self._will_do(place, there, about):
                 place.there = there
             elif found := self.store.holds(place.key, place.digest):
                 place.there = found
@@ -128,7 +128,12 @@ class Shelf:
         if about is None or about.key is None or about.key == place.key:
             return None
         there = self.store.stat(about.key)
-        return there if there is not None and place.as_written(there, about) else None
+        return there if there is not None and self._will_do(place, there, about) else None
+
+    def _will_do(self, place: Place, there: ObjectStat, about: Known) -> bool:
+        """Whether a copy is good enough; one for whose sake the source is to go is read, however it looks."""
+        looks = place.as_written(there, about)
+        return looks and (self.taker.mode is not Mode.MOVE or self.store.holds(there.key, place.digest) is not None)
 
 
 def _same_file(one: ObjectStat, other: ObjectStat) -> bool:

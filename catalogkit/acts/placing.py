@@ -29,7 +29,7 @@ from catalogkit.acts.world import (
     unless,
 )
 from catalogkit.addresses import redacted
-from catalogkit.errors import Archived, KeyTaken, SourceError, StoreError, StoreFull
+from catalogkit.errors import Archived, KeyTaken, SourceError, StoreError, StoreFull, StoreUnreachable
 from catalogkit.layouts import cas_key
 from catalogkit.model import Outcome
 from catalogkit.stores.local import LocalStore
@@ -124,6 +124,8 @@ def _same_file(world: World, step: Step) -> bool:
         return os.path.samestat(os.lstat(here), os.stat(there, follow_symlinks=not isinstance(source, LocalStore)))
     except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as problem:
+        raise StoreUnreachable(f"cannot look at {target.describe(step.key)}: {problem.strerror}") from problem
 
 
 def _bring(world: World, step: Step, target: Own) -> Brought:

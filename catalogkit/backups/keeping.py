@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.backups import repository
 from catalogkit.catalog.contract import Position
 from catalogkit.catalog.sqlite.restoring import REPLACED
+from catalogkit.errors import StoreUnreachable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,18 +49,40 @@ def let_go(catalog: Catalog, name: str, when: datetime) -> None:
             catalog.drop_roots(KIND, root, as_of=when)
 
 
-def tidy(source: Collection, target: Target, when: datetime) -> None:
-    """Let go of backups that were never completed here, and of replaced catalogs that are not there any more."""
-    there, here = set(repository.names(target)), f"{_IN}{target.describe()}"
-    for moment in source.catalog.moments(KIND, as_of=when):
-        if moment.name.endswith(here) and moment.name.removesuffix(here) not in there:
-            source.catalog.release_moment(KIND, moment.name, as_of=when)
+def present(source: Collection, target: Target, when: datetime) -> None:
+    """Refuse a place where none of the backups lies that the catalog keeps there: its disk may be away.
+
+    Raises
+    ------
+    StoreUnreachable
+        If so; another backup would take their place, and what they need could go.
+    """
+    kept = _kept_in(source, target, when)
+    if _away(target, set(repository.names(target)), kept):
+        place = target.describe()
+        raise StoreUnreachable(
+            f"none of the {len(kept):,} backups that the catalog keeps in {place} is there; is its disk mounted? If"
+            f" they are gone for good, `catalogkit backup {place} --anew` begins anew and lets go of what they kept"
+        )
+
+
+def tidy(source: Collection, target: Target, when: datetime, *, anew: bool = False) -> None:
+    """Let go of backups that were never completed here, and of replaced catalogs that are not there any more.
+
+    Where all are away nothing is let go, unless they are gone for good (`anew`).
+    """
+    there, here = set(repository.names(target)), _kept_in(source, target, when)
+    if not anew and _away(target, there, here):
+        return
+    for name in here - there:
+        source.catalog.release_moment(KIND, root_name(name, target.describe()), as_of=when)
     # Backups of a time before coming back from an earlier one are kept by no moment, but by what was taken over then.
     kept = {moment.name.partition(_IN)[0] for moment in source.catalog.moments(KIND, as_of=when)}
     if there - kept:
         return
+    folders = (source.path, Path(source.catalog.home).parent)  # the catalog may lie elsewhere
     for name in source.catalog.root_names(REPLACED):
-        if not (source.path / name).exists():
+        if not any((folder / name).exists() for folder in folders):
             source.catalog.drop_roots(REPLACED, name, as_of=when)
 
 
@@ -72,3 +96,18 @@ def held_bytes(catalog: Catalog, when: datetime) -> dict[str, tuple[int, int]]:
 
 def _of(catalog: Catalog, name: str, when: datetime) -> list[Moment]:
     return [one for one in catalog.moments(KIND, as_of=when) if one.name.partition(_IN)[0] == name]
+
+
+def _kept_in(source: Collection, target: Target, when: datetime) -> set[str]:
+    """The names of the backups that the catalog keeps at a place."""
+    here = f"{_IN}{target.describe()}"
+    names = (moment.name for moment in source.catalog.moments(KIND, as_of=when))
+    return {name.removesuffix(here) for name in names if name.endswith(here)}
+
+
+def _away(target: Target, there: set[str], kept: set[str]) -> bool:
+    """Whether a place is not the one that backups were made in: an empty mount point, or another disk.
+
+    One that a crash cut short before its first backup was complete has pieces, and no backup.
+    """
+    return bool(kept) and not kept & there and (bool(there) or not target.tops())

@@ -1,10 +1,10 @@
 """Makes a backup, in an order that survives a crash at any point.
 
-1. The catalog holds still at a moment; its pieces are stored. Nothing names them yet.
+1. The catalog holds still at a moment; its pieces are stored, and on stable storage. Nothing names them yet.
 2. The catalog keeps that moment: garbage collection may not take what its documents had. Had it taken something since,
    this is refused, and all begins anew from a later moment.
 3. Bytes are copied, if they were asked for.
-4. All of it is on stable storage; then the manifest appears, in one step, and with it the backup.
+4. Once those are on stable storage, too, the manifest appears, in one step, and with it the backup.
 
 So a backup that is there always has its moment; a crash leaves at most a moment that keeps too much, and pieces that
 nothing names. The next backup, or thinning, removes them.
@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from catalogkit import __version__
 from catalogkit.backups import blobs, repository
-from catalogkit.backups.keeping import keep, tidy
+from catalogkit.backups.keeping import keep, present, tidy
 from catalogkit.backups.manifest import MANIFEST, PIECES, Chunk, Manifest, content_of
 from catalogkit.backups.pieces import CHUNK_BYTES, lengths, store_chunk
 from catalogkit.backups.target import Target, target_of
@@ -108,6 +108,7 @@ def backup_catalog(
     *,
     collection: Collection | None = None,
     copy_bytes: bool = False,
+    anew: bool = False,
     as_of: datetime | None = None,
     executor: Executor | None = None,
     progress: OnProgress = quiet,
@@ -127,6 +128,8 @@ def backup_catalog(
         Whose catalog; without one that at ``$CATALOGKIT_HOME``, else in the current folder.
     copy_bytes
         Whether to copy the documents' bytes, too; those that are there already are not copied again.
+    anew
+        Whether the backups that were made there before are gone for good, should none be there any more.
     executor
         What reads the catalog's file; by default processes of their own, as `Catalog.image` demands.
 
@@ -138,6 +141,8 @@ def backup_catalog(
         If another backup into the same folder is being made.
     StoreFull
         If there is no room; earlier backups are whole.
+    StoreUnreachable
+        If none of the backups is there that were made there before: its disk may be away. Nothing was changed.
 
     Examples
     --------
@@ -150,7 +155,10 @@ def backup_catalog(
         target = target_of(destination)
         _apart(source, target.describe())
         repository.fitting(target, source.identity)
+        if not anew:
+            present(source, target, when)
         with target.locked():
+            tidy(source, target, when, anew=anew)
             made, copied = _make(source, target, include_storage_uri, copy_bytes, when, executor, progress)
     return BackupMetadata(
         name=made.name,
@@ -192,11 +200,12 @@ def _make(
     progress: OnProgress,
 ) -> tuple[Manifest, int]:
     before = repository.fitting(target, source.identity)
-    tidy(source, target, when)
     for attempt in range(1, TRIES + 1):
         manifest, needed = _store(source, target, before[-1] if before else None, when, copy_bytes, executor, progress)
         if any(one.name == manifest.name for one in before):
             return next(one for one in before if one.name == manifest.name), 0
+        # Before the catalog keeps anything: what it keeps of a place where nothing lies, somebody took away.
+        target.settle(PIECES)
         try:
             keep(source.catalog, manifest, target.describe(), when)
             break
@@ -206,7 +215,6 @@ def _make(
     lacking, copied = blobs.copy(source, target, needed, progress) if copy_bytes else (0, 0)
     stores = _stores(source, include_storage_uri)
     made = replace(manifest, stores=stores, with_bytes=copy_bytes, lacking=lacking)
-    target.settle(PIECES)
     target.put(f"{made.name}/{MANIFEST}", [made.encode()])
     target.settle(made.name)
     return made, copied

@@ -73,7 +73,8 @@ def parameters(url: str) -> dict[str, str]:
     except ValueError:
         raise InvalidInput(_ODD) from None
     user, _, place = parts.netloc.rpartition("@")
-    if "@" in user or user.count(":") > 1 or parts.fragment or not re.fullmatch(r"[^\s/?#]*", parts.netloc):
+    odd = "@" in user + parts.path or user.count(":") > 1 or parts.fragment
+    if odd or not re.fullmatch(r"[^\s/?#]*", parts.netloc):
         raise InvalidInput(_ODD)
     name, colon, password = user.partition(":")
     given = {"user": unquote(name), "password": unquote(password) if colon else "", "dbname": unquote(parts.path[1:])}

@@ -41,6 +41,7 @@ def backup(
     with_uri: Annotated[bool, typer.Option("--with-uri", help="Record where the stores are.")] = False,
     with_bytes: Annotated[bool, typer.Option("--with-bytes", help="Copy the documents' bytes as well.")] = False,
     thin: Annotated[bool, typer.Option("--thin", help="Then remove backups that no rule keeps.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Begin anew: earlier backups there are gone.")] = False,
     as_json: Json = False,
 ) -> int:
     """Back up the catalog; others can go on writing to it."""
@@ -51,7 +52,9 @@ def backup(
 
     with context.obj.open() as collection, progress_bar("backup") as progress:
         place = _destination(destination, collection)
-        made = backup_catalog(place, with_uri, collection=collection, copy_bytes=with_bytes, progress=progress)
+        made = backup_catalog(
+            place, with_uri, collection=collection, copy_bytes=with_bytes, anew=anew, progress=progress
+        )
         values = made.to_dict() | {"removed": [], "bytes_freed": 0}
         if thin:
             done = thin_backups(

@@ -6,7 +6,8 @@ changed once it is written, so nobody has to wait for anybody; a site that comes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from catalogkit.backups.target import target_of
 from catalogkit.federation.changes import packed, unpacked
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from catalogkit.backups.target import Target
     from catalogkit.collection import Collection
+
+_SET: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.changes")
 
 
 @operation("sync")
@@ -74,13 +77,9 @@ def exchange(
 
 def _sets(target: Target, site: str) -> list[tuple[int, int, str]]:
     """The change sets of a site, in order: from which change, up to which, and where."""
-    found = []
-    for key in target.keys(site):
-        name, _, ending = key.rpartition("/")[2].partition(".")
-        since, _, upto = name.partition("-")
-        if ending == "changes":
-            found.append((int(since, 16), int(upto, 16), key))
-    return sorted(found)
+    # What lies beside them, such as the copies that file shares make of what they cannot settle, is nobody's.
+    found = [(key, name) for key in target.keys(site) if (name := _SET.fullmatch(key.removeprefix(f"{site}/")))]
+    return sorted((int(name[1], 16), int(name[2], 16), key) for key, name in found)
 
 
 __all__ = ["exchange"]

@@ -10,7 +10,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from catalogkit.errors import InvalidInput, StoreError, StoreFull
+from catalogkit.errors import InvalidInput, StoreError, StoreFull, StoreUnreachable
 from catalogkit.layouts import layout_of, segment
 from catalogkit.model import Digest, inode_of
 from catalogkit.stores.contract import mtime_of
@@ -190,12 +190,21 @@ class Publisher:
         with self._writing():
             self._sync_names(keys)
 
+    def blocked(self, key: str) -> bool:
+        """Whether something that is no folder lies on the way to `key`."""
+        folder = os.path.dirname(self.path(key))
+        while len(folder) > len(self.root) and not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        return not os.path.isdir(folder)
+
     def names(self, key: str) -> int:
         """How many names the file at `key` has, in the store or elsewhere; 0 where nothing lies."""
         try:
             return os.lstat(self.path(key)).st_nlink
         except (FileNotFoundError, NotADirectoryError):
             return 0
+        except OSError as problem:
+            raise StoreUnreachable(f"cannot look at {self.path(key)}: {problem.strerror}") from problem
 
     def quarantine(self, key: str) -> str:
         """Move what lies at `key` aside, out of every layout's reach, and keep it; returns where it is."""
@@ -237,7 +246,7 @@ class Publisher:
             if source is not None:
                 try:
                     self._link(source, target)
-                except FileExistsError:
+                except (FileExistsError, NotADirectoryError):  # there, or on the way there
                     return False
                 except OSError as problem:
                     if source is entry.source or entry.source is None or problem.errno not in _NO_MORE_NAMES:

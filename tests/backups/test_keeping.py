@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 import pytest
 
@@ -11,7 +12,7 @@ from catalogkit.backups import keeping, repository
 from catalogkit.backups.listing import list_backups
 from catalogkit.backups.recovering import recover_from_backup
 from catalogkit.backups.thinning import thin_backups
-from catalogkit.errors import StoreError
+from catalogkit.errors import StoreError, StoreUnreachable
 from catalogkit.model import Digest
 from catalogkit.planners.gc import GCPolicy
 from catalogkit.planners.thin import Keep
@@ -176,4 +177,44 @@ def test_later_backups_keep_their_bytes_when_the_replaced_catalog_is_removed(sce
     assert recover_from_backup(second.path, scene.catalog_file, as_of=scene.clock.now).missing_blobs == 0
     thin_backups(scene.target, ONE, collection=scene.collection, as_of=scene.clock.now)
     assert second.name not in repository.names(scene.target)
+    assert catalog.root_names("replaced") == []
+
+
+def test_an_empty_mount_point_lets_go_of_nothing(scene: Scene) -> None:
+    """Where the disk of the backups is away none is made, and what they keep stays, unless they are gone for good."""
+    made = scene.back_up()
+    scene.forget("a")
+    away = scene.dest.rename(scene.top / "away")
+    scene.dest.mkdir()
+    with pytest.raises(StoreUnreachable, match="is its disk mounted"):
+        scene.back_up()
+    thin_backups(scene.target, ONE, collection=scene.collection, as_of=scene.clock.now)
+    collect(scene)
+    assert scene.target.tops() == []
+    shutil.rmtree(scene.dest)
+    away.rename(scene.dest)
+    assert scene.recover(made, dry_run=True).missing_blobs == 0
+    shutil.rmtree(scene.dest)
+    scene.reopen()
+    scene.back_up(anew=True)
+    collect(scene)
+    assert scene.collection.catalog.root_kinds(digest("a"), as_of=scene.clock.now)["state"] == "purged"
+
+
+def test_a_replaced_catalog_is_looked_for_where_the_catalog_is(scene: Scene) -> None:
+    """What it needs is kept as long as its file is there, also where that is not the collection's folder."""
+    made = scene.back_up()
+    scene.take("later")
+    scene.recover(made)
+    scene.close()
+    (elsewhere := scene.top / "elsewhere").mkdir()
+    for path in scene.home.glob("catalog.sqlite*"):
+        path.rename(elsewhere / path.name)
+    settings = scene.home / "catalogkit.toml"
+    settings.write_text(settings.read_text().replace("sqlite:///", f"sqlite:///{elsewhere}/"))
+    catalog = scene.reopen().catalog
+    keeping.tidy(scene.collection, scene.target, scene.clock.now)
+    (kept,) = catalog.root_names("replaced")
+    (elsewhere / kept).unlink()
+    keeping.tidy(scene.collection, scene.target, scene.clock.now)
     assert catalog.root_names("replaced") == []

@@ -56,6 +56,7 @@ def test_what_an_address_says() -> None:
         f"postgresql://me:x@host:{SECRET}/papers",
         f"postgresql+psycopg2://me:{SECRET}@host/papers",
         f"postgresql://me:[{SECRET}@host/papers",
+        f"postgresql://me:12/{SECRET}@host/papers",
         f"mysql://me:{SECRET}@host/papers",
         f"host=h password={SECRET}",
         f"{SECRET}@host:5432/papers",

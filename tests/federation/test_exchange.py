@@ -80,3 +80,18 @@ def test_a_damaged_change_set_is_refused(make_collection: Callable[..., Collecti
     path.write_bytes(data)
     exchange(west, str(tmp_path / "share"))
     agree(east, west)
+
+
+def test_what_else_lies_in_a_share_is_passed_over(make_collection: Callable[..., Collection], tmp_path: Path) -> None:
+    """Files of others, and the copies that a file share makes of what two wrote at once, are no change sets."""
+    east, west = make_collection(name="east"), make_collection(name="west")
+    meet(east, west)
+    add(east, "one", "first")
+    exchange(east, str(tmp_path / "share"))
+    (name,) = [one for one in read_tree(tmp_path / "share") if one.endswith(".changes")]
+    for other in (name.replace(".changes", " (copy of west).changes"), name.replace("-", "/"), "notes.changes"):
+        path = tmp_path / "share" / other
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"something else")
+    exchange(west, str(tmp_path / "share"))
+    agree(east, west)

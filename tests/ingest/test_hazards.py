@@ -17,11 +17,13 @@ from catalogkit.errors import CatalogBusy, ConstraintError, InvalidInput, Source
 from catalogkit.ingest import ingest, register_or_get
 from catalogkit.ingest_report import IngestReport
 from catalogkit.intents import recover
+from catalogkit.planning import plan_migrate
 from catalogkit.planning.gc import plan_gc
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
 from tests.conftest import Clock, hurry, make_tree, read_tree
 from tests.crash.world import leftovers
+from tests.plans.scene import run
 from tests.stores.quick import Unsynced
 
 if TYPE_CHECKING:
@@ -179,6 +181,55 @@ def test_hazard_23_twins_of_case_at_once(
         assert leftovers(collection) == []
         assert take(collection, source).ingested == 1
         assert healthy(collection)
+
+
+@pytest.mark.parametrize("moment", ["stage", "known"], ids=["before its intent", "after its intent"])
+def test_a_path_that_is_given_up_meanwhile(
+    make_collection: Callable[..., Collection], source: Path, clock: Clock, moment: str
+) -> None:
+    """A path that an ingest chose because its bytes lie there goes to others: their bytes are no bad copy of these."""
+    collection = make_collection("policy", template="{basename}")
+    take(collection, make_tree(source, {"paper.pdf": b"%PDF one"}))
+    mine = make_tree(source.parent / "mine", {"paper.pdf": b"%PDF one"})
+    theirs = make_tree(source.parent / "theirs", {"paper.pdf": b"%PDF two"})
+    real = getattr(collection.catalog, moment)
+    with hurry(collection.__class__(collection.path, collection.config, collection.catalog, clock=clock)) as other:
+
+        def meanwhile(*args: Any, **kwargs: Any) -> Any:
+            setattr(collection.catalog, moment, real)
+            run(other, plan_migrate(other, "cas", views=False))
+            assert take(other, theirs).ingested == 1
+            return real(*args, **kwargs)
+
+        setattr(collection.catalog, moment, meanwhile)
+        take(collection, mine)
+        assert take(collection, mine).failures == []
+        contents = [collection.read(number) for number in collection.frame("documents")["id"]]
+        assert sorted(contents) == [b"%PDF one", b"%PDF one", b"%PDF two"]
+        assert healthy(collection)
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after the other"])
+def test_a_path_that_leads_through_a_document(
+    make_collection: Callable[..., Collection], source: Path, together: bool
+) -> None:
+    """Where one document is a file another one needs a folder: both are taken in, and the rest with them."""
+    collection = make_collection("policy", template="{resolver}/{artifact_id}")
+    make_tree(source, {"file": b"a file", "below": b"below it", "other": b"another"})
+    rows = [
+        '{"path": "file", "artifact_id": "x", "source_url": "u:1"}\n',
+        '{"path": "below", "artifact_id": "y", "source_url": "u:2", "resolver": "x"}\n',
+        '{"path": "other", "artifact_id": "z", "source_url": "u:3"}\n',
+    ]
+    manifest = source / "manifest.jsonl"
+    for some in [rows] if together else [rows[:1], rows]:
+        manifest.write_text("".join(some))
+        report = take(collection, manifest=manifest)
+    assert (report.ingested, report.failed) == (2, int(together))
+    assert take(collection, manifest=manifest).failures == []
+    contents = [collection.read(number) for number in collection.frame("documents")["id"]]
+    assert sorted(contents) == [b"a file", b"another", b"below it"]
+    assert healthy(collection)
 
 
 def test_what_died_at_a_path_since_given_away(

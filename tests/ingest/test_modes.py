@@ -14,11 +14,14 @@ from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError, InvalidInput
 from catalogkit.ingest import ingest, register_or_get
 from catalogkit.ingest_report import IngestReport
+from catalogkit.joining import add_store
+from catalogkit.planning import plan_relocate
 from catalogkit.stores.contract import Asked
 from catalogkit.stores.taking import _can_clone
 from catalogkit.verify import verify
 from catalogkit.workers import Inline
 from tests.conftest import Clock, make_tree, read_tree
+from tests.plans.scene import run
 from tests.stores.quick import Unsynced
 
 if TYPE_CHECKING:
@@ -184,6 +187,26 @@ def test_a_manifest_cannot_move_the_store_either(collection: Collection, source:
     assert read_tree(root) == before
 
 
+@pytest.mark.parametrize("mode", ["copy", "move"])
+def test_no_store_of_a_collection_is_eaten(
+    make_collection: Callable[..., Collection], source: Path, tmp_path: Path, mode: str
+) -> None:
+    """A second store is not taken in either: by a folder around it, by one in it, or by a list."""
+    collection, disk = make_collection(), tmp_path / "disk"
+    take(collection, make_tree(source, FILES))
+    add_store(collection, "second", f"file:{disk}/second")
+    run(collection, plan_relocate(collection, "second", keep=True))
+    before, manifest = read_tree(disk), source / "manifest.jsonl"
+    stored = next(path for path in (disk / "second" / "cas").rglob("*") if path.is_file())
+    manifest.write_text(f'{{"path": "{stored}", "artifact_id": "x", "source_url": "u"}}\n')
+    report = take(collection, disk, mode=mode)
+    assert (report.ingested, report.failed) == (0, 0)
+    with pytest.raises(InvalidInput, match="own"):
+        take(collection, disk / "second" / "cas", mode=mode)
+    assert ingest(collection, manifest=manifest, mode=mode, executor=Inline()).failed == 1
+    assert read_tree(disk) == before and len(before) > 4
+
+
 @pytest.mark.parametrize("linked", [False, True])
 def test_a_file_of_the_store_is_in_nobodys_hands(linked: bool, collection: Collection, source: Path) -> None:
     """It cannot be a document where it lies: once it is garbage for the store, it would be gone for the document."""
@@ -295,6 +318,21 @@ def test_a_copy_is_not_trusted_by_its_looks_alone(collection: Collection, source
     assert b"one" in [Path(path).read_bytes() for path in places]
     if collection.layout == "cas":
         assert places == [place], "and where the bytes have one address only, they are right again for everybody"
+
+
+def test_a_source_goes_only_for_a_copy_that_was_read(collection: Collection, source: Path) -> None:
+    """Bytes that rotted without a trace are put right by the good ones that are moved in, not the end of these."""
+    make_tree(source, {"one.txt": b"one"})
+    take(collection, source)
+    ((place,),) = collection.find().select("location").rows()
+    was = os.stat(place)
+    Path(place).chmod(0o644)
+    Path(place).write_bytes(b"ONE")
+    os.utime(place, ns=(was.st_atime_ns, was.st_mtime_ns))
+    make_tree(source, {"again.txt": b"one"})
+    assert take(collection, source / "again.txt", mode="move").failures == []
+    places = [Path(collection.store.path(key)) for key in collection.frame("locations")["key"]]
+    assert b"one" in [path.read_bytes() for path in places]
 
 
 def test_written_to_by_an_open_hand(make_collection: Callable[..., Collection], source: Path) -> None:

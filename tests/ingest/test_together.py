@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from catalogkit import batching
+from catalogkit import batching, owners
 from catalogkit.collection import open_collection
 from catalogkit.errors import CatalogKitError
 from catalogkit.ingest import ingest
 from catalogkit.intents import LEASE, recover
+from catalogkit.joining import add_store
 from catalogkit.owners import is_dead, new_owner, retire
+from catalogkit.stores.local import LocalStore
 from catalogkit.verify import verify
 from catalogkit.workers import Inline, Workers
 from tests.conftest import Clock, hurry, make_tree, read_tree
@@ -261,6 +263,17 @@ def test_who_is_dead(clock: Clock) -> None:
     retire(alive)
 
 
+def test_a_copy_of_a_machine_is_another_one(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has the same name and the same first processes; who is at work on one of them the other cannot see."""
+    with monkeypatch.context() as there:
+        there.setattr(owners, "_boot", lambda: "another start")
+        owner = new_owner()
+        retire(owner)
+        assert is_dead(owner, clock.now + LEASE, clock.now)
+    assert not is_dead(owner, clock.now + LEASE, clock.now)
+    assert is_dead(owner, clock.now, clock.now)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a lease decides")
 def test_a_clock_that_is_put_forward_ends_nobody(clock: Clock) -> None:
     """A process that is seen at work is not dead though its lease ran out; one that has its number now is another."""
@@ -309,6 +322,28 @@ def test_as_of_does_not_decide_who_is_dead(collection: Collection, source: Path,
     clock.advance(hours=1)
     ingest(collection, source, executor=Inline())
     assert not Path(other).exists()
+
+
+def test_leftovers_of_other_stores_are_swept(
+    make_collection: Callable[..., Collection], tmp_path: Path, clock: Clock
+) -> None:
+    """What the dead left in a store that new bytes do not go to goes as well, unless its disk is another one."""
+    collection = make_collection()
+    add_store(collection, "second", f"file:{tmp_path}/second")
+    store = next(one for one in collection.stores.values() if one.name == "second")
+    assert isinstance(store, LocalStore)
+    left = Path(store.scratch("another machine/1/x"))
+    (left / "half a copy").write_bytes(b"half")
+    os.utime(left, (clock.now.timestamp(),) * 2)
+    clock.advance(hours=1)
+    about = tmp_path / "second" / ".catalogkit" / "store.json"
+    ours = about.read_text()
+    about.write_text(ours.replace(store.token, "f" * 32))
+    recover(collection, clock.now)
+    assert left.exists()
+    about.write_text(ours)
+    recover(collection, clock.now)
+    assert not left.exists()
 
 
 # -- completing what died, at once -------------------------------------------------------------------------------

@@ -547,3 +547,13 @@ def test_nothing_is_done_for_bytes_that_nothing_needs(one: Collection) -> None:
     condemn(one)
     assert does(one, copy) == "nothing needs these bytes any more"
     assert does(one, drop) == "no other copy of it is proved good"
+
+
+def test_a_place_that_cannot_be_looked_at_fails_its_step_alone(one: Collection) -> None:
+    """A folder that leads round in a circle is trouble of one step, told in words, and the others are done."""
+    root = Path(one.store.root)
+    (root / "docs" / "round").symlink_to("round")
+    rows = step(one, "copy", A, "docs/round/a", HOME), step(one, "copy", A, AWAY, HOME)
+    report = run(one, steps(one, *rows))
+    assert (report.done, report.failed) == (1, 1)
+    assert "cannot look at" in next(iter(report.why))

@@ -307,6 +307,22 @@ def test_killed_while_tiering(make_collection: Callable[..., Collection], s3_url
     sound(made, 3)
 
 
+def test_what_the_dead_were_sending_is_swept(
+    make_collection: Callable[..., Collection], s3_url: str, source: Path, clock: Clock
+) -> None:
+    """Uploads in parts that nobody took up go once a plan that sends bytes there has ended; those of others stay."""
+    made = make_collection()
+    ck.ingest(made, make_tree(source, {"a": b"a" * 20}), resolver="test")
+    ck.add_store(made, "cold", s3_url)
+    clock.advance(days=180)
+    bucket = cloud_of(made).bucket
+    for key in (cas_key(digest_of(b"another")), "backups/x"):
+        bucket.api.create_multipart_upload(Bucket="tests", Key=bucket.settings.key(key))
+    plan = ck.plan_tier(made, ck.TierPolicy(cold="cold", least_bytes="0"))
+    assert ck.apply(made, plan, **GO).done
+    assert [one.key for one in multipart.dangling(bucket)] == ["backups/x"]
+
+
 def test_the_command(
     tiers: Collection, proxy: Proxy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -334,5 +334,8 @@ class Hand:
         """Forget one of several copies of a live blob; the last that is not known to be bad stays."""
         if self.state(digest) != "live":
             return "it is not live; a purge ends what is condemned"
+        taken = "SELECT 1 FROM intents WHERE store_id = ? AND key = ?"
+        if self._db.execute(taken, (store_id, key)).fetchone():
+            return "an ingest relies on it"
         sql = "DELETE FROM locations WHERE store_id = ? AND key = ? AND sha256 = ?"
         return self._try(sql, (store_id, key, digest), "it is no copy of these bytes any more")

@@ -344,8 +344,9 @@ class S3Layout:
         return self.describe(owner.removeprefix(_UPLOAD).partition("\n")[0])
 
     def scratches(self) -> list[tuple[str, datetime]]:
-        """Uploads in parts that nobody completed: a name to sweep each by, and when it was last added to."""
-        return [(f"{_UPLOAD}{one.key}\n{one.upload}", one.used_at) for one in multipart.dangling(self.bucket)]
+        """Our uploads in parts that nobody completed: a name to sweep each by, and when it was last added to."""
+        ours = (one for one in multipart.dangling(self.bucket) if layout_of(one.key) or one.key.startswith(f"{OWN}/"))
+        return [(f"{_UPLOAD}{one.key}\n{one.upload}", one.used_at) for one in ours]
 
     def sweep(self, owner: str) -> None:
         """Give up an upload that was cut off; an ingest that ends has left none."""
