@@ -111,6 +111,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def when_taken(folder: Path) -> str:
+    """When the snapshot in a folder was taken, in ISO 8601 and UTC; nothing where it does not say so."""
+    return (_name(folder) or (0, "", ""))[1]
+
+
 def check_version(folder: Path) -> list[str]:
     """What is wrong with a written version: files that are missing, changed, or not of it; empty is good."""
     manifest, wrong = read_manifest(folder), []
@@ -126,9 +131,11 @@ def check_version(folder: Path) -> list[str]:
 
 
 def drop_versions(collection: Collection, *, as_of: datetime) -> list[Path]:
-    """Remove the folders of snapshots that are not kept any more; which they were."""
+    """Remove the folders of snapshots that this catalog took and keeps no more; which they were."""
     kept = {f"{moment.id:06d}" for moment in collection.catalog.moments("snapshot", as_of=as_of)}
-    gone = [path for path in _folders(collection) if path.name[:6] not in kept]
+    taken = _taken(collection)
+    # What came after an older catalog that is back, or before one that was made anew, is all that tells of it.
+    gone = [path for path in _folders(collection) if path.name[:6] not in kept and _name(path) in taken | {None}]
     for path in gone:
         shutil.rmtree(path)
     return gone
@@ -152,10 +159,7 @@ def _nearest(collection: Collection, snapshot: CatalogSnapshot) -> tuple[Path, d
     """The version from which most can be taken, and by range of ids its file (None for a range without documents)."""
     best: tuple[Path, dict[int, dict[str, Any] | None]] = (collection.path, {})
     # A position means something in the history it is of: only what the catalog itself took can be compared.
-    taken = {
-        (one.id, one.taken_at.isoformat(), str(one.digest))
-        for one in collection.catalog.moments("snapshot", as_of=None)
-    }
+    taken = _taken(collection)
     for folder in reversed(_folders(collection)):
         if not (folder / MANIFEST).exists():
             continue
@@ -164,7 +168,7 @@ def _nearest(collection: Collection, snapshot: CatalogSnapshot) -> tuple[Path, d
         except InvalidInput:
             continue  # of another catalogkit: nothing can be taken from it
         position = Position(*manifest["position"])
-        if (int(folder.name[:6]), manifest["taken_at"], manifest["digest"]) not in taken:
+        if _name(folder) not in taken:
             continue
         earlier, later = sorted((position, snapshot.position))
         if earlier.last_id > later.last_id:
@@ -181,6 +185,21 @@ def _nearest(collection: Collection, snapshot: CatalogSnapshot) -> tuple[Path, d
         if len(shared) == len(files):
             break
     return best
+
+
+def _taken(collection: Collection) -> set[tuple[int, str, str] | None]:
+    """Every snapshot that the catalog ever took: number, time, digest."""
+    moments = collection.catalog.moments("snapshot", as_of=None)
+    return {(one.id, one.taken_at.isoformat(), str(one.digest)) for one in moments}
+
+
+def _name(folder: Path) -> tuple[int, str, str] | None:
+    """Which snapshot a folder says that it is; None where it is none, or was not finished."""
+    try:
+        manifest = read_manifest(folder)
+        return int(folder.name[:6]), manifest["taken_at"], manifest["digest"]
+    except (InvalidInput, KeyError):
+        return None
 
 
 def _range(number: int) -> int:

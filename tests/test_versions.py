@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -12,6 +13,7 @@ import pytest
 
 import catalogkit as ck
 from catalogkit import versions
+from catalogkit.collection import open_collection
 from catalogkit.errors import InvalidInput
 from catalogkit.versions import check_version, folder_of, read_manifest, write_version
 from tests.plans.scene import forget, put
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from catalogkit.collection import Collection
     from catalogkit.snapshots import CatalogSnapshot
+    from tests.conftest import Clock
 
 
 @pytest.fixture(autouse=True)
@@ -103,8 +106,6 @@ def test_a_range_without_documents_has_no_file(full: Collection) -> None:
 
 def test_a_version_that_was_lost_is_written_again(full: Collection) -> None:
     """While its snapshot is kept, a version that is gone, or began only, comes back whole."""
-    import shutil
-
     snapshot = ck.take_snapshot(full, "may")
     before, folder = everything(snapshot), folder_of(full, snapshot)
     put(full, "d1", b"changed")
@@ -166,3 +167,24 @@ def test_what_is_no_version(full: Collection, tmp_path: Path) -> None:
 def test_an_empty_snapshot(collection: Collection) -> None:
     """Nothing is a version, too: no files."""
     assert ck.take_snapshot(collection, "nothing").files() == []
+
+
+def test_what_another_history_wrote_stays(full: Collection, tmp_path: Path, clock: Clock) -> None:
+    """Once an older catalog is back, these folders alone tell what came after it; the newest is told by its time."""
+    home, older = full.path, tmp_path / "older"
+    ck.take_snapshot(full, "may")
+    full.close()
+    shutil.copy(home / "catalog.sqlite", older)
+    with open_collection(home, clock=clock) as later:
+        for label in ("june", "july"):
+            put(later, label, label.encode())
+            ck.take_snapshot(later, label)
+    shutil.copy(older, home / "catalog.sqlite")
+    clock.advance(days=1)
+    with open_collection(home, clock=clock) as again:
+        newest = folder_of(again, ck.take_snapshot(again, "august"))
+        names = {path.name for path in newest.parent.iterdir()}
+        assert names == {"000001-may", "000002-june", "000003-july", "000002-august"}
+        ck.drop_snapshot(again, "may")
+    assert {path.name for path in newest.parent.iterdir()} == names - {"000001-may"}
+    assert ck.rebuild_catalog(home).facts == str(newest / "documents")

@@ -72,7 +72,9 @@ def prepare_copy(world: World, step: Step) -> None:
 def prepare_fetch(world: World, step: Step) -> None:
     """Have the bytes brought from where they came from; they count only if their digest is right."""
     target = world.own(step.store)
-    if target is not None and not _right_there(world, step, target):
+    if target is None or _right_there(world, step, target):
+        return
+    if target.stat(step.key) is None or world.recorded(step):
         world.brought[step.unit, step.step] = _fetch(world, step, target)
 
 

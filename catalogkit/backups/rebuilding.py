@@ -28,7 +28,7 @@ from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.opening import open_store, whose_store
-from catalogkit.versions import MANIFEST
+from catalogkit.versions import MANIFEST, when_taken
 from catalogkit.workers import in_turn, processors
 
 if TYPE_CHECKING:
@@ -216,8 +216,9 @@ def _tables(place: Path) -> list[Path]:
     if not place.is_dir():
         return [place] if place.is_file() else []
     # A snapshot's manifest is written last: without one a crash left a part of it.
-    snapshots = sorted(path.with_name("documents") for path in place.glob(f"*/{MANIFEST}"))
-    return sorted((snapshots[-1] if snapshots else place).rglob("*.parquet"))
+    # By when they were taken: after coming back from a backup numbers are given anew.
+    snapshots = sorted((when_taken(path.parent), path.with_name("documents")) for path in place.glob(f"*/{MANIFEST}"))
+    return sorted((snapshots[-1][1] if snapshots else place).rglob("*.parquet"))
 
 
 def _facts(files: list[Path]) -> dict[str, list[Arrival]]:

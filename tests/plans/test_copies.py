@@ -557,3 +557,11 @@ def test_a_place_that_cannot_be_looked_at_fails_its_step_alone(one: Collection) 
     report = run(one, steps(one, *rows))
     assert (report.done, report.failed) == (1, 1)
     assert "cannot look at" in next(iter(report.why))
+
+
+def test_nothing_is_fetched_over_other_bytes(one: Collection) -> None:
+    """Where something else lies by now nobody is asked: in a bucket what comes shows at once, before other guards."""
+    asked: list[Any] = []
+    rows = step(one, "fetch", A, "docs/kept")
+    report = run(one, steps(one, rows), fetcher=lambda *about: asked.append(about))
+    assert (report.skipped, asked) == (1, [])
