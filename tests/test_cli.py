@@ -213,6 +213,17 @@ def test_files_from_a_list(home: Path, pile: Path, tmp_path: Path) -> None:
     assert (took["ingested"], took["skipped"]) == (1, 1)
 
 
+def test_a_list_may_have_any_name_in_it(home: Path, pile: Path) -> None:
+    """Also on stdin: names that are not UTF-8, and names with what some take for the end of a line."""
+    names = [b"caf\xe9", "line\u2028end\x0cfeed".encode()]
+    for name in names:
+        Path(os.fsdecode(bytes(pile) + b"/" + name)).write_bytes(name)
+    listed = b"".join(bytes(pile) + b"/" + name + b"\n" for name in names)
+    command = [sys.executable, "-m", "catalogkit", "-C", str(home), "ingest", "--files-from", "-", "--json"]
+    done = subprocess.run(command, input=listed, capture_output=True, env=ENVIRONMENT, check=True)
+    assert json.loads(done.stdout)["ingested"] == 2
+
+
 def test_help_names_every_command() -> None:
     """Help lists the commands with what they do, and the exit codes."""
     text = run("--help").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -163,8 +164,10 @@ def ingest(
 
 
 def _listed(files_from: Path) -> list[Path]:
+    """The paths in a list, byte by byte: names need not be text, and may have any line end but the newline in them."""
     try:
-        text = sys.stdin.read() if str(files_from) == "-" else files_from.read_text(errors="surrogateescape")
+        data = sys.stdin.buffer.read() if str(files_from) == "-" else files_from.read_bytes()
     except OSError as problem:
         raise InvalidInput(f"{files_from} cannot be read: {problem.strerror}") from None
-    return [Path(line) for line in text.splitlines() if line]
+    lines = (line.removesuffix(b"\r") for line in data.split(b"\n"))
+    return [Path(os.fsdecode(line)) for line in lines if line]
