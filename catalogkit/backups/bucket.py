@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import threading
+import time
 import uuid
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.backups.target import plain
-from catalogkit.errors import CatalogBusy, KeyTaken, StoreError, StoreUnreachable
+from catalogkit.errors import CatalogBusy, KeyTaken, StoreError
 from catalogkit.owners import new_owner, process_is_gone, retire
 from catalogkit.stores.s3 import multipart
 from catalogkit.stores.s3.bucket import bucket_of
@@ -20,7 +22,7 @@ from catalogkit.stores.s3.settings import S3Settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from catalogkit.stores.s3.bucket import Bucket
+    from catalogkit.stores.s3.bucket import Bucket, Seen
 
 LOCK: Final = ".lock"
 # Renewed far more often than it runs out, by the server's clock: for machines that sleep, and networks that hang.
@@ -36,6 +38,7 @@ class BucketTarget:
 
     def __init__(self, place: S3Settings | str) -> None:
         self.settings = S3Settings.parse(place) if isinstance(place, str) else place
+        self._renewed: float | None = None
 
     @property
     def bucket(self) -> Bucket:
@@ -47,8 +50,10 @@ class BucketTarget:
         return multipart.stream(self.bucket, _checked(key), parts)
 
     def settle(self, prefix: str) -> None:
-        """Nothing: it is."""
+        """Nothing: it is. But who slept for longer than a lease may not be alone any more, and goes no further."""
         _checked(prefix)
+        if self._renewed is not None and _now() - self._renewed >= LEASE.total_seconds():
+            raise CatalogBusy(f"the lock on the backups in {self.describe()} ran out meanwhile; run it again")
 
     def get(self, key: str) -> bytes:
         """All that lies at `key`."""
@@ -82,9 +87,10 @@ class BucketTarget:
         One whose program is gone, or that nobody renewed for half an hour, is taken over. Uploads in parts that a
         crash left are given up first.
         """
-        owner = new_owner()
+        owner, began = new_owner(), _now()
         try:
             self._take(owner)
+            self._renewed = began
             over = threading.Event()
             renewing = threading.Thread(target=self._renew, args=(owner, over), daemon=True)
             renewing.start()
@@ -95,8 +101,11 @@ class BucketTarget:
             finally:
                 over.set()
                 renewing.join()
+                self._renewed = None
                 with contextlib.suppress(StoreError):  # it runs out by itself
-                    self.bucket.delete(LOCK)
+                    there, holder = self._held()
+                    if there is not None and holder == owner:
+                        self.bucket.delete(LOCK, there.etag)
         finally:
             retire(owner)
 
@@ -121,16 +130,22 @@ class BucketTarget:
 
     def _take_over(self) -> None:
         """Remove a lock that nobody holds any more."""
-        there = self.bucket.head(LOCK)
+        there, holder = self._held()
         if there is None:
             return
-        try:
-            holder = str(json.loads(bytes(self.bucket.get(LOCK, 0, there.bytes, there.etag)))["owner"])
-        except (StoreUnreachable, ValueError, KeyError, TypeError):
-            holder = ""
         if not process_is_gone(holder) and self._now_ns() - there.mtime_ns < LEASE.total_seconds() * 1e9:
             raise self._busy()
         self.bucket.delete(LOCK, there.etag)
+
+    def _held(self) -> tuple[Seen | None, str]:
+        """The lock, and whose it is, where that can be read."""
+        there = self.bucket.head(LOCK)
+        if there is None:
+            return None, ""
+        try:
+            return there, str(json.loads(bytes(self.bucket.get(LOCK, 0, there.bytes, there.etag)))["owner"])
+        except (StoreError, ValueError, KeyError, TypeError):
+            return there, ""
 
     def _busy(self) -> CatalogBusy:
         return CatalogBusy(f"another program writes to the backups in {self.describe()}; try again")
@@ -146,7 +161,18 @@ class BucketTarget:
     def _renew(self, owner: str, over: threading.Event) -> None:
         while not over.wait(RENEWED.total_seconds()):
             with contextlib.suppress(StoreError):
+                began = _now()
+                there, holder = self._held()
+                if there is None or holder not in (owner, ""):  # somebody took it over
+                    self._renewed = -math.inf
+                    return
                 self.bucket.put(LOCK, json.dumps({"owner": owner}).encode(), create=False)
+                self._renewed = began
+
+
+def _now() -> float:
+    """Seconds on a clock that goes on while the machine sleeps."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _checked(key: str) -> str:

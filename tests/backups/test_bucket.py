@@ -240,6 +240,18 @@ def test_a_lock_is_renewed(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None
             pytest.fail("it was not renewed")
 
 
+def test_a_lock_that_was_lost_is_the_others(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever slept too long neither renews nor removes what another one holds by now, and goes no further."""
+    monkeypatch.setattr(bucket_module, "RENEWED", timedelta(seconds=0.1))
+    target, others = BucketTarget(s3_url), b'{"owner": "another machine/1/x"}'
+    with pytest.raises(CatalogBusy, match="ran out"), target.locked():
+        for _ in range(100):
+            target.bucket.put(LOCK, others, create=False)
+            time.sleep(0.1)
+            target.settle("pieces")
+    assert bytes(target.bucket.get(LOCK, 0, len(others))) == others
+
+
 def test_a_large_put_is_one_object_or_none(s3_url: str, s3_server: Server) -> None:
     """What takes several parts shows whole, replaces whole, and leaves nothing where making it fails half-way."""
     target, part = BucketTarget(s3_url), bytes(range(256)) * 4096
