@@ -328,3 +328,17 @@ def test_a_catalog_that_came_back_is_whole(scene: Scene) -> None:
     scene.take("again")
     found = scene.recover(made, dry_run=True)
     assert (found.was, found.changes["only in the catalog"]) == ("whole", 1)
+
+
+def test_holds_that_came_later_stay_in_force(scene: Scene) -> None:
+    """Coming back to a time before somebody forbade that something goes away does not allow it; nor twice over."""
+    made, catalog, now = scene.back_up(), scene.collection.catalog, scene.clock.now
+    (row,) = scene.collection.find(artifact_id="a").rows(named=True)
+    catalog.place_hold("court", document_id=row["id"], placed_by="ada", as_of=now)
+    catalog.place_hold("court", digest=Digest.parse(sha256(b"b")), as_of=now)
+    catalog.release_hold(catalog.place_hold("over", document_id=row["id"], as_of=now), as_of=now)
+    for _ in range(2):
+        scene.recover(made)
+        holds = scene.collection.catalog.holds(as_of=scene.clock.now)
+        told = [(hold["subject"], hold["reason"], hold["placed_by"]) for hold in holds]
+        assert told == [(str(row["id"]), "court", "ada"), (sha256(b"b"), "court", "")]

@@ -33,6 +33,21 @@ DIFFERENCES: Final = (
     " OR d.run_id <> b.run_id OR d.fetched_us IS NOT b.fetched_us"
 )
 
+# Holds in force, and how one of a document finds the same one elsewhere; none is placed twice.
+_HOLDS: Final = (
+    "SELECT document_id, sha256, reason, placed_by, placed_us, expires_us FROM holds"
+    " WHERE released_us IS NULL AND (expires_us IS NULL OR expires_us > ?)"
+)
+_IDENTITY: Final = "SELECT source_url, artifact_id, resolver, variant, tenant FROM documents WHERE id = ?"
+_DOCUMENT: Final = (
+    "SELECT id FROM documents WHERE source_url = ? AND artifact_id = ? AND resolver = ? AND variant = ? AND tenant = ?"
+)
+_HOLD: Final = (
+    "INSERT INTO holds (document_id, sha256, reason, placed_by, placed_us, expires_us) SELECT ?1, ?2, ?3, ?4, ?5, ?6"
+    " WHERE NOT EXISTS (SELECT 1 FROM holds WHERE document_id IS ?1 AND sha256 IS ?2 AND reason = ?3"
+    " AND placed_us = ?5 AND released_us IS NULL)"
+)
+
 
 def identity_of(path: str | os.PathLike[str]) -> str:
     """Whose catalog a file is.
@@ -123,7 +138,7 @@ def carry_over(old: sqlite3.Connection, new: str | os.PathLike[str], kind: str, 
 
     A backup does not know what came after it. Its bytes must not become strays, for the replaced catalog, which is
     kept, and later backups have documents for them: they are blobs that nothing refers to, with a root in the name of
-    the replaced catalog.
+    the replaced catalog. Holds that came after it are in force still.
     """
     with contextlib.closing(connect(Path(new), "rw")) as db, driver_errors(Path(new)):
         db.execute("PRAGMA recursive_triggers = ON")
@@ -171,6 +186,11 @@ def carry_over(old: sqlite3.Connection, new: str | os.PathLike[str], kind: str, 
                 if alive:
                     db.execute("INSERT OR IGNORE INTO roots VALUES (?, ?, ?)", (kind, name, digest))
                     carried += 1
+        for document, digest, *hold in old.execute(_HOLDS, (as_of_us,)).fetchall():
+            identity = old.execute(_IDENTITY, (document,)).fetchone()
+            here = db.execute(_DOCUMENT, identity).fetchone() if identity else None
+            if here or digest:
+                db.execute(_HOLD, (here and here[0], digest, *hold))
         db.execute(
             "DELETE FROM blobs WHERE state = 'incoming' AND NOT EXISTS"
             " (SELECT 1 FROM locations l WHERE l.sha256 = blobs.sha256)"
