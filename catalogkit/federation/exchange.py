@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from catalogkit.backups.target import Target
     from catalogkit.collection import Collection
 
+# What lies beside these, such as the copies that file shares make of what they cannot settle, is nobody's.
+_SITE: Final = re.compile(r"[0-9a-f]{16}")
 _SET: Final = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})\.changes")
 
 
@@ -47,7 +49,7 @@ def exchange(
     when, catalog = as_of or collection.now(), collection.catalog
     mine = site_of(collection)
     target = target_of(place if isinstance(place, str) and "://" in place else collection.path / place)
-    others = [name for name in target.tops() if name != mine.id]
+    others = [name for name in target.tops() if _SITE.fullmatch(name) and name != mine.id]
     report = SyncReport(target.describe())
     for other in others:
         for since, upto, key in _sets(target, other):
@@ -77,7 +79,6 @@ def exchange(
 
 def _sets(target: Target, site: str) -> list[tuple[int, int, str]]:
     """The change sets of a site, in order: from which change, up to which, and where."""
-    # What lies beside them, such as the copies that file shares make of what they cannot settle, is nobody's.
     found = [(key, name) for key in target.keys(site) if (name := _SET.fullmatch(key.removeprefix(f"{site}/")))]
     return sorted((int(name[1], 16), int(name[2], 16), key) for key, name in found)
 
