@@ -57,9 +57,8 @@ def present(source: Collection, target: Target, when: datetime) -> None:
     StoreUnreachable
         If so; another backup would take their place, and what they need could go.
     """
-    kept = _kept_in(source, target, when)
-    if _away(target, set(repository.names(target)), kept):
-        place = target.describe()
+    kept, place = _kept_in(source, target, when), target.describe()
+    if kept and _away(source, target, when):
         raise StoreUnreachable(
             f"none of the {len(kept):,} backups that the catalog keeps in {place} is there; is its disk mounted? If"
             f" they are gone for good, `catalogkit backup {place} --anew` begins anew and lets go of what they kept"
@@ -72,7 +71,7 @@ def tidy(source: Collection, target: Target, when: datetime, *, anew: bool = Fal
     Where all are away nothing is let go, unless they are gone for good (`anew`).
     """
     there, here = set(repository.names(target)), _kept_in(source, target, when)
-    if not anew and _away(target, there, here):
+    if here and not anew and _away(source, target, when):
         return
     for name in here - there:
         source.catalog.release_moment(KIND, root_name(name, target.describe()), as_of=when)
@@ -105,9 +104,12 @@ def _kept_in(source: Collection, target: Target, when: datetime) -> set[str]:
     return {name.removesuffix(here) for name in names if name.endswith(here)}
 
 
-def _away(target: Target, there: set[str], kept: set[str]) -> bool:
+def _away(source: Collection, target: Target, when: datetime) -> bool:
     """Whether a place is not the one that backups were made in: an empty mount point, or another disk.
 
-    One that a crash cut short before its first backup was complete has pieces, and no backup.
+    They may have been made under another name of it. One that a crash cut short before its first backup was complete
+    has pieces, and no backup.
     """
-    return bool(kept) and not kept & there and (bool(there) or not target.tops())
+    there = set(repository.names(target))
+    kept = {moment.name.partition(_IN)[0] for moment in source.catalog.moments(KIND, as_of=when)}
+    return not kept & there and (bool(there) or not target.tops())
