@@ -132,6 +132,11 @@ def _html_of(advice: str) -> str:
 
 
 def of_error(name: str, problem: Exception, otherwise: str) -> HealthCheck:
-    """A problem in the words of the error; what it says after a semicolon is what to do."""
+    """A problem in the words of the error; what it says after a semicolon, or to install, is what to do."""
     detail, _, advice = str(problem).partition("; ")
+    if advice.startswith("nothing was "):  # a comfort, and no advice
+        advice = ""
+    if not advice and ": pip install " in detail:
+        detail, _, what = detail.partition(": pip install ")
+        advice = f"`pip install {what}`"
     return HealthCheck(name, PROBLEM, detail, advice or otherwise)

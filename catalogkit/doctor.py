@@ -20,7 +20,7 @@ from catalogkit.catalog.urls import file_of, public
 from catalogkit.checkup import OK, PROBLEM, WARNING, Checkup, HealthCheck, of_error
 from catalogkit.collection import Collection, utc_now
 from catalogkit.config import CONFIG_NAME, read_config
-from catalogkit.errors import CatalogKitError, StoreMismatch
+from catalogkit.errors import CatalogKitError, SchemaTooNew
 from catalogkit.installed import look_at_machine
 from catalogkit.owners import is_dead
 from catalogkit.remote import folder_of, is_address, settings_of
@@ -40,7 +40,6 @@ __all__ = ["Checkup", "doctor"]
 
 MOUNTS: Final = "/proc/self/mounts"
 _BROKEN: Final = (CatalogKitError, OSError)
-_LATER: Final = "see to that, then look again"
 
 
 def doctor(
@@ -89,6 +88,7 @@ class _Look:
     ) -> None:
         self.where, self.now, self.store, self.opened, self.run = where, now, store, opened, run
         self.place = public(where) if isinstance(where, str) else str(where)
+        self.later = f"correct that, then `{run} doctor` again"
         self.wanted: dict[str, str] = {}
         self._mounts = ""
         with contextlib.suppress(OSError):
@@ -102,12 +102,12 @@ class _Look:
                 if isinstance(self.where, str):
                     catalog = stack.enter_context(contextlib.closing(self._open(self.where, Path())))
             except _BROKEN as problem:
-                yield of_error("catalog", problem, _LATER)
+                yield self._of_catalog(problem)
                 return
             try:
                 folder, config = self._settings(catalog)
             except _BROKEN as problem:
-                yield of_error("settings", problem, f"correct that, then `{self.run} doctor` again")
+                yield of_error("settings", problem, self.later)
                 if isinstance(self.where, Path):
                     yield from _secrets(self.where)
                 return
@@ -126,7 +126,7 @@ class _Look:
                     vitals = catalog.vitals()
                     yield HealthCheck("catalog", OK, f"{file_of(catalog.url) or catalog.url}, schema {found}")
             except _BROKEN as problem:
-                yield of_error("catalog", problem, _LATER)
+                yield self._of_catalog(problem)
             yield from self._places(folder, config, tokens, catalog.home if catalog else "")
             if catalog is not None and vitals is not None:
                 yield from self._undone(folder, config, catalog, vitals)
@@ -139,6 +139,10 @@ class _Look:
             return self.where, read_config(self.where)
         assert catalog is not None
         return settings_of(catalog, self.where, self.store)
+
+    def _of_catalog(self, problem: Exception) -> HealthCheck:
+        newer = isinstance(problem, SchemaTooNew)
+        return of_error("catalog", problem, "`pip install --upgrade catalogkit`" if newer else self.later)
 
     def _older(self, found: int, known: int) -> HealthCheck:
         detail = f"it has schema {found}, this catalogkit writes {known}; what is in it was not looked at"
@@ -164,7 +168,7 @@ class _Look:
                 yield from health.catalog_disk(disk, config.catalog, self.run)
                 yield health.log(_bytes_of(f"{path}-wal"), _bytes_of(path), self.run)
             except OSError as problem:
-                yield of_error("catalog's disk", problem, _LATER)
+                yield of_error("catalog's disk", problem, self.later)
         stores = {config.store.name: config.store.url, **config.stores}
         devices = []  # of each store; 0 for a bucket, or where that cannot be told
         for name, url in stores.items():
@@ -195,9 +199,11 @@ class _Look:
     ) -> tuple[HealthCheck, int]:
         """A store, and the device that it lies on, 0 if that is not known."""
         label = f"store {name}"
+        if tokens is not None and name not in tokens:
+            detail = f"the catalog knows no store {name!r}: {CONFIG_NAME} was changed by hand"
+            advice = f"take it out there; `{self.run} store add {shlex.quote(name)} URL` then makes one"
+            return HealthCheck(label, PROBLEM, detail, advice), 0
         try:
-            if tokens is not None and name not in tokens:
-                raise StoreMismatch(f"the catalog knows no store {name!r}; {CONFIG_NAME} was changed by hand")
             # Without a catalog nobody knows which token is right; that there is a store can be seen.
             token = tokens[name] if tokens is not None else whose_store(url, folder)[0]
             store = open_store(url, folder, name=name, token=token)

@@ -18,7 +18,7 @@ import typer.main
 
 import catalogkit as ck
 from catalogkit import equipment, health
-from catalogkit.checkup import OK, PROBLEM, WARNING, Checkup, HealthCheck
+from catalogkit.checkup import OK, PROBLEM, WARNING, Checkup, HealthCheck, of_error
 from tests.conftest import NOON, make_tree, read_tree
 from tests.plans.scene import put
 from tests.test_cli import answer, run
@@ -150,7 +150,7 @@ def test_a_catalog_that_cannot_be_used(home: Path) -> None:
     """Newer than this program, lost, or damaged: a problem with what to do, and stores are looked at all the same."""
     sql(home, "INSERT INTO migrations VALUES (999, 'later', 0)")
     told = the(look(home), "catalog")
-    assert told.outcome == PROBLEM and "999" in told.detail and "upgrade catalogkit" in told.detail + told.advice
+    assert told.outcome == PROBLEM and "999" in told.detail and "pip install --upgrade" in told.advice
     (home / "catalog.sqlite").write_bytes(b"no database" * 1000)
     told = the(look(home), "catalog")
     assert told.outcome == PROBLEM and "recover BACKUP" in told.advice
@@ -169,12 +169,28 @@ def test_a_store_that_is_away_or_anothers(home: Path, tmp_path: Path) -> None:
     assert away.outcome == PROBLEM and "mounted" in away.advice
     assert "one disk" not in the(look(home), "backup").detail  # nobody knows where it is
     shutil.copytree(tmp_path / "other" / "store", home / "store")
-    assert "another catalog" in the(look(home), "store main").detail
+    others = the(look(home), "store main")
+    assert "another catalog" in others.detail and "store list" in others.advice
     shutil.rmtree(home / "store")
     (home / "elsewhere").rename(home / "store")
     assert found(look(home)) == ONE_DISK
     edit(home, '\n[stores]\ncold = "file:cold"\n')
     assert found(look(home)) == ONE_DISK | {"store cold": PROBLEM}
+
+
+def test_it_costs_the_same_however_much_there_is(make_collection: Callable[..., Collection], source: Path) -> None:
+    """SQLite takes as many steps for a hundred documents and their checks as for one."""
+    collection, steps = make_collection(), []
+    for count in (1, 100):
+        make_tree(source, {f"{number}": b"%d" % number for number in range(count)})
+        ck.ingest(collection, source)
+        ck.verify(collection)
+        taken: list[None] = []
+        collection.catalog._db.set_progress_handler(lambda: taken.append(None), 1)  # type: ignore[attr-defined]  # noqa: B023
+        ck.doctor(collection)
+        collection.catalog._db.set_progress_handler(None, 0)  # type: ignore[attr-defined]
+        steps.append(len(taken))
+    assert 0 < steps[1] <= steps[0] + 10
 
 
 def test_a_copy_of_a_catalog(home: Path, tmp_path: Path) -> None:
@@ -439,6 +455,21 @@ def test_what_it_advises_can_be_typed(home: Path) -> None:
                 assert not rest, line
                 break
             command, words = command.commands[rest[0]], rest[1:]
+
+
+def test_errors_in_their_own_words() -> None:
+    """What follows a semicolon is the advice, if it is one; so is what is to be installed."""
+    for text, detail, advice in (
+        ("no store at /x; is it mounted?", "no store at /x", "is it mounted?"),
+        ("another's; nothing was touched", "another's", "look"),
+        (
+            "that needs psycopg: pip install 'catalogkit[postgres]'",
+            "that needs psycopg",
+            "`pip install 'catalogkit[postgres]'`",
+        ),
+        ("it is broken: very", "it is broken: very", "look"),
+    ):
+        assert of_error("x", ValueError(text), "look") == HealthCheck("x", PROBLEM, detail, advice)
 
 
 def test_in_a_notebook() -> None:
