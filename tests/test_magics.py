@@ -148,7 +148,7 @@ def test_a_notebook_with_magics_runs_under_papermill_and_nbval(home: Path, tmp_p
     made = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
     made.cells = [nbformat.v4.new_code_cell(cell) for cell in cells]
     nbformat.write(made, tmp_path / "magics.ipynb")
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "CATALOGKIT_HOME": str(home)}
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT}/tests/light", "CATALOGKIT_HOME": str(home)}
     nbval = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval-lax", "--nbval-current-env"]
     done = subprocess.run([*nbval, "magics.ipynb"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout

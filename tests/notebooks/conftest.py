@@ -19,6 +19,7 @@ from catalogkit.display import PLOTLY_MIME
 from catalogkit.reports import ReportResult, run_report
 
 ROOT = Path(__file__).parents[2]
+LIGHT = ROOT / "tests" / "light"  # what Jupyter's tools load is less with it
 AS_OF = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -35,7 +36,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def surroundings(shared: Path) -> Iterator[None]:
     """A kernel finds the package here, and keeps its demo in a folder that goes away."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+        paths = [str(ROOT), str(LIGHT), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
         patch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
         yield
 
