@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from catalogkit.ingest import ingest as ingest
     from catalogkit.ingest import register_or_get as register_or_get
     from catalogkit.joining import add_store as add_store
+    from catalogkit.joining import adopt_store as adopt_store
     from catalogkit.joining import use_store as use_store
     from catalogkit.maintaining import Maintenance as Maintenance
     from catalogkit.maintaining import maintain as maintain
@@ -166,6 +167,7 @@ _WHERE: Final = {
     "TierPolicy": "policies.tiering",
     "Tiering": "planning",
     "add_store": "joining",
+    "adopt_store": "joining",
     "analyze_dedup_opportunities": "planning",
     "apply": "apply",
     "EvictionCandidate": "planning",

@@ -26,7 +26,7 @@ from catalogkit.acts import PREPARATIONS, REMOVES
 from catalogkit.acts.batch import carry_out
 from catalogkit.acts.world import Step, World
 from catalogkit.apply_report import ApplyReport
-from catalogkit.brakes import alone, enough_is_left
+from catalogkit.brakes import alone, enough_is_left, first
 from catalogkit.errors import InvalidInput, PlanError
 from catalogkit.intents import sweep_dead
 from catalogkit.leasing import Leases
@@ -130,6 +130,7 @@ def apply(
         enough_is_left(collection, plan, units, max_share)
     if not steps.filter(pl.col("kind").is_in([StepKind.QUARANTINE, *REMOVES])).is_empty():
         alone(collection)
+    first(collection, left)
     report = report or ApplyReport()
     report.plan_id = plan.id
     began = time.monotonic()

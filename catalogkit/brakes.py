@@ -8,6 +8,7 @@ import polars as pl
 
 from catalogkit.catalog import goes_on
 from catalogkit.errors import PlanError
+from catalogkit.marks import renew
 from catalogkit.plan import StepKind
 from catalogkit.stores.opening import OWN
 
@@ -31,6 +32,14 @@ def alone(collection: Collection) -> None:
                 f"the store at {store.root} was made for the catalog at {home}, which is still there: what this one, a"
                 " copy, does not know is no garbage. Apply the plan there, or give this collection a store of its own"
             )
+
+
+def first(collection: Collection, steps: pl.DataFrame) -> None:
+    """Refuse where a copy of this catalog was at a store that steps are about; from now on that one is refused."""
+    names = set(pl.concat([steps["store"], steps["from_store"]]))
+    for store in collection.stores.values():
+        if store.name in names and isinstance(store, OWN):
+            renew(collection.catalog, store)
 
 
 def enough_is_left(collection: Collection, plan: Plan, units: pl.Series | None, max_share: float | None) -> None:

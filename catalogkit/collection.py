@@ -71,6 +71,8 @@ class Collection(Asking, Searching, Accessing):
         self, path: Path, config: Config, catalog: Catalog, *, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.path, self.config, self.catalog, self.clock = path, config, catalog, clock
+        # When this program left a mark of its own in which store last; see `catalogkit.marks`.
+        self.marked: dict[str, datetime] = {}
         self._open_stores(config)
 
     def _open_stores(self, config: Config) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from catalogkit.errors import InvalidInput
+from catalogkit.marks import accept, renew
 from catalogkit.model import Layout
-from catalogkit.stores.opening import check_readable, check_url, create_store
+from catalogkit.stores.opening import OWN, check_readable, check_url, create_store
 
 if TYPE_CHECKING:
     from catalogkit.collection import Collection
@@ -45,6 +46,26 @@ def add_store(collection: Collection, name: str, url: str) -> None:
     )
     collection.catalog.add_store(name, made.kind, made.token)
     collection.use_stores(main.name, main.url, {**others, name: url})
+
+
+def adopt_store(collection: Collection, name: str) -> None:
+    """Go on with this catalog in a store that another copy of it has used since, which is gone for good.
+
+    Whatever only the other one knew of is garbage to this one: look at an audit before a plan removes it.
+
+    Raises
+    ------
+    InvalidInput
+        If the collection has no such store.
+    StoreError
+        If it cannot be reached, or belongs to another catalog.
+    """
+    store = next((one for one in collection.stores.values() if one.name == name and isinstance(one, OWN)), None)
+    if store is None:
+        main, others = collection.config.store.name, collection.config.stores
+        raise InvalidInput(f"this collection has no store {name!r}; it has {', '.join([main, *others])}")
+    accept(collection.catalog, store)
+    renew(collection.catalog, store)
 
 
 def use_store(collection: Collection, name: str) -> None:

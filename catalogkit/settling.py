@@ -22,6 +22,7 @@ from catalogkit.catalog.contract import Registration, SourceStat
 from catalogkit.errors import ConstraintError, QuotaExceeded
 from catalogkit.intents import commit_each
 from catalogkit.layouts import apart, basename_of, beside, cas_key, fold
+from catalogkit.marks import hold
 from catalogkit.model import Layout, Mode, path_text, text_path
 from catalogkit.places import Place, Work
 from catalogkit.shelving import Shelf
@@ -90,7 +91,7 @@ class Settler:
         self._keep_to_quota(works)
         if self.layout is not Layout.REFERENCE and works:
             # Its disk may have gone away since the last batch, and an empty folder have come to light in its place.
-            self.store.reach()
+            hold(self.collection, self.store)
             places = self._places([work for work in works if not work.problem])
             self._stage([work for work in works if not work.problem])
             self._hold_on_to(places)

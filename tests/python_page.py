@@ -45,7 +45,7 @@ GROUPS: Final = {
         take_snapshot list_snapshots drop_snapshot diff_snapshots query_at CatalogSnapshot CatalogWithHistory
     """,
     "Stores and moves": """
-        add_store use_store S3Layout StorageLayout plan_migrate migrate_to_cas_gradual rollback_migration
+        add_store adopt_store use_store S3Layout StorageLayout plan_migrate migrate_to_cas_gradual rollback_migration
         MigrationReport plan_relocate plan_tier TierPolicy Tiering make_views
     """,
     "Every night": """

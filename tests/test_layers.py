@@ -115,6 +115,7 @@ ROOMS = {
         inventories
         joining
         leasing
+        marks
         migrating
         planning
         planning.*

@@ -68,6 +68,7 @@ PUBLIC = [
     "Tiering",
     "__version__",
     "add_store",
+    "adopt_store",
     "analyze_dedup_opportunities",
     "apply",
     "approve",

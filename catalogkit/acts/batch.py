@@ -12,7 +12,9 @@ from catalogkit.acts import ACTS, PREPARATIONS, TOGETHER
 from catalogkit.acts.world import EARLIER, GONE, UNDECIDED, Result, Step, World, unless
 from catalogkit.errors import InvalidInput, StoreError, StoreFull
 from catalogkit.intents import settle_intents
+from catalogkit.marks import check
 from catalogkit.plan import StepKind
+from catalogkit.stores.opening import OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +48,7 @@ def carry_out(
     ids = {name: number for name, (number, _) in world.stores.items()}
     with collection.catalog.hand(plan_id, as_of=when) as hand, world.transaction(hand):
         for store in touched:
-            store.reach()
+            check(collection.catalog, store) if isinstance(store, OWN) else store.reach()
         # Somebody else may be applying the same plan: what they decided meanwhile is not decided twice.
         already = hand.decided(*units)
         left = [step for step in steps if (step.unit, step.step) not in already] if already else steps

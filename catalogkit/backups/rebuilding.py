@@ -23,6 +23,7 @@ from catalogkit.collection import catalog_file, home_of
 from catalogkit.config import read_config
 from catalogkit.errors import InvalidInput, StoreMismatch
 from catalogkit.layouts import digest_of, layout_of
+from catalogkit.marks import accept
 from catalogkit.model import Arrival
 from catalogkit.progress import OnProgress, Progress, quiet
 from catalogkit.signals import operation
@@ -135,6 +136,8 @@ def rebuild_catalog(
             if problems := made.integrity():
                 raise InvalidInput(f"the rebuilt catalog is not whole: {problems[0]}; this is a bug, please report it")
             found.documents = made.totals()["documents"]
+            for store in stores:
+                accept(made, store)
         if not dry_run:
             found.kept, _ = swap(new, catalog, as_of=when, files=files)
             found.applied = True

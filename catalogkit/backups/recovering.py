@@ -29,10 +29,11 @@ from catalogkit.errors import (
     StoreError,
     StoreUnreachable,
 )
+from catalogkit.marks import accept
 from catalogkit.model import Digest, to_us
 from catalogkit.signals import operation
 from catalogkit.stores.files import REAL, Files
-from catalogkit.stores.opening import open_store
+from catalogkit.stores.opening import OWN, open_store
 from catalogkit.stores.reference import ReferenceStore
 from catalogkit.workers import processors
 
@@ -179,7 +180,7 @@ def recover_from_backup(
         found = _compare(manifest, catalog, new)
         _look_for_bytes(found, target, manifest, catalog, new)
         if not dry_run:
-            _renew(new, manifest, target.describe(), when)
+            _renew(new, manifest, os.path.dirname(catalog), target.describe(), when)
             if found.was != "whole":
                 found.carried = _carry_later(new, target, manifest, when, files)
             found.kept, carried = swap(new, catalog, as_of=when, files=files)
@@ -359,11 +360,16 @@ def stores_of(manifest: Manifest, folder: str) -> dict[str, AnyStore]:
     return found
 
 
-def _renew(new: str, manifest: Manifest, where: str, when: datetime) -> None:
+def _renew(new: str, manifest: Manifest, folder: str, where: str, when: datetime) -> None:
     """Open the restored catalog the usual way, which brings its schema up to date, and have it keep the backup."""
     with contextlib.closing(open_catalog(f"sqlite:///{new}", base=Path(new).parent, as_of=when)) as catalog:
         # Other sites may have seen more of it than it has now, under the same numbers.
         catalog.renew_site(as_of=when)
+        # A person says that this is the catalog that goes on; what is away is taken over once it is there.
+        for store in stores_of(manifest, folder).values():
+            if isinstance(store, OWN):
+                with contextlib.suppress(StoreUnreachable):
+                    accept(catalog, store)
         keep(catalog, manifest, where, when)
 
 

@@ -50,5 +50,8 @@ class About(Protocol):
     def vitals(self) -> Vitals:
         """What a look at its health asks: nothing is counted or summed up that grows with the documents."""
 
+    def note_instead(self, name: str, text: str, before: str | None) -> bool:
+        """Note something if `before` is what was noted under that name until now (None: nothing); whether it was."""
+
     def current_to(self) -> datetime | None:
         """Until when answers tell everything that was committed: of a replica, its last commit; else None, now."""

@@ -211,6 +211,20 @@ def add_store(context: typer.Context, name: str, url: Url, as_json: Json = False
     return DONE
 
 
+@storing.command("adopt")
+def adopt_store(context: typer.Context, name: str, as_json: Json = False) -> int:
+    """Go on with this catalog where another copy of it has used the store, and is gone for good."""
+    from catalogkit.joining import adopt_store as adopt
+    from catalogkit.terminal import say, tell
+
+    with context.obj.open() as collection:
+        adopt(collection, name)
+        place = next(store.root for store in collection.stores.values() if store.name == name)
+    say({"name": name, "place": place}, machine(context, as_json), "Store")
+    tell("What only the other copy knew of is a stray here: see `catalogkit audit` before anything is removed.")
+    return DONE
+
+
 @storing.command("use")
 def use_store(context: typer.Context, name: str, as_json: Json = False) -> int:
     """Send new bytes to another store from now on; what is stored stays where it is."""

@@ -11,7 +11,7 @@ import uuid
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote
 
 from catalogkit.errors import StoreError, StoreMismatch, StoreUnreachable
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from catalogkit.audit import Listed, Look, Unlisted
     from catalogkit.model import Digest, Mode
     from catalogkit.stores.contract import Examined, Identified
+
+_MARK: Final = "mark-"
 
 
 def identity_at(root: Path | str) -> tuple[str, str]:
@@ -132,6 +134,36 @@ class LocalStore(Publisher):
         if not isinstance(found, dict) or found.get("token") != self.token:
             raise StoreMismatch(f"the store at {self.root} belongs to another catalog; nothing was touched")
         return found
+
+    def marks(self) -> list[str]:
+        """What `exchange_mark` left here: nothing in a store that is new; two where two programs were the first."""
+        try:
+            names = os.listdir(os.path.join(self.root, OWN))
+        except FileNotFoundError:
+            raise StoreUnreachable(f"no store at {self.root}; is the disk mounted, is the path right?") from None
+        except OSError as problem:
+            raise StoreUnreachable(f"the store at {self.root} cannot be read: {problem}") from problem
+        return sorted(name.removeprefix(_MARK) for name in names if name.startswith(_MARK))
+
+    def exchange_mark(self, seen: Sequence[str], new: str) -> bool:
+        """Leave a mark in place of those that were `seen`; False where they are there no more.
+
+        A mark is the name of a file: of several that move a name away at once one succeeds, also on a network's disk.
+        """
+        names = [os.path.join(self.root, OWN, _MARK + mark) for mark in (new, *seen)]
+        with self._writing():
+            try:
+                if seen:
+                    self.files.rename(names[1], names[0])
+                else:
+                    os.close(self.files.create(names[0]))
+            except FileNotFoundError:
+                return False
+            for name in names[2:]:
+                with contextlib.suppress(FileNotFoundError):
+                    self.files.unlink(name)
+            self.files.sync_folder(os.path.join(self.root, OWN))
+        return True
 
     def contains(self, folder: str) -> bool:
         """Whether a folder lies in the store, by whatever way it leads there."""

@@ -243,6 +243,21 @@ def test_a_store_that_is_away_is_not_missing(scene: Scene) -> None:
     assert found.missing_blobs == 0 and any("is the disk mounted" in why for why in found.away)
 
 
+def test_its_store_goes_on_with_it(scene: Scene) -> None:
+    """A run that came after the backup left a mark that it does not know; what it replaced is a copy from now on."""
+    made = scene.back_up()
+    scene.clock.advance(days=1)
+    scene.take("later")
+    found = scene.recover(made)
+    scene.take("d")
+    scene.close()
+    assert found.kept
+    os.replace(found.kept, scene.catalog_file)
+    scene.reopen()
+    with pytest.raises(StoreMismatch, match="another copy of this catalog"):
+        scene.take("e")
+
+
 def test_what_came_after_the_backup_is_not_lost(scene: Scene) -> None:
     """Bytes that only the replaced catalog knew are blobs with a root, no strays; later backups still find them."""
     made = scene.back_up()

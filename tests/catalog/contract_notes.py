@@ -45,3 +45,13 @@ class Notes:
         """Whoever opened it for work brought it up to date."""
         found, known = desk.catalog.schemas()
         assert found == known > 0
+
+    def test_what_is_noted_instead_of_something_else(self, desk: Desk) -> None:
+        """Of several that looked at the same text one has its own stand there, and the others are told."""
+        catalog = desk.catalog
+        assert not catalog.note_instead("marks", "one", "nothing yet") and catalog.noted("marks") is None
+        assert catalog.note_instead("marks", "one", None)
+        assert not catalog.note_instead("marks", "another", None)
+        assert catalog.note_instead("marks", "two é'", "one")
+        assert not catalog.note_instead("marks", "another", "one")
+        assert catalog.noted("marks") == "two é'"

@@ -60,6 +60,15 @@ class About(Database):
                 contested=db.execute("SELECT count(*) FROM records WHERE contested = 1").fetchone()[0],
             )
 
+    def note_instead(self, name: str, text: str, before: str | None) -> bool:
+        """Note something if `before` is what was noted under that name until now (None: nothing); whether it was."""
+        with self.write("note", alone=False) as db:
+            if before is None:
+                found = db.execute("INSERT INTO notes VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, text))
+            else:
+                found = db.execute("UPDATE notes SET text = ? WHERE name = ? AND text = ?", (text, name, before))
+            return found.rowcount == 1
+
     def current_to(self) -> datetime | None:
         """Always: nothing lies between this catalog and the truth."""
         return None

@@ -174,21 +174,27 @@ class Bucket:
         if count != length:
             raise StoreUnreachable(f"cannot read {self.place(key)}: {count} bytes came of {length}")
 
-    def put(self, key: str, data: Buffer, *, create: bool) -> None:
+    def put(self, key: str, data: Buffer, *, create: bool, instead_of: Seen | None = None) -> None:
         """Show bytes at a key, with a SHA-256 that the server compares.
 
         Raises
         ------
         KeyTaken
-            If `create` and something lies there; where the server takes no notice of conditions, if a look says so.
+            If `create` and something lies there, or if what lies there is not what they are to come `instead_of`;
+            where the server takes no notice of conditions, if a look says so.
         """
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        if create and not self.settings.conditional and self.head(key) is not None:
-            raise KeyTaken(f"something lies at {self.place(key)}")
+        conditional = self.settings.conditional
+        if (create or instead_of) and not conditional:
+            there = self.head(key)
+            if (there and there.etag) != (instead_of and instead_of.etag):
+                raise KeyTaken(f"something lies at {self.place(key)}")
         self.up.wait(memoryview(data).nbytes)
-        how: Any = {"mode": "create" if create and self.settings.conditional else "overwrite"}
+        how: Any = {"mode": "create" if create and conditional else "overwrite"}
+        if instead_of and conditional:
+            how["mode"] = {"e_tag": instead_of.etag} | ({"version": instead_of.version} if instead_of.version else {})
         if storage_class := self._storage_class(key):
             how["attributes"] = {"Storage-Class": storage_class}
         try:

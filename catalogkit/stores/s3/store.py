@@ -32,7 +32,7 @@ from catalogkit.stores.files import REAL, Files
 from catalogkit.stores.publishing import OWN, QUARANTINE
 from catalogkit.stores.s3 import archive, multipart, reading
 from catalogkit.stores.s3.bucket import bucket_of
-from catalogkit.stores.s3.identity import IDENTITY, identity_in
+from catalogkit.stores.s3.identity import IDENTITY, exchange_mark, identity_in, mark_in
 from catalogkit.stores.s3.reading import PieceReader, examine, identify, number_of
 from catalogkit.stores.s3.settings import S3Settings
 from catalogkit.stores.taking import Taker
@@ -133,6 +133,14 @@ class S3Layout:
         if found.get("token") != self.token:
             raise StoreMismatch(f"the store at {self.root} belongs to another catalog; nothing was touched")
         return found
+
+    def marks(self) -> list[str]:
+        """What `exchange_mark` left here: nothing in a store that is new."""
+        return mark_in(self.bucket)[1]
+
+    def exchange_mark(self, seen: Sequence[str], new: str) -> bool:
+        """Leave a mark in place of the one that was `seen`; False where it is there no more."""
+        return exchange_mark(self.bucket, seen, new)
 
     def describe(self, key: str) -> str:
         """The place of `key` as a person would name it."""
