@@ -106,6 +106,8 @@ def apply(
         done then. If it was given up, perhaps meanwhile; whole batches before that are done.
     StoreFull
         If no room is left. Whole batches before that are done; free some space and apply the plan again.
+    StoreMismatch
+        If another copy of this catalog has used a store that the plan is about; also where it does so meanwhile.
     StoreUnreachable
         If a store that files are to be removed from is not there. Whole batches before that are done.
 

@@ -22,7 +22,6 @@ from catalogkit.config import CONFIG_NAME
 from catalogkit.errors import CatalogKitError, InvalidInput, QuotaExceeded, SourceError
 from catalogkit.ingest_report import TOLD, IngestReport
 from catalogkit.intents import LEASE, recover
-from catalogkit.marks import hold
 from catalogkit.model import Arrival, Mode, path_text
 from catalogkit.owners import new_owner, retire
 from catalogkit.progress import OnProgress, Progress, quiet
@@ -238,7 +237,6 @@ class _Run:
         collection, report = self.collection, self.report
         stored = self.mode is not Mode.REFERENCE
         if stored:
-            hold(collection, collection.store)
             report.recovered, report.dropped = recover(collection, self.as_of)
         if self.remember:
             collection.catalog.start_run(report.run_id, "ingest", as_of=self.as_of)

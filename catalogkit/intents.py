@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from catalogkit.errors import ConstraintError, StoreError
+from catalogkit.marks import hold
 from catalogkit.owners import is_dead
 from catalogkit.stores.local import LocalStore
 from catalogkit.stores.opening import OWN
@@ -42,6 +43,8 @@ def recover(collection: Collection, as_of: datetime, *, owner: str | None = None
     tuple of int and Counter
         How many documents were completed, and how many intents were abandoned, by the reason why.
     """
+    if not owner:
+        hold(collection, collection.store)  # a copy of the catalog has the same intents
     now = collection.now()  # leases are kept by the clock, whatever time a run is about
     left = [
         intent

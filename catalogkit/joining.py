@@ -49,7 +49,7 @@ def add_store(collection: Collection, name: str, url: str) -> None:
 
 
 def adopt_store(collection: Collection, name: str) -> None:
-    """Go on with this catalog in a store that another copy of it has used since, which is gone for good.
+    """Take a store over from another copy of this catalog that is gone for good.
 
     Whatever only the other one knew of is garbage to this one: look at an audit before a plan removes it.
 

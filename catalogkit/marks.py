@@ -93,6 +93,6 @@ def _name(store: Own) -> str:
 def _twin(store: Own) -> StoreMismatch:
     return StoreMismatch(
         f"another copy of this catalog has used the store at {store.root} since: this one was copied, or is an older"
-        " state of it that came back, and what it does not know there is no garbage. Nothing was changed. Go on with"
-        f" the other one; if that is gone for good, `catalogkit store adopt {store.name}` goes on with this one"
+        " state of it that came back, and what it does not know there is no garbage. Go on with the other one; if"
+        f" that is gone for good, `catalogkit store adopt {store.name}` goes on with this one"
     )

@@ -213,7 +213,7 @@ def add_store(context: typer.Context, name: str, url: Url, as_json: Json = False
 
 @storing.command("adopt")
 def adopt_store(context: typer.Context, name: str, as_json: Json = False) -> int:
-    """Go on with this catalog where another copy of it has used the store, and is gone for good."""
+    """Take a store over from another copy of this catalog that is gone for good."""
     from catalogkit.joining import adopt_store as adopt
     from catalogkit.terminal import say, tell
 
