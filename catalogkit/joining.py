@@ -59,6 +59,10 @@ def adopt_store(collection: Collection, name: str) -> None:
         If the collection has no such store.
     StoreError
         If it cannot be reached, or belongs to another catalog.
+
+    Examples
+    --------
+    >>> ck.adopt_store(c, "main")
     """
     store = next((one for one in collection.stores.values() if one.name == name and isinstance(one, OWN)), None)
     if store is None:
