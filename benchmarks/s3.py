@@ -7,6 +7,7 @@ so that what proving costs shows, one of them also hashes what it fetched, as wh
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,14 +16,18 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import ours
 from benchmarks.bench import Bench
 from benchmarks.corpus import expect_files, wipe
 from benchmarks.race import Contender, Goal, Race, Untrue, race
+
+if TYPE_CHECKING:
+    from tests.s3.server import Server
 
 LARGE, QUICK_LARGE = 1_000_000_000, 100_000_000
 SMALL, QUICK_SMALL = (2000, 100_000), (300, 100_000)
@@ -30,46 +35,69 @@ MEMORY = 150_000_000
 BUCKET = "tests"
 AT_ONCE = 16
 VOLUMES = 60
+PEERS = ("boto3", "rclone")
 PROVED = "rclone, then sha256sum"
 
 
 def run(bench: Bench) -> Iterator[Race]:
     """One large file, and many small ones; up and down again."""
-    from tests.s3.server import start
+    for result in races(bench, *((QUICK_LARGE, QUICK_SMALL) if bench.quick else (LARGE, SMALL))):
+        for peer in PEERS:
+            result.expect_speed(peer, 1.0, f"{result.title}: at least as fast as {peer}")
+        yield result
 
+
+def races(
+    bench: Bench,
+    large: int,
+    small: tuple[int, int],
+    through: Callable[[str], AbstractContextManager[str]] = contextlib.nullcontext,
+    where: str = "",
+) -> Iterator[Race]:
+    """The same with a file of `large` bytes, and with so many small ones.
+
+    Contenders ask at the address that the server has `through` something; titles say `where` that is.
+    """
     work, rounds = bench.scratch(), min(bench.rounds, 3)
-    large = QUICK_LARGE if bench.quick else LARGE
-    count, size = QUICK_SMALL if bench.quick else SMALL
+    count, size = small
     for title, files, each in (
         (f"one file of {large / 1e9:g} GB", 1, large),
         (f"{count:,} files of {size // 1000} kB", count, size),
     ):
         source = _write(work / f"source-{files}", files, each)
         for verb in ("put", "get"):
-            # A server of its own for each case: what is removed from one takes room for a quarter of an hour.
-            server = start(work / "server", volumes=VOLUMES)
-            try:
+            with _server(work / "server") as server, through(server.url) as url:
                 client = server.client()
                 client.create_bucket(Bucket=BUCKET)
+                environment = {**server.environment, "AWS_ENDPOINT_URL": url}
                 grew: list[int] = []
                 contenders = [
-                    _contender(name, verb, source, work / "got", client, server.environment, grew)
-                    for name in ("catalogkit", "boto3", "rclone", *((PROVED,) if verb == "get" else ()))
+                    _contender(name, verb, source, work / "got", client, environment, grew)
+                    for name in ("catalogkit", *PEERS, *((PROVED,) if verb == "get" else ()))
                     if name in ("catalogkit", "boto3") or shutil.which("rclone")
                 ]
                 if verb == "get":
                     for name in dict.fromkeys(one.name.partition(",")[0] for one in contenders):
                         _fill(client, name, source, server.environment)
-                result = race(f"{verb} {title}", contenders, rounds=rounds, watch=True, files=files, bytes=files * each)
-                for peer in ("boto3", "rclone"):
-                    result.expect_speed(peer, 1.0, f"{verb} {title}: at least as fast as {peer}")
-                found = f"{max(grew) / 1e6:.0f} MB"
-                goal = f"{verb} {title}: less than 150 MB more than once it was loaded"
-                result.goals.append(Goal(goal, found, "met" if max(grew) < MEMORY else "NOT MET"))
+                said = f"{verb} {title}{where}"
+                result = race(said, contenders, rounds=rounds, watch=True, files=files, bytes=files * each)
+                goal = f"{said}: less than 150 MB more than once it was loaded"
+                verdict = "met" if max(grew) < MEMORY else "NOT MET"
+                result.goals.append(Goal(goal, f"{max(grew) / 1e6:.0f} MB", verdict))
                 yield result
-            finally:
-                server.stop()
-                wipe(work / "server")
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[Server]:
+    """A server for one case: what is removed from one takes room for a quarter of an hour."""
+    from tests.s3.server import start
+
+    server = start(folder, volumes=VOLUMES)
+    try:
+        yield server
+    finally:
+        server.stop()
+        wipe(folder)
 
 
 def _write(folder: Path, files: int, size: int) -> Path:

@@ -15,6 +15,7 @@ from catalogkit.intents import settle_intents
 from catalogkit.marks import check
 from catalogkit.plan import StepKind
 from catalogkit.stores.opening import OWN
+from catalogkit.stores.s3.store import S3Layout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     Decided = list[tuple[Step, Result]]
 
 EARLIER_WAITS: Final = "an earlier step of its unit waits"
+# So many are prepared at once that are about a bucket: nearly all of that is waiting.
+REMOTE_AT_ONCE: Final = 16
 # What changes facts needs no place; some of that may be about a stray, which has nothing else.
 _OF_STRAYS: Final = frozenset({StepKind.CONDEMN, StepKind.REARM, StepKind.PURGE})
 _FACTS: Final = _OF_STRAYS | {StepKind.FORGET, StepKind.RECALL, StepKind.EVICT, StepKind.RESOLVE}
@@ -70,16 +73,22 @@ def _prepare(world: World, steps: list[Step]) -> None:
     world.moved()
     due = [step for step in steps if step.kind in PREPARATIONS and step.unit not in world.waiting]
     due = [step for step in due if not _nowhere(world, step)]
-    if world.executor is None:
+    at_once = world.concurrency if world.executor is not None else REMOTE_AT_ONCE if _far(world, due) else 1
+    if at_once == 1:
         _prepare_in_turn(world, due)
     else:
         # What is about one content stays together: names of one file are proved by one reading.
         about: dict[bytes | None, list[Step]] = {}
         for step in due:
             about.setdefault(step.sha256, []).append(step)
-        with ThreadPoolExecutor(world.concurrency, thread_name_prefix="catalogkit-apply") as threads:
+        with ThreadPoolExecutor(at_once, thread_name_prefix="catalogkit-apply") as threads:
             list(threads.map(partial(_prepare_in_turn, world), about.values()))
     world.settle_temps()
+
+
+def _far(world: World, steps: list[Step]) -> bool:
+    """Whether bytes are to come from a bucket, or to go there."""
+    return any(isinstance(store, S3Layout) for step in steps for store in (world.place(step)[1], world.source(step)))
 
 
 def _prepare_in_turn(world: World, steps: list[Step]) -> None:

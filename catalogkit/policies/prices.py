@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # What one request of a verification fetches at most.
-RANGE_BYTES: Final = 16 << 20
+RANGE_BYTES: Final = 4 << 20
 
 
 class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

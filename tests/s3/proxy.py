@@ -31,8 +31,11 @@ CONFLICT = "409 Conditional Request Conflict"
 PRECONDITION = "412 Precondition Failed"
 SKEWED = "403 Request Time Too Skewed"
 DEAF = "conditions on what is written or removed are not heard"
+MEET = "nothing is carried out before so many requests are there"
 # Longer than the tests' clients wait.
 SILENCE_SECONDS = 3
+# Long enough for a machine that is busy.
+MEETING_SECONDS = 4
 _TOLD = {
     STORM: (503, "SlowDown"),
     CONFLICT: (409, "ConditionalRequestConflict"),
@@ -72,11 +75,17 @@ class Proxy:
     asked: set[str] = field(default_factory=set)
     restored: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
+    meeting: threading.Barrier | None = None
 
     def fault(self, kind: str, method: str = "[A-Z]+", where: str = "", times: int = 1_000_000) -> Fault:
         """Begin to spoil requests."""
         self.faults.append(Fault(kind, method, where, times))
         return self.faults[-1]
+
+    def meet(self, count: int, method: str, where: str) -> Fault:
+        """Hold such requests until so many of them are under way; break them off if there never are."""
+        self.meeting = threading.Barrier(count)
+        return self.fault(MEET, method, where, times=count)
 
     def thaw(self) -> None:
         """Hours later: what was asked for can be read."""
@@ -158,6 +167,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._reset()
             return
         body = self.rfile.read(length)
+        if kind == MEET and not self._met(proxy):
+            self._reset()
+            return
         told = _TOLD.get(kind) or proxy.archived(self.command, self.path)
         if told:
             status, code = told
@@ -193,6 +205,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._answer(*answer)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+
+    def _met(self, proxy: Proxy) -> bool:
+        assert proxy.meeting is not None
+        try:
+            proxy.meeting.wait(MEETING_SECONDS)
+        except threading.BrokenBarrierError:
+            return False
+        return True
 
     def _forward(self, target: str, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         parts = urlsplit(target)

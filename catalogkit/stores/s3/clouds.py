@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from catalogkit.stores.s3.settings import S3Settings
 
 DRAFTS: Final = f"{OWN}/uploads"
-PARTS_AT_ONCE: Final = 3
 
 
 class CloudBucket(Bucket):
@@ -86,8 +85,11 @@ class CloudBucket(Bucket):
         except (AlreadyExistsError, PreconditionError):
             raise KeyTaken(f"something lies at {self.place(target)}") from None
 
-    def put_parts(self, key: str, pieces: Iterable[Buffer], part_bytes: int, *, create: bool) -> int:
-        """Show the pieces, joined, at `key`; nothing of them where making them raises. How many bytes they have."""
+    def put_parts(self, key: str, pieces: Iterable[Buffer], part_bytes: int, *, create: bool, at_once: int = 1) -> int:
+        """Show the pieces, joined, at `key`, by so many requests at once; nothing of them where making them raises.
+
+        How many bytes they have.
+        """
         import obstore
 
         draft, count = f"{DRAFTS}/{uuid.uuid4().hex}", 0
@@ -108,7 +110,7 @@ class CloudBucket(Bucket):
                     counted(),
                     use_multipart=True,
                     chunk_size=part_bytes,
-                    max_concurrency=PARTS_AT_ONCE,
+                    max_concurrency=at_once,
                 )
             self.copy(draft, key, create=create)
         finally:

@@ -22,6 +22,7 @@ from catalogkit.errors import KeyTaken, SourceError, StoreError, StoreUnreachabl
 from catalogkit.stores.s3 import archive
 from catalogkit.stores.s3.clouds import DRAFTS, CloudBucket
 from catalogkit.stores.s3.reading import PieceReader
+from catalogkit.stores.s3.room import Room
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,15 +33,18 @@ if TYPE_CHECKING:
     from catalogkit.model import Digest
     from catalogkit.stores.s3.bucket import Bucket
 
-# What one request carries; of more, each part. A request takes botocore 2 ms, as long as hashing 3 MB does.
+# What one request carries at most; and each part of more. A connection over a long way carries so little that many
+# have to be at work; a request takes botocore 0.75 ms of a processor, as long as hashing 1.3 MB does.
 WHOLE_BYTES: Final = 16 << 20
-PART_BYTES: Final = 16 << 20
+PART_BYTES: Final = 8 << 20
 # Amazon S3, "Multipart upload limits".
 MOST_PARTS: Final = 10_000
-IN_FLIGHT_BYTES: Final = 64 << 20
+# Parts of one upload in memory: one is read while the others are sent.
+IN_FLIGHT_BYTES: Final = 96 << 20
 # What one call of the system sends, which has to be done in READ_SECONDS.
-PIECE_BYTES: Final = 1 << 20
+PIECE_BYTES: Final = 256 << 10
 CHANGED: Final = "it changed while it was taken in; run it again"
+_room: Final = Room(IN_FLIGHT_BYTES)
 
 
 class Dangling(NamedTuple):
@@ -65,17 +69,19 @@ def upload(bucket: Bucket, key: str, source: BinaryIO, size: int, digest: Digest
     """
     try:
         if size <= WHOLE_BYTES:
-            data = source.read(size + 1)
-            if len(data) != size or hashlib.sha256(data).digest() != digest:
-                raise SourceError(CHANGED)
-            bucket.put(key, data, create=create)
+            with _room.taken(size):
+                data = source.read(size + 1)
+                if len(data) != size or hashlib.sha256(data).digest() != digest:
+                    raise SourceError(CHANGED)
+                bucket.put(key, data, create=create)
         elif bucket.settings.archive and size <= archive.MOST_BYTES:
             archive.put_whole(bucket, key, source, size, digest, create=create)
         else:
             part_bytes = max(PART_BYTES, -(-size // MOST_PARTS))
             spare: deque[Any] = deque()
             parts = _proved(_parts(source, part_bytes, spare), size, digest)
-            _send(bucket, key, parts, part_bytes, spare, create=create)
+            with _room.taken(min(size, IN_FLIGHT_BYTES)):
+                _send(bucket, key, parts, part_bytes, spare, create=create)
     except StoreUnreachable:
         # A time-out says nothing about whether it was done.
         there = bucket.head(key) if create else None
@@ -98,15 +104,17 @@ def stream(bucket: Bucket, key: str, pieces: Iterable[Buffer]) -> int:
     if len(first) < PART_BYTES:
         bucket.put(key, first, create=False)
         return len(first)
-    return _send(bucket, key, itertools.chain([first], parts), PART_BYTES, spare, create=False)
+    with _room.taken(IN_FLIGHT_BYTES):
+        return _send(bucket, key, itertools.chain([first], parts), PART_BYTES, spare, create=False)
 
 
 def _send(
     bucket: Bucket, key: str, parts: Iterable[memoryview], part_bytes: int, spare: deque[Any], *, create: bool
 ) -> int:
+    at_once = max(1, IN_FLIGHT_BYTES // part_bytes - 1)
     if isinstance(bucket, CloudBucket):
-        return bucket.put_parts(key, parts, part_bytes, create=create)
-    return _Parts(bucket, key, part_bytes, spare).send(parts, create=create)
+        return bucket.put_parts(key, parts, part_bytes, create=create, at_once=at_once)
+    return _Parts(bucket, key, at_once, spare).send(parts, create=create)
 
 
 def dangling(bucket: Bucket) -> Iterator[Dangling]:
@@ -141,23 +149,22 @@ def give_up(bucket: Bucket, key: str, upload: str) -> None:
 
 
 class _Parts:
-    """One upload in parts of so many bytes, whose memory is `spare` again once they were sent."""
+    """One upload in parts, so many at once, whose memory is `spare` again once they were sent."""
 
-    def __init__(self, bucket: Bucket, key: str, part_bytes: int, spare: deque[Any]) -> None:
-        self.bucket, self.key, self.bytes, self.spare = bucket, key, part_bytes, spare
+    def __init__(self, bucket: Bucket, key: str, at_once: int, spare: deque[Any]) -> None:
+        self.bucket, self.key, self.at_once, self.spare = bucket, key, at_once, spare
         self.there: dict[int, dict[str, Any]] = {}
         self.done: dict[int, dict[str, Any]] = {}
 
     def send(self, parts: Iterable[memoryview], *, create: bool) -> int:
         """Send all parts, and complete the upload; given up where making them raises. How many bytes they have."""
         self.upload, count = self._take_up() or self._begin(), 0
-        most = max(1, IN_FLIGHT_BYTES // self.bytes)
         try:
-            with ThreadPoolExecutor(most) as threads:
+            with ThreadPoolExecutor(self.at_once) as threads:
                 running: set[Future[None]] = set()
                 try:
                     for number, data in enumerate(parts, 1):
-                        while len(running) >= most:
+                        while len(running) >= self.at_once:
                             ready, running = wait(running, return_when=FIRST_COMPLETED)
                             for one in ready:
                                 one.result()

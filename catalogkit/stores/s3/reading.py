@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from catalogkit.stores.s3.bucket import Bucket, Seen
     from catalogkit.stores.s3.settings import S3Settings
 
-RANGE_BYTES: Final = 16 << 20
-# Ranges that are kept in memory before anybody wants them, in the whole process: 64 MiB, however many read at once.
-AHEAD: Final = 4
-EXAMINERS: Final = 8
+RANGE_BYTES: Final = 4 << 20
+# Ranges that are kept in memory before anybody wants them, in the whole process: 48 MiB, however many read at once.
+# Over a long way a connection carries little, so there are many.
+AHEAD: Final = 12
+EXAMINERS: Final = 16
+# What glibc keeps (see `_keep_freed`).
+KEPT_BYTES: Final = 16 << 20
 _ahead: Final = threading.BoundedSemaphore(AHEAD)
 
 
@@ -81,13 +84,13 @@ def ranges(bucket: Bucket, about: Seen, first: Iterable[Buffer] = (), here: int 
 
 @cache
 def _keep_freed() -> None:
-    """Have the memory of one range kept for the next, where memory is glibc's.
+    """Have the memory of ranges kept for the next, where memory is glibc's.
 
     What is free beyond twice the largest block that was ever mapped and unmapped goes back to the system (mallopt(3),
     M_MMAP_THRESHOLD). Pieces alone make that 2 MiB, and most pages of each range would be fresh ones, which cost more
     than to fill them. This one is never touched.
     """
-    bytes(RANGE_BYTES)
+    bytes(KEPT_BYTES)
 
 
 def _fetched(bucket: Bucket, key: str, start: int, length: int, etag: str) -> deque[bytes]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import threading
 import uuid
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
@@ -46,10 +45,8 @@ if TYPE_CHECKING:
     from catalogkit.stores.contract import Examined, Identified
     from catalogkit.stores.s3.bucket import Seen
 
-# What is uploaded, or looked at, at once; together with one upload in parts that is less than 150 MB.
-SMALL_BYTES: Final = 1 << 20
-SMALL_AT_ONCE: Final = 16
-LARGE_AT_ONCE: Final = 2
+# What is uploaded, or looked at, at once: over a long way nearly all of it is waiting. Memory has a limit of its own.
+AT_ONCE: Final = 32
 READERS: Final = 4
 _UPLOAD: Final = "upload/"
 
@@ -87,7 +84,6 @@ class S3Layout:
         self.name, self.token = name, token
         self.root = self.settings.place()
         self.bucket = bucket_of(self.settings)
-        self._one_in_parts = threading.Lock()
 
     def __repr__(self) -> str:
         return f"S3Layout({self.root!r})"
@@ -161,7 +157,7 @@ class S3Layout:
         """What lies at each of these keys, several asked for at once."""
         if len(keys) <= 1:
             return [self.stat(key) for key in keys]
-        with ThreadPoolExecutor(SMALL_AT_ONCE) as threads:
+        with ThreadPoolExecutor(AT_ONCE) as threads:
             return list(threads.map(self.stat, keys))
 
     def open(self, key: str) -> BinaryIO:
@@ -264,16 +260,12 @@ class S3Layout:
         StoreError
             If the server cannot be reached, or refuses; what was shown until then stays.
         """
-        small = [one for one in entries if one.bytes <= SMALL_BYTES]
-        large = [one for one in entries if one.bytes > SMALL_BYTES]
-        with ThreadPoolExecutor(SMALL_AT_ONCE) as many, ThreadPoolExecutor(LARGE_AT_ONCE) as few:
-            begun = {one: many.submit(self._send, one) for one in small} | {
-                one: few.submit(self._send, one) for one in large
-            }
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            begun = [threads.submit(self._send, one) for one in entries]
             try:
-                return [begun[one].result() for one in entries]
+                return [one.result() for one in begun]
             except BaseException:
-                for future in begun.values():
+                for future in begun:
                     future.cancel()
                 raise
 
@@ -300,9 +292,7 @@ class S3Layout:
         """
         if replace:
             self._aside(key)
-        one_at_a_time = self._one_in_parts if size > multipart.WHOLE_BYTES else contextlib.nullcontext()
-        with one_at_a_time:
-            multipart.upload(self.bucket, _known(key), source, size, digest, create=not replace)
+        multipart.upload(self.bucket, _known(key), source, size, digest, create=not replace)
         there = self.stat(key)
         if there is None or there.bytes != size:
             raise StoreUnreachable(f"{self.describe(key)} was uploaded, but does not show; run it again")
