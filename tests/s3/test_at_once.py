@@ -143,7 +143,8 @@ def test_documents_that_are_moved(
     ck.ingest(collection, make_tree(tmp_path / "source", {str(n): b"%d" % n for n in range(5)}), resolver="test")
     if verb == "GET":
         assert ck.apply(collection, ck.plan_relocate(collection, "cloud"), unapproved=True, max_share=1.0).done
-    plan = ck.plan_relocate(collection, "cloud" if verb == "PUT" else "main")
+    to, source = ("cloud", "main") if verb == "PUT" else ("main", "cloud")
+    plan = ck.plan_relocate(collection, to, source=source)
     held = proxy.meet(5, verb, "cas/")
     done = ck.apply(collection, plan, unapproved=True, max_share=1.0)
     assert (done.failed, held.done) == (0, 5) and proxy.meeting and not proxy.meeting.broken
