@@ -25,7 +25,7 @@ from tests.plans.scene import AT_ONCE, broken, collect, condemn, files, forget, 
 from tests.stores.quick import Unsynced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.pg import Server
 
@@ -141,7 +141,6 @@ def test_one_that_comes_while_a_plan_is_applied(one: Collection, twin: Callable[
 def test_taken_over(one: Collection, twin: Callable[..., Collection]) -> None:
     """Where the other one is gone for good, this one is told to go on; should the other come back, it is refused."""
     two = twin(one)
-    collect(twin(one))
     stray(one, b"stray")
     collect(one)
     with pytest.raises(InvalidInput, match="no store 'other'; it has main"):
@@ -151,8 +150,20 @@ def test_taken_over(one: Collection, twin: Callable[..., Collection]) -> None:
     refused(one, lambda: put(one, "d", b"d"))
 
 
+def test_at_the_same_moment(one: Collection, twin: Callable[..., Collection], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that look at the same mark and both mean to leave one: who comes too late is refused at once."""
+    two, exchange = twin(one), one.store.exchange_mark
+
+    def late(seen: Sequence[str], new: str) -> bool:
+        renew(two.catalog, two.store)
+        return exchange(seen, new)
+
+    monkeypatch.setattr(one.store, "exchange_mark", late)
+    refused(one, lambda: renew(one.catalog, one.store))
+
+
 @pytest.mark.parametrize("behind", [0, 1])
-def test_the_others_fail_where_the_first_does(
+def test_a_crash_between_the_two_writes(
     one: Collection, twin: Callable[..., Collection], behind: int, clock: Clock
 ) -> None:
     """A crash before or after the store has the new mark: the catalog knows what is there, and its copy does not."""
