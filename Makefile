@@ -49,7 +49,7 @@ test: .venv/.installed lint programs ## Lint, then every test, then every notebo
 	@$(in_scratch); set -x; \
 	$(PY) -m pytest -q -n 2 --dist worksteal; \
 	if find notebooks -name '*.ipynb' -not -path '*/.*' 2>/dev/null | grep -q .; then \
-		$(PY) -m pytest -q -n 2 --dist loadfile -p nbval --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
+		$(PY) -m pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=120 notebooks; \
 	fi
 
 lint: .venv/.installed ## ruff check, ruff format --check, mypy
