@@ -253,6 +253,7 @@ def test_check_store_says_what_they_do_instead(url: str, capsys: pytest.CaptureF
     """They can hold a store; what they have not is told, and what S3 alone has is not asked for."""
     found = {one.name: one.works for one in probe(S3Settings.parse(url)).found}
     assert found["creates without overwriting"] and found["completes uploads in parts without overwriting"]
+    assert found["replaces only what was looked at"]
     assert found["deletes only what was looked at"] is False and found["refuses bytes with a wrong SHA-256"] is False
     monkeypatch.setattr(sys, "argv", ["catalogkit", "check-store", url])
     with pytest.raises(SystemExit) as ended:

@@ -316,6 +316,7 @@ def test_a_server_that_overwrites_is_refused(s3_url: str, proxy: Proxy) -> None:
         S3Layout.create(f"{s3_url}?endpoint={proxy.url}", name="main", catalog="x")
     found = {one.name: one.works for one in probe(S3Settings.parse(f"{s3_url}?endpoint={proxy.url}")).found}
     assert not found["creates without overwriting"] and not found["deletes only what was looked at"]
+    assert not found["replaces only what was looked at"]
     assert not found["completes uploads in parts without overwriting"] and found["reads ranges"]
     S3Layout.create(f"{s3_url}?endpoint={proxy.url}&conditional=false", name="main", catalog="x").reach()
 

@@ -98,6 +98,7 @@ def _attempts(bucket: Bucket, key: str) -> Iterator[tuple[str, bool, Callable[[]
     yield "lists at once what was written", True, lambda: (_listed(bucket, key), "")
     yield "creates without overwriting", conditional, lambda: _create_only(bucket, key)
     yield "completes uploads in parts without overwriting", conditional, lambda: _parts(bucket, key)
+    yield "replaces only what was looked at", conditional, lambda: _compare_and_replace(bucket, f"{key}-2")
     yield "deletes only what was looked at", False, lambda: _compare_and_delete(bucket, f"{key}-2")
     if not bucket.settings.s3:
         yield "refuses bytes with a wrong SHA-256", False, lambda: (False, _UNSENT)
@@ -155,6 +156,17 @@ def _parts(bucket: Bucket, key: str) -> tuple[bool, str]:
                 return True, ""
             raise
     bucket.put(key, b"first", create=False)
+    return False, OVERWRITES
+
+
+def _compare_and_replace(bucket: Bucket, key: str) -> tuple[bool, str]:
+    bucket.put(key, b"second", create=False)
+    seen = bucket.head(key)
+    bucket.put(key, b"third", create=False, instead_of=seen)
+    try:
+        bucket.put(key, b"fourth", create=False, instead_of=seen)
+    except KeyTaken:
+        return True, "" if bucket.settings.conditional else "by looking first, as the URL says"
     return False, OVERWRITES
 
 
