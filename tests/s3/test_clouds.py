@@ -266,7 +266,7 @@ def test_check_store_says_what_they_do_instead(url: str, capsys: pytest.CaptureF
 def test_a_container_that_overwrites_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes no notice of the condition holds no store."""
     put = Bucket.put
-    monkeypatch.setattr(Bucket, "put", lambda self, key, data, *, create: put(self, key, data, create=False))
+    monkeypatch.setattr(Bucket, "put", lambda self, key, data, **conditions: put(self, key, data, create=False))
     with pytest.raises(StoreError, match="overwrites where it was told not to"):
         S3Layout.create(url, name="main", catalog="x")
 
