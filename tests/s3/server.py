@@ -64,7 +64,7 @@ class Server:
             self.process.wait()
 
 
-def start(folder: Path, *, volumes: int = 20) -> Server:
+def start(folder: Path, *, volumes: int = 20, tries: int = 3) -> Server:
     """Start a server in an empty folder, with room for so many files of 1 GB, and wait until it answers.
 
     Raises
@@ -97,7 +97,11 @@ def start(folder: Path, *, volumes: int = 20) -> Server:
         server.process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=folder)
     deadline = time.monotonic() + READY_SECONDS
     while not _answers(server.url):
-        if server.process.poll() is not None or time.monotonic() > deadline:
+        ended = server.process.poll() is not None
+        if ended and tries > 1:  # somebody may have taken a port between the look and the server's own
+            shutil.rmtree(folder)
+            return start(folder, volumes=volumes, tries=tries - 1)
+        if ended or time.monotonic() > deadline:
             server.stop()
             raise RuntimeError(f"SeaweedFS did not come up:\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.05)
