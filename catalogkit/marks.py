@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from catalogkit.collection import Collection
     from catalogkit.stores.opening import Own
 
-# More than runs that begin at the same moment: each may be about to leave a mark.
-KEPT: Final = 64
+# More than runs that begin while one of them is at work on its mark: each may be about to leave its own.
+KEPT: Final = 256
 # Who takes in one file after the other leaves a mark no more often than this; far longer than that a file has to lie
 # in a store before anybody may take it for garbage.
 OFTEN: Final = timedelta(minutes=1)
+# What could not be left, by catalog and store, is tried again under the same name: a disk that fails for an hour must
+# not have the catalog forget what another run is about to leave there.
+_untold: Final[dict[tuple[str, str], str]] = {}
 
 
 def check(catalog: Catalog, store: Own) -> None:
@@ -48,9 +51,12 @@ def renew(catalog: Catalog, store: Own) -> None:
         If a copy of this catalog was there since, or the store is another catalog's.
     """
     store.reach()
-    seen, new = store.marks(), uuid.uuid4().hex
+    place = (catalog.home, store.token)
+    seen, new = store.marks(), _untold.setdefault(place, uuid.uuid4().hex)
     _remember(catalog, store, [new], seen)
-    if not store.exchange_mark(seen, new):
+    left = store.exchange_mark(seen, new)
+    _untold.pop(place, None)
+    if not left:
         check(catalog, store)  # somebody else was faster: a run of this catalog has said all there is to say
 
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from catalogkit import marks
 from catalogkit.collection import Collection, init, open_collection
-from catalogkit.errors import InvalidInput, StoreMismatch
+from catalogkit.errors import InvalidInput, StoreMismatch, StoreUnreachable
 from catalogkit.ingest import ingest
 from catalogkit.joining import adopt_store
 from catalogkit.marks import check, renew
@@ -239,3 +240,23 @@ def test_machines_with_one_catalog_on_a_server(tmp_path: Path, clock: Clock, pg:
             put(two, "d", b"d")
             assert len(files(one)) == 4
     pg.drop(url)
+
+
+def test_a_disk_that_fails_for_long(one: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that leave no mark, however often they try, do not push out one that another run is about to leave."""
+    store = one.store
+    seen = store.marks()
+
+    def fails(*_: object) -> bool:
+        raise StoreUnreachable("its disk is read-only")
+
+    marks._remember(one.catalog, store, ["slow"], seen)
+    with monkeypatch.context() as failing:
+        failing.setattr(type(store), "exchange_mark", fails)
+        for _ in range(marks.KEPT + 1):
+            with pytest.raises(StoreUnreachable):
+                renew(one.catalog, store)
+    assert store.exchange_mark(seen, "slow")
+    check(one.catalog, store)
+    renew(one.catalog, store)
+    check(one.catalog, store)
