@@ -37,9 +37,7 @@ _untold: Final[dict[tuple[str, str], str]] = {}
 def check(catalog: Catalog, store: Own) -> None:
     """Raise `StoreMismatch` where a copy of this catalog was at the store since; and as `reach` does."""
     store.reach()
-    seen = store.marks()  # first: what comes to lie there is remembered already
-    if not set(seen) <= set(_remembered(catalog, store)[1]):
-        raise _twin(store)
+    _look(catalog, store)
 
 
 def renew(catalog: Catalog, store: Own) -> None:
@@ -52,8 +50,11 @@ def renew(catalog: Catalog, store: Own) -> None:
     """
     store.reach()
     place = (catalog.home, store.token)
-    seen, new = store.marks(), _untold.setdefault(place, uuid.uuid4().hex)
-    _remember(catalog, store, [new], seen)
+    new = _untold.setdefault(place, uuid.uuid4().hex)
+    while True:
+        seen, text, known = _look(catalog, store)
+        if _remember(catalog, store, [new, *seen, *known], text):
+            break
     left = store.exchange_mark(seen, new)
     _untold.pop(place, None)
     if not left:
@@ -73,18 +74,28 @@ def hold(collection: Collection, store: Own) -> None:
 def accept(catalog: Catalog, store: Own) -> None:
     """Know whatever mark a store has from now on, because a person said that this is the catalog it goes on with."""
     store.reach()
-    _remember(catalog, store, store.marks(), ())
-
-
-def _remember(catalog: Catalog, store: Own, marks: Sequence[str], seen: Sequence[str]) -> None:
-    """Remember marks before all others; those that were `seen` in the store must be known, and stay so."""
-    while True:
+    text, known = _remembered(catalog, store)
+    while not _remember(catalog, store, [*store.marks(), *known], text):
         text, known = _remembered(catalog, store)
-        if not set(seen) <= set(known):
+
+
+def _look(catalog: Catalog, store: Own) -> tuple[list[str], str | None, list[str]]:
+    """The marks that are there, and what the catalog remembers; raise where it does not know them.
+
+    It remembers a mark before the store has it, so the store is looked at first. A strange one that is gone on a second
+    look was one of many that came and went while this run waited, and says nothing.
+    """
+    while True:
+        seen = store.marks()
+        text, known = _remembered(catalog, store)
+        if set(seen) <= set(known):
+            return seen, text, known
+        if store.marks() == seen:
             raise _twin(store)
-        together = " ".join(list(dict.fromkeys([*marks, *seen, *known]))[:KEPT])
-        if catalog.note_instead(_name(store), together, text):
-            return
+
+
+def _remember(catalog: Catalog, store: Own, marks: Sequence[str], before: str | None) -> bool:
+    return catalog.note_instead(_name(store), " ".join(list(dict.fromkeys(marks))[:KEPT]), before)
 
 
 def _remembered(catalog: Catalog, store: Own) -> tuple[str | None, list[str]]:

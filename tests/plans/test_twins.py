@@ -250,7 +250,8 @@ def test_a_disk_that_fails_for_long(one: Collection, monkeypatch: pytest.MonkeyP
     def fails(*_: object) -> bool:
         raise StoreUnreachable("its disk is read-only")
 
-    marks._remember(one.catalog, store, ["slow"], seen)
+    text, known = marks._remembered(one.catalog, store)
+    assert marks._remember(one.catalog, store, ["slow", *seen, *known], text)
     with monkeypatch.context() as failing:
         failing.setattr(type(store), "exchange_mark", fails)
         for _ in range(marks.KEPT + 1):
@@ -260,3 +261,12 @@ def test_a_disk_that_fails_for_long(one: Collection, monkeypatch: pytest.MonkeyP
     check(one.catalog, store)
     renew(one.catalog, store)
     check(one.catalog, store)
+
+
+def test_a_mark_that_went_while_a_run_waited(one: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was seen before many others came and went is no twin's, for it is not there any more."""
+    there, looks = one.store.marks(), iter([["of long ago"]])
+    monkeypatch.setattr(type(one.store), "marks", lambda self: next(looks, there))
+    check(one.catalog, one.store)
+    looks = iter([["of long ago"]])
+    renew(one.catalog, one.store)
